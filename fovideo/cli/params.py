@@ -1,0 +1,48 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import rich_click as click
+
+from fovideo.errors import UsageError
+from fovideo.times import parse_bytes, parse_duration_ns, parse_ns
+from fovideo.timeline.values import check_stream_name
+
+
+class _Parsed(click.ParamType):
+    """A parameter type made of a parse function that raises UsageError."""
+
+    def __init__(self, name: str, parse: Any) -> None:
+        self.name, self._parse = name, parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+TIME = _Parsed("time", parse_ns)
+DURATION = _Parsed("duration", parse_duration_ns)
+SIZE = _Parsed("size", parse_bytes)
+STREAM = _Parsed("name", check_stream_name)
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+one_stream = click.option("--stream", type=STREAM, help="Only this stream.")
+from_time = click.option("--from", "from_ns", type=TIME, help="From this time on (RFC 3339).")
+to_time = click.option("--to", "to_ns", type=TIME, help="Up to this time (RFC 3339).")
+
+
+def stretch_options(command: Any) -> Any:
+    """--from and --to."""
+    return from_time(to_time(command))
+
+
+def check_stretch(from_ns: int | None, to_ns: int | None) -> None:
+    """Refuse a stretch that ends before it begins."""
+    if from_ns is not None and to_ns is not None and to_ns <= from_ns:
+        raise UsageError("--to is not after --from", hint="swap them")

@@ -1,0 +1,32 @@
+"""Settings that all tests share: hypothesis profiles, and no skipped test where peers are promised."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("expensive", deadline=None, max_examples=2000, suppress_health_check=list(HealthCheck))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-peers",
+        action="store_true",
+        help="fail instead of skipping when a peer program (ffmpeg, GStreamer, ...) is absent; CI sets it",
+    )
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and item.config.getoption("--require-peers") and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if "../shared" in reason:  # footage that is no part of the project may be absent anywhere
+            return
+        report.outcome = "failed"
+        report.longrepr = f"skipped although peers are required here: {reason}"
