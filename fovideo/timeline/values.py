@@ -33,6 +33,14 @@ class Correction(msgspec.Struct, frozen=True, array_like=True):
         return self.offset_ns + self.drift_ppb * (stored_ns - self.reference_ns) // 1_000_000_000
 
 
+class Splice:
+    """Bits of Provenance.splice: how inserted footage meets what lies beside it in the timeline."""
+
+    FOLLOWS = 1  # what does not start at a keyframe continues the frame before it
+    LEADS = 2  # a frame right after it that is no keyframe continues it
+    CONFLICT = 4  # the same instants are held with other content: not shown by default
+
+
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who recorded a stretch, and how it came here. Kept in the segment file and the index.
 
@@ -43,6 +51,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     inserted_from: id of the store they were merged from; "" = recorded here.
     inserted_ns: when they were merged.
     lease: fencing number of the takeover under which they were recorded or merged; 0 = none.
+    splice: Splice bits of what was inserted; 0 = recorded here, or neither end continues anything.
     """
 
     recorder: str
@@ -53,6 +62,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     inserted_ns: int = 0
     lease: int = 0
     correction: Correction = Correction()
+    splice: int = 0
 
     @property
     def label(self) -> str:
