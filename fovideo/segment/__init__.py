@@ -1,0 +1,24 @@
+"""Segment files: fragmented MP4 that any player opens, with checksums, frame tables and clocks for a store.
+
+Bytes in, values out: nothing here opens files or knows the index. Format: docs/ref/segment.md.
+"""
+
+from fovideo.segment.fragment import Fragment, Notes, encode_fragment, parse_fragment, samples
+from fovideo.segment.frametable import decode_table, encode_table
+from fovideo.segment.header import SegmentHeader, encode_header, read_header
+from fovideo.segment.scan import next_fragment, scan
+
+__all__ = [
+    "Fragment",
+    "Notes",
+    "SegmentHeader",
+    "decode_table",
+    "encode_fragment",
+    "encode_header",
+    "encode_table",
+    "next_fragment",
+    "parse_fragment",
+    "read_header",
+    "samples",
+    "scan",
+]
