@@ -1,0 +1,101 @@
+"""What to show where rows overlap: the server's own frames win, inserted ones fill. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from fovideo.timeline.cover import Cover, Tables, covers
+from fovideo.timeline.values import Gop, Provenance, Splice
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Show the row's frames with dts_ns < end_ns (effective). A prefix, so what is shown decodes as far as it goes."""
+
+    gop: Gop
+    end_ns: int
+
+
+def choose(
+    rows: Sequence[Gop], provenances: Mapping[int, Provenance], own: str = "", tables: Tables | None = None
+) -> list[Choice]:
+    """Rows to play and how far, by (start_ns, serial); at no instant two different recordings.
+
+    Where rows overlap, those recorded here come first, then inserted ones; among equals the later written wins, since
+    it follows the later clock. A row that loses is shown up to the winner's first frame; what it holds behind
+    cannot be decoded then and is not shown. Frames that fill holes of another row do not overlap it.
+    Rows inserted as conflicts (Splice.CONFLICT) are never shown.
+    own: id of the store; rows with another Provenance.store count as inserted even without inserted_from ("" = any).
+    tables: as for `covers`; needed to see holes inside rows.
+    """
+    rows = [row for row in rows if not _is_conflict(provenances.get(row.provenance))]
+    cover = covers(rows, tables)
+    ends = cover["end_ns"] - cover["interval_ns"] * 3 // 4
+    np.maximum(ends, cover["start_ns"] + 1, out=ends)
+    limits = [row.end_ns for row in rows]
+    shown = [row.frames > 0 for row in rows]
+    for group in _clusters(cover, ends):
+        _resolve(group, cover, ends, rows, provenances, own, limits, shown)
+    picked = [Choice(row, limit) for row, limit, show in zip(rows, limits, shown, strict=True) if show]
+    return sorted(picked, key=lambda choice: (choice.gop.start_ns, choice.gop.serial))
+
+
+def _clusters(cover: Cover, ends: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[slice]:
+    """Runs of sorted cover in which some entries overlap."""
+    if len(cover) < 2:
+        return []
+    overlaps = cover["start_ns"][1:] < np.maximum.accumulate(ends)[:-1]
+    if not overlaps.any():
+        return []
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], overlaps, [False])).astype(np.int8)))
+    return [slice(int(start), int(stop) + 1) for start, stop in edges.reshape(-1, 2).tolist()]
+
+
+def _resolve(
+    group: slice,
+    cover: Cover,
+    ends: np.ndarray[tuple[int], np.dtype[np.int64]],
+    rows: Sequence[Gop],
+    provenances: Mapping[int, Provenance],
+    own: str,
+    limits: list[int],
+    shown: list[bool],
+) -> None:
+    pieces: dict[int, list[tuple[int, int]]] = {}
+    for start, end, number in zip(
+        cover["start_ns"][group].tolist(), ends[group].tolist(), cover["row"][group].tolist(), strict=True
+    ):
+        pieces.setdefault(number, []).append((start, end))
+
+    def rank(number: int) -> tuple[bool, int]:
+        row = rows[number]
+        return not _is_own(provenances.get(row.provenance), own), -row.serial
+
+    taken_starts: list[int] = []
+    taken_ends: list[int] = []
+    for number in sorted(pieces, key=rank):
+        for start, end in pieces[number]:
+            at = bisect_right(taken_ends, start)
+            clash = taken_starts[at] if at < len(taken_starts) and taken_starts[at] < end else None
+            stop = end if clash is None else clash
+            if stop > start:
+                place = bisect_left(taken_starts, start)
+                taken_starts.insert(place, start)
+                taken_ends.insert(place, stop)
+            if clash is not None:
+                limits[number] = max(clash, start)
+                shown[number] = limits[number] > rows[number].start_ns
+                break
+
+
+def _is_own(provenance: Provenance | None, own: str) -> bool:
+    if provenance is None or provenance.inserted_from:
+        return False
+    return not own or not provenance.store or provenance.store == own
+
+
+def _is_conflict(provenance: Provenance | None) -> bool:
+    return provenance is not None and bool(provenance.splice & Splice.CONFLICT)

@@ -1,0 +1,126 @@
+"""Cover: the stretches in which rows really hold frames. Spans, gaps and choices are all computed from it.
+
+Does not read anything: rows come in, and where a row has holes its frame table comes through a callable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fovideo.media.frames import FrameFlag, FrameTable
+from fovideo.timeline.values import Gop, GopFlag
+
+COVER = np.dtype(
+    [
+        ("start_ns", "<i8"),  # first frame
+        ("end_ns", "<i8"),  # last frame + interval
+        ("interval_ns", "<i8"),  # nominal frame interval, never 0
+        ("frames", "<i8"),
+        ("row", "<i8"),  # index of the row in the sequence that was given
+    ]
+)
+
+Cover: TypeAlias = npt.NDArray[Any]
+"""1-d structured array of COVER."""
+
+Tables: TypeAlias = Callable[[Gop], FrameTable]
+"""Gives the frame table of a row with effective times."""
+
+DEFAULT_INTERVAL_NS = 40_000_000
+"""Taken for a row whose interval is unknown and that has no neighbour to tell it."""
+
+_LOST_RATIO = (5, 4)  # a frame that says LOST_BEFORE ends the cover before it from this many intervals on
+_LONG_RATIO = (7, 4)  # any interval longer than this many nominal ones hides at least one frame
+
+
+def longest_step_ns(interval_ns: int) -> int:
+    """Distance of two neighbouring frames above which at least one frame is missing between them."""
+    return interval_ns * _LONG_RATIO[0] // _LONG_RATIO[1]
+
+
+def holes(dts_ns: npt.NDArray[np.int64], flags: npt.NDArray[np.uint8], interval_ns: int) -> npt.NDArray[np.bool_]:
+    """For each frame but the first: whether frames are missing right before it. Shape (n - 1,).
+
+    dts_ns: decode times of one track in decode order.
+    """
+    steps = np.diff(dts_ns)
+    lost = (flags[1:] & FrameFlag.LOST_BEFORE) != 0
+    limit = np.where(lost, interval_ns * _LOST_RATIO[0] // _LOST_RATIO[1], longest_step_ns(interval_ns))
+    return np.asarray(steps > limit)
+
+
+def primary(frames: FrameTable) -> FrameTable:
+    """The frames of the track that carries the coverage: video, else audio, else metadata."""
+    if not len(frames):
+        return frames
+    return frames[frames["track"] == frames["track"].min()]
+
+
+def covers(rows: Sequence[Gop], tables: Tables | None = None) -> Cover:
+    """Cover of the rows, sorted by start_ns: one entry a row, several where a row has holes.
+
+    tables: called for rows flagged GAPS; without it such rows count as whole.
+    Rows without frames of the primary track cover nothing.
+    """
+    whole = np.fromiter(
+        (
+            (row.start_ns, row.end_ns, row.interval_ns, row.frames, number)
+            for number, row in enumerate(rows)
+            if row.frames and not (tables is not None and row.flags & GopFlag.GAPS)
+        ),
+        dtype=COVER,
+    )
+    _fill_intervals(whole)
+    parts = [whole]
+    if tables is not None:
+        parts += [
+            _inner(row, number, tables(row)) for number, row in enumerate(rows) if row.frames and row.flags & GopFlag.GAPS
+        ]
+    joined = np.concatenate(parts) if len(parts) > 1 else whole
+    return joined[np.lexsort((joined["row"], joined["start_ns"]))]
+
+
+def _inner(row: Gop, number: int, frames: FrameTable) -> Cover:
+    frames = primary(frames)
+    interval_ns = row.interval_ns or DEFAULT_INTERVAL_NS
+    starts = np.concatenate(([0], np.flatnonzero(holes(frames["dts_ns"], frames["flags"], interval_ns)) + 1))
+    stops = np.append(starts[1:], len(frames))
+    result = np.empty(len(starts), dtype=COVER)
+    result["start_ns"] = frames["dts_ns"][starts]
+    result["end_ns"] = frames["dts_ns"][stops - 1] + interval_ns
+    result["end_ns"][-1] = max(row.end_ns, int(result["end_ns"][-1]))
+    result["interval_ns"] = interval_ns
+    result["frames"] = stops - starts
+    result["row"] = number
+    return result
+
+
+def _fill_intervals(cover: Cover) -> None:
+    """Replace unknown intervals in place by the median of the known ones."""
+    unknown = cover["interval_ns"] <= 0
+    if unknown.any():
+        known = cover["interval_ns"][~unknown]
+        cover["interval_ns"][unknown] = int(np.median(known)) if len(known) else DEFAULT_INTERVAL_NS
+    np.maximum(cover["end_ns"], cover["start_ns"] + 1, out=cover["end_ns"])
+
+
+def breaks(cover: Cover) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """For sorted cover: whether a gap precedes each entry (never the first), and the end of all before it.
+
+    Both of shape (n,); the second is the running maximum of end_ns over the entries before (for the first: its start).
+    """
+    count = len(cover)
+    if not count:
+        return np.zeros(0, dtype=bool), np.zeros(0, dtype=np.int64)
+    reach = np.maximum.accumulate(cover["end_ns"])
+    holder = np.maximum.accumulate(np.where(cover["end_ns"] == reach, np.arange(count), 0))
+    before = np.concatenate((cover["start_ns"][:1], reach[:-1]))
+    held = cover["interval_ns"][np.concatenate(([0], holder[:-1]))]
+    widest = np.maximum(held, cover["interval_ns"])
+    gap = cover["start_ns"] - before > widest * _LONG_RATIO[0] // _LONG_RATIO[1] - held
+    gap[0] = False
+    return np.asarray(gap), np.asarray(before)
