@@ -4,29 +4,51 @@ from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 EXT = Path("ext")
-HEADERS = sorted(str(p) for pattern in ("*.h", "*.c", "*.pxd", "*.pyx") for p in EXT.rglob(pattern))
+HEADERS = sorted(p.as_posix() for pattern in ("*.h", "*.c", "*.pxd", "*.pyx") for p in EXT.rglob(pattern))
+FLAGS = {
+    "msvc": ["/O2", "/std:c11"],
+    "unix": ["-O3", "-std=c11", "-Wall", "-Wno-unused-function"],
+}
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "auto_pickle": False,
+    "autotestdict": False,
+}
+
+
+class BuildExt(build_ext):
+    """Compiler flags by compiler: only here is it known which one builds."""
+
+    def build_extensions(self) -> None:
+        for extension in self.extensions:
+            extension.extra_compile_args = FLAGS.get(self.compiler.compiler_type, FLAGS["unix"])
+        super().build_extensions()
 
 
 def extensions() -> list[Extension]:
     return [
         Extension(
             ".".join(source.relative_to(EXT).with_suffix("").parts),
-            sources=[str(source)],
-            include_dirs=[str(EXT / "include")],
+            sources=[source.as_posix()],
+            include_dirs=[(EXT / "include").as_posix()],
             depends=HEADERS,
-            extra_compile_args=["-O3", "-std=c11", "-Wall", "-Wno-unused-function"],
         )
         for source in sorted(EXT.rglob("*.pyx"))
     ]
 
 
 setup(
+    cmdclass={"build_ext": BuildExt},
     ext_modules=cythonize(
         extensions(),
         include_path=[str(EXT)],
         build_dir="build/cython",
-        compiler_directives={"language_level": 3, "boundscheck": False, "wraparound": False, "cdivision": True},
-    )
+        compiler_directives=DIRECTIVES,
+    ),
 )

@@ -1,0 +1,207 @@
+"""The ring as a Python object (see the .pyi for the interface and fov_ring.h for the protocol)."""
+
+import errno
+import os
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+import numpy
+
+from fovideo.ring import units as _units
+
+cdef object UNIT = _units.UNIT
+
+if UNIT.itemsize != sizeof(fov_unit_row):
+    raise ImportError(f"a row of UNIT has {UNIT.itemsize} bytes, the compiled ring writes {sizeof(fov_unit_row)}")
+
+cdef object empty = numpy.empty
+
+
+cdef class _Mapping:
+    def __cinit__(self):
+        self.map.fd = -1
+
+    def __dealloc__(self):
+        fov_map_close(&self.map)
+
+    def __getbuffer__(self, Py_buffer* buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, self.map.data, self.length, 1, flags)
+
+
+cdef object failed(str what, int code):
+    return OSError(code, f"{what}: {os.strerror(code)}")
+
+
+cdef class Ring:
+    def __cinit__(self, long long capacity_bytes, *, int fd=-1, bint shared=True):
+        cdef _Mapping mapping = _Mapping()
+        cdef int error
+        self.fd = -1
+        if fd >= 0:
+            error = fov_map_attach(&mapping.map, fd)
+            if error:
+                raise failed("cannot attach to a ring", error)
+            if fov_ring_open(&mapping.ring, &mapping.map, 0):
+                raise failed("the descriptor is not of a ring", errno.EINVAL)
+            if capacity_bytes > <long long> mapping.map.capacity:
+                raise ValueError(f"the ring has {mapping.map.capacity} bytes, not {capacity_bytes}")
+        else:
+            if capacity_bytes <= 0 or capacity_bytes > (<long long> 1 << 40):
+                raise ValueError(f"not a capacity for a ring: {capacity_bytes}")
+            capacity_bytes = (capacity_bytes + FOV_MAP_STEP - 1) // FOV_MAP_STEP * FOV_MAP_STEP
+            if shared:
+                error = fov_map_create(&mapping.map, capacity_bytes)
+            else:
+                error = fov_map_plain(&mapping.map, capacity_bytes)
+            if error:
+                raise failed(f"no memory for a ring of {capacity_bytes} bytes", error)
+            fov_ring_open(&mapping.ring, &mapping.map, 1)
+        self.capacity_bytes = mapping.map.capacity
+        self.fd = mapping.map.fd
+        mapping.length = self.capacity_bytes * (2 if mapping.map.twice else 1)
+        self.mapping = mapping
+        self.view = memoryview(mapping)
+
+    cdef _Mapping need(self):
+        cdef _Mapping mapping = self.mapping
+        if mapping is None:
+            raise ValueError("the ring is closed")
+        return mapping
+
+    # producer
+
+    def push(self, payload) -> bool:
+        cdef _Mapping mapping = self.need()
+        cdef Py_buffer view
+        cdef int done
+        PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE)
+        try:
+            with nogil:
+                done = fov_ring_push(&mapping.ring, view.buf, view.len)
+        finally:
+            PyBuffer_Release(&view)
+        return done == 1
+
+    def push_unit(self, *, int kind, int track, int64_t pts_ns, int64_t wall_ns, int64_t receipt_ns, uint32_t session,
+                  payload, int packing=0, int64_t value=0, int flags=0, int length_size=4) -> bool:
+        cdef _Mapping mapping = self.need()
+        cdef Py_buffer view
+        cdef fov_unit unit
+        cdef int done
+        if not 0 <= packing < FOV_PACKINGS or not 1 <= length_size <= 4:
+            raise ValueError(f"no such packing: {packing} with lengths of {length_size} bytes")
+        if not FOV_KIND_FRAME <= kind <= FOV_KIND_END or not 0 <= track <= 3 or not 0 <= flags <= 255:
+            raise ValueError(f"not a unit: kind {kind}, track {track}, flags {flags}")
+        unit.pts_ns = pts_ns
+        unit.wall_ns = wall_ns
+        unit.receipt_ns = receipt_ns
+        unit.value = value
+        unit.digest = 0
+        unit.session = session
+        unit.kind = <uint8_t> kind
+        unit.track = <uint8_t> track
+        unit.flags = <uint8_t> flags
+        unit.packing = <uint8_t> packing
+        PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE)
+        try:
+            with nogil:
+                done = fov_unit_push(&mapping.ring, &unit, view.buf, view.len, length_size)
+        finally:
+            PyBuffer_Release(&view)
+        return done == 1
+
+    # consumer
+
+    def units(self, start=None, long long limit=4096):
+        cdef _Mapping mapping = self.need()
+        cdef uint64_t position
+        cdef int64_t count
+        cdef Py_buffer view
+        if start is None:
+            position = FOV_LOAD_RELAXED(&mapping.ring.control.tail)
+        else:
+            position = start
+        with nogil:
+            count = fov_unit_rows(&mapping.ring, position, limit, NULL)
+        if count < 0:
+            raise ValueError(f"no record begins at position {position} of the ring")
+        rows = empty(count, UNIT)
+        if count == 0:
+            return rows
+        PyObject_GetBuffer(rows, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
+        try:
+            with nogil:
+                count = fov_unit_rows(&mapping.ring, position, count, <fov_unit_row*> view.buf)
+        finally:
+            PyBuffer_Release(&view)
+        if count < 0:
+            raise ValueError(f"the ring is damaged behind position {position}")
+        return rows
+
+    def payload(self, position, size):
+        cdef _Mapping mapping = self.need()
+        cdef uint64_t start = position, length = size
+        cdef uint64_t head = FOV_LOAD_ACQUIRE(&mapping.ring.control.head)
+        cdef uint64_t tail = FOV_LOAD_RELAXED(&mapping.ring.control.tail)
+        if start - tail > head - tail or length > head - start:
+            raise ValueError(f"{length} bytes at {start} are not in the ring, which holds {tail} to {head}")
+        start = start % mapping.map.capacity
+        if start + length > <uint64_t> mapping.length:
+            raise ValueError(f"no payload of {length} bytes lies at {position}")
+        return self.view[start : start + length]
+
+    def release(self, position) -> None:
+        cdef _Mapping mapping = self.need()
+        cdef uint64_t to = position
+        if fov_ring_release(&mapping.ring, to):
+            raise ValueError(f"cannot release up to {to}: the ring holds {self.tail} to {self.head}")
+
+    # any thread
+
+    @property
+    def head(self) -> int:
+        return FOV_LOAD_ACQUIRE(&self.need().ring.control.head)
+
+    @property
+    def tail(self) -> int:
+        return FOV_LOAD_ACQUIRE(&self.need().ring.control.tail)
+
+    @property
+    def used_bytes(self) -> int:
+        return fov_ring_used(&self.need().ring)
+
+    @property
+    def largest_bytes(self) -> int:
+        return fov_ring_limit(&self.need().ring)
+
+    @property
+    def pushed_units(self) -> int:
+        return FOV_LOAD_RELAXED(&self.need().ring.control.pushed_units)
+
+    @property
+    def pushed_bytes(self) -> int:
+        return FOV_LOAD_RELAXED(&self.need().ring.control.pushed_bytes)
+
+    @property
+    def dropped_units(self) -> int:
+        return FOV_LOAD_RELAXED(&self.need().ring.control.dropped_units)
+
+    @property
+    def dropped_bytes(self) -> int:
+        return FOV_LOAD_RELAXED(&self.need().ring.control.dropped_bytes)
+
+    @property
+    def closed(self) -> bool:
+        return self.mapping is None
+
+    def close(self) -> None:
+        self.mapping = None
+        self.view = None
+        self.fd = -1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()

@@ -1,0 +1,100 @@
+from types import TracebackType
+from typing import final
+
+from typing_extensions import Buffer, Self
+
+from fovideo.ring.units import Units
+
+@final
+class Ring:
+    """Bounded queue of variable-size records: one producer thread, one consumer thread, no locks.
+
+    The two may be in two processes: memory is shared by `fd` (Linux). A call never blocks and never allocates in
+    proportion to what is in the ring, apart from the rows of `units`. All methods raise ValueError once closed.
+    """
+
+    def __new__(cls, capacity_bytes: int, *, fd: int = -1, shared: bool = True) -> Self:
+        """
+        capacity_bytes: rounded up to 64 KiB; memory is used as it is touched.
+        fd: attach to the ring of another process (kept open by a duplicate); capacity_bytes 0 = whatever it has.
+        shared: False = plain memory without descriptor, as it is everywhere but on Linux.
+        OSError: no memory, or `fd` is not a ring.
+        """
+
+    @property
+    def fd(self) -> int:
+        """Descriptor of the memory, for attaching from another process; -1 without shared memory, or when closed."""
+    @property
+    def capacity_bytes(self) -> int: ...
+
+    # producer
+
+    def push(self, payload: Buffer) -> bool:
+        """Append a raw record; False if there is no room now."""
+    def push_unit(
+        self,
+        *,
+        kind: int,
+        track: int,
+        pts_ns: int,
+        wall_ns: int,
+        receipt_ns: int,
+        session: int,
+        payload: Buffer,
+        packing: int = 0,
+        value: int = 0,
+        flags: int = 0,
+        length_size: int = 4,
+    ) -> bool:
+        """Append a unit: payload brought into stored form, digested and flagged, without the GIL.
+
+        kind: Kind. track: 0 to 3. packing: Packing. length_size: of AVCC and HVCC payloads.
+        False if there is no room. A frame is then dropped and counted, and after a dropped video frame (track 1)
+        all video is dropped until a keyframe fits; the frame of a track that goes in after drops carries
+        LOST_BEFORE, and their number as `value`. Frames leave room for FORMAT and END records.
+        """
+
+    # consumer
+
+    def units(self, start: int | None = None, limit: int = 4096) -> Units:
+        """Rows of the records from position `start` (default: the oldest one) on, at most `limit`.
+
+        start: `tail`, or the `end` of a row before. ValueError if no record can begin there.
+        """
+    def payload(self, position: int, size: int) -> memoryview:
+        """The bytes of a row, read-only, not copied. They stay as they are until they are released.
+
+        The view keeps the memory, also when the ring is closed.
+        """
+    def release(self, position: int) -> None:
+        """Everything before `position` (the `end` of a row) may be overwritten. ValueError if not in the ring."""
+
+    # any thread
+
+    @property
+    def head(self) -> int:
+        """Position where the next record will begin."""
+    @property
+    def tail(self) -> int:
+        """Position of the oldest record that was not released."""
+    @property
+    def used_bytes(self) -> int: ...
+    @property
+    def largest_bytes(self) -> int:
+        """The largest raw record that fits into the empty ring."""
+    @property
+    def pushed_units(self) -> int: ...
+    @property
+    def pushed_bytes(self) -> int: ...
+    @property
+    def dropped_units(self) -> int: ...
+    @property
+    def dropped_bytes(self) -> int: ...
+    @property
+    def closed(self) -> bool: ...
+    def close(self) -> None:
+        """Let go of the memory; views of payloads keep it for themselves. Closing twice is fine."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
