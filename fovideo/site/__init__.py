@@ -1,0 +1,6 @@
+"""The site: servers, spares and cameras, as site.toml names them (docs/ref/site.md)."""
+
+from fovideo.site.load import load_site
+from fovideo.site.values import Camera, Detection, Duration, Endpoint, Server, Site, Size, Spare
+
+__all__ = ["Camera", "Detection", "Duration", "Endpoint", "Server", "Site", "Size", "Spare", "load_site"]

@@ -1,0 +1,78 @@
+"""What can be wrong between the tables of a site, each of which is right by itself. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from fovideo.site.values import Camera, Endpoint, Server, Spare
+
+EVERY_INTERFACE = ("", "0.0.0.0", "::")
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong. where: the table; what: one clause; hint: what to do about it."""
+
+    where: str
+    what: str
+    hint: str
+
+
+def problems(
+    servers: tuple[Server, ...], spares: tuple[Spare, ...], cameras: tuple[Camera, ...]
+) -> Iterator[Problem]:
+    """Everything that is wrong, first things first."""
+    if not servers:
+        yield Problem("", "there is no [[server]]", "a site has at least one recording server")
+    yield from _names([("server", s.name) for s in servers] + [("spare", s.name) for s in spares])
+    yield from _names(("camera", camera.name) for camera in cameras)
+    yield from _references(servers, spares, cameras)
+    yield from _addresses(servers, spares)
+    for server in servers:
+        for key in ("poll", "timeout", "merge_every"):
+            if getattr(server.detection, f"{key}_ns") == 0:
+                yield Problem(
+                    f"[[server]] {server.name!r}: detection", f"{key} is 0", "leave it out for the default"
+                )
+
+
+def _names(entries: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+    kinds: dict[str, str] = {}
+    for kind, name in entries:
+        if name in kinds:
+            other = f"another {kind}" if kinds[name] == kind else f"a {kinds[name]}"
+            yield Problem(f"[[{kind}]] {name!r}", f"{other} has this name", "a name is given once")
+        kinds[name] = kind
+
+
+def _references(
+    servers: tuple[Server, ...], spares: tuple[Spare, ...], cameras: tuple[Camera, ...]
+) -> Iterator[Problem]:
+    names = [server.name for server in servers]
+    wanted = [(f"[[camera]] {camera.name!r}", camera.server) for camera in cameras]
+    wanted += [(f"[[spare]] {spare.name!r}", name) for spare in spares for name in spare.servers]
+    for where, name in wanted:
+        if name not in names:
+            yield Problem(where, f"server {name!r} is not in this site", f"servers here: {', '.join(names)}")
+
+
+def _addresses(servers: tuple[Server, ...], spares: tuple[Spare, ...]) -> Iterator[Problem]:
+    seen: dict[tuple[str, ...], str] = {}
+    everyone: list[tuple[str, Endpoint]] = [("server", s) for s in servers] + [("spare", s) for s in spares]
+    for kind, entry in everyone:
+        where, host = f"[[{kind}]] {entry.name!r}", entry.address[0]
+        keys: list[tuple[str, ...]] = []
+        if entry.reached_at:
+            keys.append(("address", entry.reached_at))
+        if host not in EVERY_INTERFACE:
+            keys.append(("store folder", host, entry.store))
+        for key in keys:
+            if key in seen:
+                yield Problem(where, f"has the same {key[0]} as {seen[key]}", "give it its own")
+            seen[key] = where
+        if kind == "server" and spares and not entry.reached_at:
+            yield Problem(
+                where,
+                f"listen = {entry.listen!r} does not tell the spares where to reach it",
+                f'add url = "http://HOST:{entry.address[1] or 8750}"',
+            )

@@ -1,0 +1,199 @@
+"""The values of a site: what site.toml says, typed, with every default. Nothing here reaches anything."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Literal, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import field
+
+from fovideo.errors import ConfigError
+from fovideo.times import NS_PER_MS, NS_PER_S
+
+_USERINFO = re.compile(r"//[^/]*@")
+
+
+class Duration(int):
+    """Nanoseconds; written "10s", "500ms", "1h30m" or as a number of seconds."""
+
+
+class Size(int):
+    """Bytes; written "500GB", "64MiB" or as a number of bytes."""
+
+
+class Secret(str):
+    """Text that never shows itself in a repr, and so in no log line or traceback of a value that holds it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'" if self else "''"
+
+
+class SourceUrl(str):
+    """Where a camera is reached; a password in it never shows in a repr."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(_USERINFO.sub("//***@", self))
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all tables of site.toml: an unknown key is an error, not a surprise later."""
+
+
+class Detection(Table, frozen=True, kw_only=True):
+    """When a server counts as down, and when as whole again (docs/design/failover.md)."""
+
+    poll_ns: Duration = field(name="poll", default=Duration(500 * NS_PER_MS))
+    timeout_ns: Duration = field(name="timeout", default=Duration(700 * NS_PER_MS))
+    refused_after_ns: Duration = field(name="refused_after", default=Duration(NS_PER_S))
+    takeover_after_ns: Duration = field(name="takeover_after", default=Duration(1500 * NS_PER_MS))
+    stalled_after_ns: Duration = field(name="stalled_after", default=Duration(5 * NS_PER_S))
+    handback_after_ns: Duration = field(name="handback_after", default=Duration(3 * NS_PER_S))
+    merge_every_ns: Duration = field(name="merge_every", default=Duration(NS_PER_S))
+    quiet_after_ns: Duration = field(name="quiet_after", default=Duration(30 * NS_PER_S))
+
+
+class Endpoint(Table, frozen=True, kw_only=True):
+    """What a server and a spare have in common: a name, an address, a store, a token."""
+
+    name: str
+    listen: str
+    store: str
+    url: str = ""
+    token: Secret = Secret()
+    token_file: str = ""
+    token_env: str = ""
+    durability_ns: Duration = field(name="durability", default=Duration(NS_PER_S))
+    quota_bytes: Size = field(name="quota", default=Size(0))
+    max_age_ns: Duration = field(name="max_age", default=Duration(0))
+    segment_bytes: Size = field(name="segment_size", default=Size(256 * 2**20))
+    segment_duration_ns: Duration = field(name="segment_duration", default=Duration(600 * NS_PER_S))
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host ("" = all interfaces) and port of `listen`."""
+        return parse_listen(self.listen)
+
+    @property
+    def reached_at(self) -> str:
+        """URL under which others reach it; "" when `url` is not given and `listen` does not tell."""
+        if self.url:
+            return self.url
+        host, port = self.address
+        if host in ("", "0.0.0.0", "::") or port == 0:
+            return ""
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def secret_token(self) -> str:
+        """The token that clients must show, "" for none. ConfigError if its file or variable is not there."""
+        return resolve_secret(self.token, self.token_file, self.token_env, f"token of {self.name!r}")
+
+
+AnyEndpoint = TypeVar("AnyEndpoint", bound=Endpoint)
+
+
+class Server(Endpoint, frozen=True, kw_only=True):
+    """A recording server: [[server]]."""
+
+    detection: Detection = Detection()
+
+
+class Spare(Endpoint, frozen=True, kw_only=True):
+    """A hot spare: [[spare]]. servers: names of those it watches; none = all of the site."""
+
+    servers: tuple[str, ...] = ()
+
+
+class Camera(Table, frozen=True, kw_only=True):
+    """A camera: [[camera]]. `server` records it; its name is also the name of its stream."""
+
+    name: str
+    server: str
+    url: SourceUrl
+    transport: Literal["tcp", "udp"] = "tcp"
+    user: str = ""
+    password: Secret = Secret()
+    password_file: str = ""
+    password_env: str = ""
+    audio: bool = True
+    metadata: bool = True
+    preroll_ns: Duration = field(name="preroll", default=Duration(10 * NS_PER_S))
+    ring_bytes: Size = field(name="ring", default=Size(0))
+    freeze_ns: Duration = field(name="freeze", default=Duration(3 * NS_PER_S))
+    open_timeout_ns: Duration = field(name="open_timeout", default=Duration(5 * NS_PER_S))
+    backoff_min_ns: Duration = field(name="backoff_min", default=Duration(500 * NS_PER_MS))
+    backoff_max_ns: Duration = field(name="backoff_max", default=Duration(10 * NS_PER_S))
+
+    def secret_password(self) -> str:
+        """The password, "" for none. ConfigError if its file or variable is not there."""
+        return resolve_secret(
+            self.password, self.password_file, self.password_env, f"password of camera {self.name!r}"
+        )
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole site: what `fovideo serve` and `fovideo spare` need to know, each of its own part."""
+
+    name: str
+    servers: tuple[Server, ...]
+    spares: tuple[Spare, ...]
+    cameras: tuple[Camera, ...]
+    path: Path
+
+    def server(self, name: str) -> Server:
+        """The server of that name; ConfigError with the names there are."""
+        return _named(self.servers, name, "server", self.path)
+
+    def spare(self, name: str) -> Spare:
+        """The spare of that name; ConfigError with the names there are."""
+        return _named(self.spares, name, "spare", self.path)
+
+    def cameras_of(self, server: str) -> tuple[Camera, ...]:
+        """The cameras that a server records."""
+        return tuple(camera for camera in self.cameras if camera.server == server)
+
+    def watched_by(self, spare: Spare) -> tuple[Server, ...]:
+        """The servers that a spare stands in for."""
+        return tuple(s for s in self.servers if not spare.servers or s.name in spare.servers)
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Host and port of "HOST:PORT", "[V6]:PORT" or ":PORT"; ValueError for anything else."""
+    parts = urlsplit(f"//{text}")
+    port = parts.port
+    if port is None or parts.path or parts.query or parts.fragment or "@" in text:
+        raise ValueError(f"not HOST:PORT: {text!r}")
+    return parts.hostname or "", port
+
+
+def resolve_secret(text: str, file: str, variable: str, whose: str) -> str:
+    """A secret as given, from a file or from the environment. ConfigError names the place only."""
+    if text:
+        return str(text)
+    if variable:
+        value = os.environ.get(variable)
+        if value is None:
+            raise ConfigError(f"the {whose} is not set", where=f"${variable}", hint="set the variable")
+        return value
+    if file:
+        try:
+            return Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise ConfigError(f"cannot read the {whose}: {reason}", where=file) from None
+    return ""
+
+
+def _named(entries: tuple[AnyEndpoint, ...], name: str, kind: str, path: Path) -> AnyEndpoint:
+    for entry in entries:
+        if entry.name == name:
+            return entry
+    known = ", ".join(entry.name for entry in entries) or "none"
+    raise ConfigError(f"no {kind} named {name!r}", where=str(path), hint=f"{kind}s here: {known}")
