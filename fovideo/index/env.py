@@ -1,0 +1,225 @@
+"""One LMDB environment per folder and process: opening, sharing, growing, and errors in fovideo's terms."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Final, TypeVar
+
+import lmdb
+
+from fovideo.errors import StoreDamaged, StoreError, StoreFull
+
+T = TypeVar("T")
+
+TABLES: Final = (
+    "streams",  # name → StreamRow
+    "tracks",  # stream id, number → tuple of Track
+    "provenances",  # stream id, number → ProvenanceRow
+    "segments",  # segment id → SegmentRow
+    "unsealed",  # ids of segments that are not SEALED → nothing
+    "gops",  # stream id, start_ns, serial → Gop
+    "serials",  # serial → key in gops
+    "losses",  # stream id, start_ns, end_ns, reason → Loss
+    "journal",  # text → bytes: progress of merges
+    "meta",  # text → bytes
+)
+
+DEFAULT_MAP_BYTES: Final = 1 << 30 if sys.platform == "win32" else 1 << 38
+"""Largest size of an index before it is mapped anew. Only reserved, except on Windows, where the file takes it."""
+
+_READERS = 1022
+_SLACK_PAGES = 16  # pages that were taken and given back at the end of the file need never have been written
+_DAMAGED = (
+    lmdb.CorruptedError,
+    lmdb.PageNotFoundError,
+    lmdb.InvalidError,
+    lmdb.PanicError,
+    lmdb.VersionMismatchError,
+)
+REPAIR_HINT: Final = "rebuild it from the segment files: fovideo check --repair"
+
+
+class Environment:
+    """An open LMDB environment. LMDB allows one per folder in a process, so users share it and count themselves.
+
+    Thread-safe. A thread REQUIRES to hold no read transaction when it begins another transaction.
+    """
+
+    _shared: ClassVar[dict[str, Environment]] = {}
+    _sharing: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, folder: Path, map_bytes: int, *, create: bool) -> None:
+        self.folder = folder
+        self._users = 0
+        self._pid = os.getpid()
+        self._writing = threading.RLock()
+        self._gate = threading.Condition()
+        self._readers = 0
+        self._growing = False
+        self._lmdb = self._open(map_bytes, create)
+        try:
+            self._verify_length()
+            self.tables: dict[str, Any] = self._open_tables(create)
+        except BaseException:
+            self._lmdb.close()
+            raise
+
+    @classmethod
+    def acquire(cls, folder: Path, *, create: bool, map_bytes: int = DEFAULT_MAP_BYTES) -> Environment:
+        """The environment of this folder, opened if it is not. Every acquire needs a release.
+
+        Raises StoreDamaged for an index that cannot be read, StoreFull, StoreError.
+        """
+        name = str(folder.resolve())
+        with cls._sharing:
+            known = cls._shared.get(name)
+            if known is not None and known._pid != os.getpid():
+                known = None  # inherited through fork: unusable here, and closing it would hurt the parent
+            if known is None:
+                with translated(folder):
+                    known = cls._shared[name] = cls(folder, map_bytes, create=create)
+            known._users += 1
+            return known
+
+    def release(self) -> None:
+        with self._sharing:
+            self._users -= 1
+            if self._users == 0:
+                self._shared.pop(str(self.folder.resolve()), None)
+                with self._writing:
+                    self._lmdb.close()
+
+    @property
+    def users(self) -> int:
+        return self._users
+
+    @property
+    def writable(self) -> bool:
+        return not bool(self._lmdb.flags()["readonly"])
+
+    def _open(self, map_bytes: int, create: bool) -> Any:
+        options: dict[str, Any] = {
+            "map_size": map_bytes,
+            "max_dbs": len(TABLES),
+            "max_readers": _READERS,
+            "max_spare_txns": 8,
+            "create": create,
+            "mode": 0o644,
+        }
+        try:
+            return lmdb.open(str(self.folder), **options)
+        except (lmdb.ReadonlyError, PermissionError) as error:
+            denied: BaseException = error
+        except lmdb.Error as error:
+            if getattr(error, "code", 0) not in (errno.EACCES, errno.EROFS, errno.EPERM) and not isinstance(
+                error.__cause__, PermissionError
+            ):
+                raise
+            denied = error
+        try:
+            return lmdb.open(str(self.folder), readonly=True, **(options | {"create": False}))
+        except lmdb.Error:
+            raise denied from None
+
+    def _verify_length(self) -> None:
+        """A file shorter than its pages would kill the process at the first look behind its end."""
+        pages = self._lmdb.info()["last_pgno"] + 1 - _SLACK_PAGES
+        file = self.folder / "data.mdb"
+        if file.stat().st_size < pages * self._lmdb.stat()["psize"]:
+            raise StoreDamaged("the index is cut off", where=str(file), hint=REPAIR_HINT)
+
+    def _open_tables(self, create: bool) -> dict[str, Any]:
+        try:
+            return {
+                name: self._lmdb.open_db(name.encode(), create=create and self.writable) for name in TABLES
+            }
+        except (lmdb.NotFoundError, lmdb.ReadonlyError):
+            raise StoreDamaged("the index lacks tables", where=str(self.folder), hint=REPAIR_HINT) from None
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Any]:
+        """A read transaction: one consistent snapshot. Keep it short; old pages are not reused meanwhile."""
+        with self._gate:
+            self._gate.wait_for(lambda: not self._growing)
+            self._readers += 1
+        try:
+            with translated(self.folder):
+                transaction = self._begin_read()
+                try:
+                    yield transaction
+                finally:
+                    transaction.abort()
+        finally:
+            with self._gate:
+                self._readers -= 1
+                self._gate.notify_all()
+
+    def _begin_read(self) -> Any:
+        try:
+            return self._lmdb.begin()
+        except lmdb.ReadersFullError:
+            self._lmdb.reader_check()
+            return self._lmdb.begin()
+        except lmdb.MapResizedError:
+            pass
+        with self._gate:
+            self._readers -= 1
+        try:
+            self._resize(0)
+        finally:
+            with self._gate:
+                self._readers += 1
+        return self._lmdb.begin()
+
+    def write(self, apply: Callable[[Any], T]) -> T:
+        """Run `apply` in a write transaction and make it durable. It may run twice: when the map had to grow.
+
+        Writers of all threads wait for each other. An exception from `apply` undoes everything.
+        """
+        with self._writing, translated(self.folder):
+            while True:
+                try:
+                    with self._lmdb.begin(write=True) as transaction:
+                        result = apply(transaction)
+                    return result
+                except lmdb.MapFullError:
+                    self._resize(self._lmdb.info()["map_size"] * 2)
+                except lmdb.MapResizedError:
+                    self._resize(0)
+
+    def _resize(self, map_bytes: int) -> None:
+        """Map anew while no transaction of this process runs. 0 = to the size another process gave it."""
+        with self._gate:
+            self._gate.wait_for(lambda: not self._growing)
+            self._growing = True
+            self._gate.wait_for(lambda: self._readers == 0)
+        try:
+            self._lmdb.set_mapsize(map_bytes)
+        finally:
+            with self._gate:
+                self._growing = False
+                self._gate.notify_all()
+
+
+@contextlib.contextmanager
+def translated(folder: Path) -> Iterator[None]:
+    """LMDB's errors as fovideo's."""
+    try:
+        yield
+    except _DAMAGED as error:
+        raise StoreDamaged(
+            f"the index cannot be read: {error}", where=str(folder), hint=REPAIR_HINT
+        ) from error
+    except lmdb.Error as error:
+        code = getattr(error, "code", 0)
+        if isinstance(error, lmdb.DiskError) or code == errno.ENOSPC or "No space left" in str(error):
+            raise StoreFull(
+                "no room for the index", where=str(folder), hint="free some space on the disk"
+            ) from error
+        raise StoreError(f"the index failed: {error}", where=str(folder)) from error

@@ -1,0 +1,202 @@
+"""Changing the index: one transaction that keeps rows and the counters over them together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fovideo.index import rows
+from fovideo.index.rows import ProvenanceRow, SegmentRow, SegmentState, StreamRow
+from fovideo.index.view import View
+from fovideo.media.codec import Track
+from fovideo.timeline.values import Gop, GopFlag, Loss, Provenance
+
+
+class Update(View):
+    """Lookups and changes in one write transaction. Stream and segment rows handed out are live: change them
+    in place, they are written when the transaction ends (`flush`).
+    """
+
+    def __init__(self, transaction: Any, tables: dict[str, Any]) -> None:
+        super().__init__(transaction, tables)
+        self._streams: dict[str, StreamRow] = {}
+        self._segments: dict[int, SegmentRow] = {}
+        self._sizes: dict[int, int] = {}
+
+    def _put(self, table: str, key: bytes, value: bytes) -> None:
+        self._txn.put(key, value, db=self._tables[table])
+
+    def _delete(self, table: str, key: bytes) -> None:
+        self._txn.delete(key, db=self._tables[table])
+
+    def flush(self) -> None:
+        """Write the rows that were handed out. Called by Index.update at the end."""
+        for stream in self._streams.values():
+            self._put("streams", stream.name.encode(), rows.encode(stream))
+        grown = 0
+        for number, segment in self._segments.items():
+            key = rows.number_key(number)
+            self._put("segments", key, rows.encode(segment))
+            if segment.state is SegmentState.SEALED:
+                self._delete("unsealed", key)
+            else:
+                self._put("unsealed", key, b"")
+            grown += segment.size_bytes - self._sizes[number]
+            self._sizes[number] = segment.size_bytes
+        if grown:
+            self.set_number("bytes", self.number("bytes") + grown)
+
+    # Streams
+
+    def find_stream(self, name: str) -> StreamRow | None:
+        row = self._streams.get(name) or super().find_stream(name)
+        if row is not None:
+            self._streams[name] = row
+        return row
+
+    def ensure_stream(self, name: str) -> StreamRow:
+        """The stream of that name, made if there is none."""
+        row = self.find_stream(name)
+        if row is None:
+            number = self.number("streams") + 1
+            self.set_number("streams", number)
+            row = self._streams[name] = StreamRow(id=number, name=name)
+        return row
+
+    def number_of_provenance(self, stream: StreamRow, provenance: Provenance, *, refer: int = 0) -> int:
+        """Number of this provenance within the stream, new if it is; `refer` is added to its segments."""
+        for key, value in self._items("provenances", prefix := stream.id.to_bytes(4, "big"), prefix):
+            known = rows.decode_provenance(value)
+            if known.provenance == provenance:
+                self._put(
+                    "provenances",
+                    key,
+                    rows.encode(ProvenanceRow(provenance=provenance, segments=known.segments + refer)),
+                )
+                return int.from_bytes(key[4:], "big")
+        number = self._next_number(stream)
+        row = ProvenanceRow(provenance=provenance, segments=refer)
+        self._put("provenances", rows.numbered_key(stream.id, number), rows.encode(row))
+        return number
+
+    def number_of_tracks(self, stream: StreamRow, tracks: tuple[Track, ...]) -> int:
+        """Number of these tracks within the stream, new if they are."""
+        if stream.tracks and self.tracks(stream, stream.tracks) == tracks:
+            return stream.tracks
+        wanted = rows.encode(tracks)
+        for key, value in self._items("tracks", prefix := stream.id.to_bytes(4, "big"), prefix):
+            if value == wanted:
+                return int.from_bytes(key[4:], "big")
+        number = self._next_number(stream)
+        self._put("tracks", rows.numbered_key(stream.id, number), wanted)
+        return number
+
+    def _next_number(self, stream: StreamRow) -> int:
+        stream.next_number += 1
+        return stream.next_number - 1
+
+    # Segments
+
+    def segment(self, number: int) -> SegmentRow | None:
+        row = self._segments.get(number) or super().segment(number)
+        if row is not None and number not in self._segments:
+            self._segments[number] = row
+            self._sizes[number] = row.size_bytes
+        return row
+
+    def add_segment(self, row: SegmentRow) -> SegmentRow:
+        """Add a segment without rows, or take the one that is there."""
+        known = self.segment(row.id)
+        if known is not None:
+            return known
+        self._segments[row.id] = row
+        self._sizes[row.id] = 0
+        return row
+
+    def drop_segment(self, number: int) -> None:
+        """Forget a segment; its rows must be gone."""
+        row = self.segment(number)
+        if row is None:
+            return
+        self.set_number("bytes", self.number("bytes") - self._sizes.pop(number))
+        del self._segments[number]
+        self._delete("segments", rows.number_key(number))
+        self._delete("unsealed", rows.number_key(number))
+        stream = self.find_stream(row.stream)
+        if stream is not None:
+            self._unrefer(stream, row.provenance)
+
+    def _unrefer(self, stream: StreamRow, number: int) -> None:
+        key = rows.numbered_key(stream.id, number)
+        value = self._get("provenances", key)
+        if value is None:
+            return
+        known = rows.decode_provenance(value)
+        if known.segments <= 1:
+            self._delete("provenances", key)
+        else:
+            left = ProvenanceRow(provenance=known.provenance, segments=known.segments - 1)
+            self._put("provenances", key, rows.encode(left))
+
+    # GOPs
+
+    def put_gop(self, gop: Gop) -> None:
+        """Add a row, or replace the one with its serial, and count it. Its segment must be there."""
+        stream = self.stream(gop.stream)
+        segment = self.segment(gop.segment)
+        assert segment is not None
+        self._remove(gop.serial, stream, segment)
+        key = rows.gop_key(stream.id, gop.start_ns, gop.serial)
+        self._put("gops", key, rows.encode(gop))
+        self._put("serials", rows.number_key(gop.serial), key)
+        stream.frames += gop.frames
+        stream.size_bytes += gop.size_bytes
+        stream.longest_ns = max(stream.longest_ns, gop.end_ns - gop.start_ns)
+        stream.interval_ns = gop.interval_ns or stream.interval_ns
+        segment.pending += bool(gop.flags & GopFlag.PENDING)
+        segment.start_ns = min(segment.start_ns, gop.start_ns) if segment.end_ns else gop.start_ns
+        segment.end_ns = max(segment.end_ns, gop.end_ns)
+        segment.rows = max(segment.rows, gop.serial % rows.SERIALS_PER_SEGMENT + 1)
+
+    def drop_gop(self, serial: int) -> Gop | None:
+        """Remove a row; returns it."""
+        row = self.gop(serial)
+        if row is None:
+            return None
+        segment = self.segment(row.segment)
+        assert segment is not None
+        return self._remove(serial, self.stream(row.stream), segment)
+
+    def _remove(self, serial: int, stream: StreamRow, segment: SegmentRow) -> Gop | None:
+        number = rows.number_key(serial)
+        key = self._get("serials", number)
+        if key is None:
+            return None
+        value = self._txn.pop(key, db=self._tables["gops"])
+        self._delete("serials", number)
+        old = rows.decode_gop(value)
+        stream.frames -= old.frames
+        stream.size_bytes -= old.size_bytes
+        segment.pending -= bool(old.flags & GopFlag.PENDING)
+        return old
+
+    # The rest
+
+    def put_loss(self, stream: StreamRow, loss: Loss) -> None:
+        """Add a loss; the same one twice is one."""
+        self._put("losses", rows.loss_key(stream.id, loss), rows.encode(loss))
+
+    def set_number(self, name: str, value: int) -> None:
+        self._put("meta", name.encode(), rows.encode(value))
+
+    def set_meta(self, name: str, value: bytes | None) -> None:
+        if value is None:
+            self._delete("meta", name.encode())
+        else:
+            self._put("meta", name.encode(), value)
+
+    def set_journal(self, key: str, value: bytes | None) -> None:
+        """Note progress of a merge under a key (at most 500 bytes); None removes it."""
+        if value is None:
+            self._delete("journal", key.encode())
+        else:
+            self._put("journal", key.encode(), value)
