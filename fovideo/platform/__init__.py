@@ -1,0 +1,22 @@
+"""The machine: calls that Linux does better, each with a portable path."""
+
+from fovideo.platform.disk import DiskSpace, disk_space
+from fovideo.platform.files import (
+    copy_file_range,
+    discard_cached,
+    fdatasync,
+    fsync_dir,
+    read_at,
+    write_at,
+)
+
+__all__ = [
+    "DiskSpace",
+    "copy_file_range",
+    "discard_cached",
+    "disk_space",
+    "fdatasync",
+    "fsync_dir",
+    "read_at",
+    "write_at",
+]

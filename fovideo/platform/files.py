@@ -1,0 +1,144 @@
+"""Files by descriptor: durability, writing of many buffers at once, copying inside the kernel.
+
+All functions raise OSError as the system gives it (EINTR apart). Offsets and sizes are bytes.
+Where the system has no positioned reads and writes (Windows) the file's own position is moved: then only one
+thread at a time may use a descriptor.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+CHUNK_BYTES = 1 << 20
+"""Piece of the portable copy."""
+
+CANNOT_COPY = frozenset(
+    getattr(errno, name)
+    for name in ("EXDEV", "EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP")
+    if hasattr(errno, name)
+)
+"""Errors of the kernel's copy after which reading and writing can still work: other file system, old kernel."""
+
+
+def _call(name: str) -> Callable[..., Any] | None:
+    """A function of os that not every system has."""
+    return getattr(os, name, None)
+
+
+def fdatasync(fd: int) -> None:
+    """Make the file's data, and the metadata needed to read it, durable.
+
+    After an error nothing is known about what was written since the last success, and trying again proves
+    nothing: the system may have marked the pages clean.
+    """
+    if sys.platform == "darwin":
+        import fcntl
+
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # fsync leaves the data in the drive's cache there
+        return
+    call = _call("fdatasync") or os.fsync
+    call(fd)
+
+
+def fsync_dir(path: Path) -> None:
+    """Make creations, renames and removals in a folder durable; nothing where folders cannot be synced."""
+    if os.name == "nt":
+        return
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_at(fd: int, buffers: Sequence[Buffer], offset: int) -> int:
+    """Write all buffers one behind the other at `offset`; returns the number of bytes, which is all of them.
+
+    On an error a part may have been written.
+    """
+    views = [view for view in (memoryview(buffer).cast("B") for buffer in buffers) if view.nbytes]
+    write = _call("pwritev")
+    most = _most_buffers() if write else 1
+    start, done = 0, 0
+    while start < len(views):
+        if write is not None:
+            count = write(fd, views[start : start + most], offset + done)
+        else:
+            os.lseek(fd, offset + done, os.SEEK_SET)
+            count = os.write(fd, views[start])
+        done += count
+        while start < len(views) and count >= views[start].nbytes:
+            count -= views[start].nbytes
+            start += 1
+        if count:
+            views[start] = views[start][count:]
+    return done
+
+
+def _most_buffers() -> int:
+    """Buffers that one call may take."""
+    try:
+        limit = os.sysconf("SC_IOV_MAX")
+    except (AttributeError, OSError, ValueError):
+        return 16
+    return limit if limit > 0 else 16
+
+
+def read_at(fd: int, size: int, offset: int) -> bytes:
+    """Up to `size` bytes at `offset`; fewer only at the end of the file."""
+    read = _call("pread")
+    parts: list[bytes] = []
+    while size > 0:
+        if read is not None:
+            part = read(fd, size, offset)
+        else:
+            os.lseek(fd, offset, os.SEEK_SET)
+            part = os.read(fd, size)
+        if not part:
+            break
+        parts.append(part)
+        size -= len(part)
+        offset += len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def copy_file_range(source: int, source_offset: int, target: int, target_offset: int, size: int) -> int:
+    """Copy `size` bytes from one file to another; inside the kernel, or by reference, where that is possible.
+
+    Returns the bytes copied: fewer than `size` only when the source ends before. The ranges must not overlap.
+    """
+    done = 0
+    copy = _call("copy_file_range")
+    while copy is not None and done < size:
+        try:
+            count = copy(source, target, size - done, source_offset + done, target_offset + done)
+        except OSError as error:
+            if error.errno not in CANNOT_COPY:
+                raise
+            break
+        if count == 0:
+            # Some kernels also say 0 for files whose data they cannot copy; a read below tells which it is.
+            break
+        done += count
+    while done < size:
+        chunk = read_at(source, min(CHUNK_BYTES, size - done), source_offset + done)
+        if not chunk:
+            break
+        write_at(target, [chunk], target_offset + done)
+        done += len(chunk)
+    return done
+
+
+def discard_cached(fd: int, offset: int, size: int) -> None:
+    """Hint: this range, which is durable, need not stay in memory."""
+    call = _call("posix_fadvise")
+    if call is not None:
+        call(fd, offset, size, os.POSIX_FADV_DONTNEED)
