@@ -1,0 +1,1 @@
+"""RTP: how access units, audio frames and documents become packets."""

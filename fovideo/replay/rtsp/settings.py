@@ -1,0 +1,46 @@
+"""Settings and counters of an RTSP server."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fovideo.replay.rtp.payload import MAX_PAYLOAD_BYTES
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a server treats its clients. Times in seconds.
+
+    first_sender_report_s: after the first packets of a track; 0 = right after them, None = no reports at all.
+    sender_report_s: from one report to the next.
+    session_timeout_s: how long a UDP session without a sign of life or an idle connection lasts.
+    backlog_bytes: what may wait for a slow client of a live stream; beyond it whole GOPs are dropped for it.
+    stall_s: a client that takes nothing for this long is cut off.
+    """
+
+    first_sender_report_s: float | None = 0.0
+    sender_report_s: float = 5.0
+    session_timeout_s: float = 60.0
+    payload_bytes: int = MAX_PAYLOAD_BYTES
+    backlog_bytes: int = 4 << 20
+    stall_s: float = 10.0
+    max_connections: int = 1000
+    max_sessions: int = 1000
+
+
+class Counters:
+    """What a server has done since it started. Written by its thread, readable from any."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.requests = 0
+        self.bad_requests = 0
+        self.unauthorized = 0
+        self.sessions = 0
+        self.units = 0
+        self.packets = 0
+        self.dropped_units = 0
+        self.stalled_clients = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """All counters by name."""
+        return dict(vars(self))

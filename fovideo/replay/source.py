@@ -1,0 +1,70 @@
+"""What the RTSP server serves: a source hands each player a feed of units, packetised and timed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from fovideo.media.codec import Track
+from fovideo.replay.rtp.payload import Payload
+
+
+class Unit(NamedTuple):
+    """One access unit, audio frame or metadata document, ready to be sent.
+
+    time_ns: wall clock of capture (what sender reports relate to).
+    media_ns: the source's media clock (what RTP timestamps follow); never decreases but for B-frames.
+    due_ns: when to send it, on the media clock: the player paces recorded units by it.
+    key: decoding can start here.
+    """
+
+    track: int
+    time_ns: int
+    media_ns: int
+    due_ns: int
+    key: bool
+    payloads: Sequence[Payload]
+
+
+class Start(NamedTuple):
+    """Where a player begins. from_ns: recorded time asked for, None = now (live) or the beginning."""
+
+    from_ns: int | None = None
+    to_ns: int | None = None
+
+
+class Feed(Protocol):
+    """The units of one player in the order of sending. Used by one task at a time."""
+
+    @property
+    def start_ns(self) -> int:
+        """Recorded time (live: wall clock) at which this feed begins."""
+
+    @property
+    def start_media_ns(self) -> int:
+        """Media clock of the first unit."""
+
+    async def next(self) -> Unit | None:
+        """The next unit; None at the end. A live feed waits until it is due, a recorded one does not."""
+
+    def clock(self) -> tuple[int, int] | None:
+        """(media_ns, time_ns) of this instant for a sender report; None: use the last unit's."""
+
+    async def close(self) -> None: ...
+
+
+class Source(Protocol):
+    """What is served under one path. Any thread may construct it; the server's loop uses it."""
+
+    @property
+    def live(self) -> bool:
+        """Live sources have no beginning to seek to; every player gets the present."""
+
+    async def tracks(self) -> Sequence[Track]:
+        """For the session description. Raises FovideoError when nothing can be served."""
+
+    async def extent(self) -> tuple[int, int] | None:
+        """[from, to) in recorded time, ns; None for a live source."""
+
+    async def open(self, tracks: frozenset[int], start: Start, payload_bytes: int) -> Feed:
+        """A feed of the tracks with these ids. Raises NothingThere when the range holds no units."""
