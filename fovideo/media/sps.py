@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from fovideo.errors import UnsupportedStream
@@ -19,6 +18,7 @@ class SpsInfo(NamedTuple):
     chroma_format: 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4. luma_bits, chroma_bits: 8 to 16.
     profile: H.264: profile_idc, constraint flags, level_idc (3 bytes); H.265: general profile, compatibility,
         constraint and level (12 bytes), as avcC and hvcC want them.
+    reorder_frames: how many pictures can precede one in decoding that is shown before them; None = not said.
     temporal_layers, temporal_nesting: H.265 only.
     """
 
@@ -28,19 +28,24 @@ class SpsInfo(NamedTuple):
     luma_bits: int
     chroma_bits: int
     profile: bytes
+    reorder_frames: int | None
     temporal_layers: int = 1
     temporal_nesting: int = 1
 
 
 def video_size(codec: Codec, parameter_sets: tuple[bytes, ...]) -> tuple[int, int]:
     """Width and height of the shown picture, by the first SPS. UnsupportedStream where none can be read."""
+    info = parse(codec, parameter_sets)
+    return info.width, info.height
+
+
+def parse(codec: Codec, parameter_sets: tuple[bytes, ...]) -> SpsInfo:
+    """Facts of the first SPS among the parameter sets. UnsupportedStream where none can be read."""
     for unit in parameter_sets:
         if codec is Codec.H264 and unit and unit[0] & 31 == 7:
-            info = parse_h264(unit)
-            return info.width, info.height
+            return parse_h264(unit)
         if codec is Codec.H265 and unit and unit[0] >> 1 & 63 == 33:
-            info = parse_h265(unit)
-            return info.width, info.height
+            return parse_h265(unit)
     raise UnsupportedStream("no sequence parameter set")
 
 
@@ -83,7 +88,51 @@ def parse_h264(unit: bytes) -> SpsInfo:
         left, right, top, bottom = bits.ue(), bits.ue(), bits.ue(), bits.ue()
         width -= (left + right) * step_x
         height -= (top + bottom) * step_y * (2 - frames_only)
-    return _checked(SpsInfo(width, height, chroma, luma_bits, chroma_bits, bytes(unit[1:4])))
+    reorder = _h264_reorder(bits, unit[1], unit[2], order_type)
+    return _checked(SpsInfo(width, height, chroma, luma_bits, chroma_bits, bytes(unit[1:4]), reorder))
+
+
+def _h264_reorder(bits: _Bits, profile: int, constraints: int, order_type: int) -> int | None:
+    """max_num_reorder_frames, read from vui_parameters_present_flag on (E.1.1)."""
+    intra_only = profile == 44 or (profile in (86, 100, 110, 122, 244) and constraints & 0x10)
+    if profile == 66 or order_type == 2 or intra_only:
+        return 0
+    try:
+        if not bits.u(1):
+            return None
+        if bits.u(1) and bits.u(8) == 255:  # sample aspect ratio
+            bits.u(32)
+        if bits.u(1):  # overscan
+            bits.u(1)
+        if bits.u(1):  # video signal type
+            bits.u(4)
+            bits.u(24 * bits.u(1))
+        if bits.u(1):  # chroma location
+            bits.ue()
+            bits.ue()
+        if bits.u(1):  # timing
+            bits.u(65)
+        hrd = [_skip_h264_hrd(bits) for _ in range(2) if bits.u(1)]
+        bits.u(2 if hrd else 1)
+        if not bits.u(1):  # bitstream restriction
+            return None
+        bits.u(1)
+        for _ in range(4):
+            bits.ue()
+        return min(bits.ue(), 16)
+    except UnsupportedStream:
+        return None  # the pictures are known; that the VUI is cut off concerns timing alone
+
+
+def _skip_h264_hrd(bits: _Bits) -> bool:
+    count = min(bits.ue(), 31) + 1
+    bits.u(8)
+    for _ in range(count):
+        bits.ue()
+        bits.ue()
+        bits.u(1)
+    bits.u(20)
+    return True
 
 
 def parse_h265(unit: bytes) -> SpsInfo:
@@ -110,7 +159,24 @@ def parse_h265(unit: bytes) -> SpsInfo:
         width -= (left + right) * step_x
         height -= (top + bottom) * step_y
     luma_bits, chroma_bits = 8 + bits.ue(), 8 + bits.ue()
-    return _checked(SpsInfo(width, height, chroma, luma_bits, chroma_bits, profile, sub_layers + 1, nesting))
+    reorder = _h265_reorder(bits, sub_layers)
+    return _checked(
+        SpsInfo(width, height, chroma, luma_bits, chroma_bits, profile, reorder, sub_layers + 1, nesting)
+    )
+
+
+def _h265_reorder(bits: _Bits, sub_layers: int) -> int | None:
+    """sps_max_num_reorder_pics of the highest layer, with the reader behind the bit depths."""
+    reorder = 0
+    try:
+        bits.ue()  # log2_max_pic_order_cnt_lsb_minus4
+        for _ in range(sub_layers + 1 if bits.u(1) else 1):
+            bits.ue()
+            reorder = bits.ue()
+            bits.ue()
+    except UnsupportedStream:
+        return None
+    return min(reorder, 16)
 
 
 def _crop_steps(chroma_format: int) -> tuple[int, int]:
@@ -157,7 +223,7 @@ class _Bits:
 
     def se(self) -> int:
         value = self.ue()
-        return math.ceil(value / 2) * (1 if value % 2 else -1)
+        return (value + 1) // 2 if value % 2 else -(value // 2)
 
 
 def _without_prevention(payload: bytes) -> bytes:

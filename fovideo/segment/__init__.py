@@ -3,7 +3,8 @@
 Bytes in, values out: nothing here opens files or knows the index. Format: docs/ref/segment.md.
 """
 
-from fovideo.segment.fragment import Fragment, Notes, encode_fragment, parse_fragment, samples
+from fovideo.segment.compose import encode_fragment, relocate
+from fovideo.segment.fragment import Fragment, Notes, parse_fragment, samples
 from fovideo.segment.frametable import decode_table, encode_table
 from fovideo.segment.header import SegmentHeader, encode_header, read_header
 from fovideo.segment.scan import next_fragment, scan
@@ -19,6 +20,7 @@ __all__ = [
     "next_fragment",
     "parse_fragment",
     "read_header",
+    "relocate",
     "samples",
     "scan",
 ]

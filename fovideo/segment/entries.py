@@ -71,7 +71,7 @@ def _avcc(sets: tuple[bytes, ...]) -> bytes:
     if profile[0] in _HIGH_PROFILES:
         chroma, luma_bits, chroma_bits = 1, 8, 8
         try:
-            info = sps.parse_h264(first)
+            info = sps.parse(Codec.H264, sets)
             chroma, luma_bits, chroma_bits = info.chroma_format, info.luma_bits, info.chroma_bits
         except UnsupportedStream as error:
             log.debug("avcC without what the SPS should tell: %s", error)
@@ -91,7 +91,7 @@ def _hvcc(sets: tuple[bytes, ...]) -> bytes:
     profile, chroma, luma_bits, chroma_bits = bytes((1, 0x60, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 93)), 1, 8, 8
     layers, nested = 1, 1
     try:
-        info = sps.parse_h265(next((s for s in sets if s and s[0] >> 1 & 63 == 33), b""))
+        info = sps.parse(Codec.H265, sets)
         profile, chroma, luma_bits, chroma_bits = (
             info.profile,
             info.chroma_format,

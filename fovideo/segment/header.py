@@ -6,18 +6,19 @@ Layout: docs/ref/segment.md.
 from __future__ import annotations
 
 import struct
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from fovideo.errors import SegmentDamaged, UsageError
 from fovideo.media.codec import AUDIO_TRACK, METADATA_TRACK, VIDEO_TRACK, Track
+from fovideo.media.nal import crc32c
 from fovideo.segment import moov
-from fovideo.segment._crc import crc32c
 from fovideo.segment.boxes import box, box_at
 from fovideo.timeline.values import Provenance
 
-Buffer: TypeAlias = Any
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 HEADER_UUID = bytes.fromhex("f0b1d30a6f7645c18c5e0f7265616431")
 HEADER_VERSION = 1
@@ -31,7 +32,8 @@ _LARGEST_MOOV_BYTES = 1 << 24
 class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for a whole segment file.
 
-    base_ns: stored time of tick 0 of all tracks; fragments copied from another file need the same.
+    base_ns: stored time of tick 0 of all tracks: that of its first frame, else players show the difference as
+        a longer file. Fragments copied from a file with another base need `relocate`.
     shift_ns: correction known when the file was begun; effective = stored + shift_ns.
     epoch: epoch of its first fragment.
     start_ns: stored decode time of its first frame; players show it as time 0.

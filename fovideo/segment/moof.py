@@ -3,44 +3,46 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from fovideo.errors import UsageError
-from fovideo.media.codec import Track
+from fovideo.errors import UnsupportedStream
+from fovideo.media import sps
+from fovideo.media.codec import Codec, Track
 from fovideo.media.frames import FrameFlag, FrameTable
 from fovideo.times import NS_PER_S
 
 _Ticks = npt.NDArray[np.int64]
+_Trun = npt.NDArray[np.int32]
+"""One row a sample: duration, size, flags, composition offset."""
 
 _NTP_EPOCH_S = 2_208_988_800
 _PRFT = struct.Struct(">I4sIIQQ")
 _MOOF = struct.Struct(">I4s I4sII")  # moof, mfhd
 _TRAF = struct.Struct(">I4s I4sII I4sIQ I4sIIi")  # traf, tfhd, tfdt, trun up to the data offset
+_PRFT_FLAGS = 0x01_000018  # version 1; the time is that of capture
 _BASE_IS_MOOF = 0x02_0000
 _TRUN_FLAGS = 0x01_000F01  # version 1; data offset; per sample duration, size, flags, composition offset
+_INT32_MAX = 2**31 - 1
 _SYNC, _NON_SYNC = 0x0200_0000, 0x0101_0000
-_FALLBACK_HZ = 25
+_VIDEO_USUAL_HZ, _OPUS_USUAL_HZ, _AAC_FRAME_SAMPLES = 25, 50, 1024
+_REORDER_NS_PER_FRAME = NS_PER_S // 10
+_REORDER_UNKNOWN_FRAMES = 2
 
 
 class Run(NamedTuple):
     """Consecutive samples of one track in a fragment.
 
-    start: row of its first sample in the fragment's frame table. data_bytes: what they take in the file.
-    as_one: all rows are stored as one sample.
+    data_bytes: what they take in the file. as_one: all rows are stored as one sample.
     """
 
     track: Track
-    start: int
     frames: FrameTable
     data_bytes: int
-    as_one: bool = False
-
-    def batched(self, data_bytes: int) -> Run:
-        """The same rows stored as one sample of that many bytes."""
-        return self._replace(data_bytes=data_bytes, as_one=True)
+    as_one: bool
 
 
 def ticks(times_ns: Any, base_ns: int, timescale: int) -> Any:
@@ -49,19 +51,44 @@ def ticks(times_ns: Any, base_ns: int, timescale: int) -> Any:
     return seconds * timescale + (rest_ns * timescale + NS_PER_S // 2) // NS_PER_S
 
 
+def delay_ticks(track: Track) -> int:
+    """What is added to all composition offsets of a track, and taken off again by its edit list.
+
+    Stored decode times are sorted presentation times, so a frame can be due before its decode time. The
+    delay keeps composition offsets positive, as all players want them, down to 10 frames a second. It depends
+    on the parameter sets alone, since the file's header and each fragment must agree on it.
+    """
+    if not track.codec.is_video:
+        return 0
+    return _delay_ticks(track.codec, track.parameter_sets, track.timescale)
+
+
+@lru_cache(maxsize=1024)
+def _delay_ticks(codec: Codec, parameter_sets: tuple[bytes, ...], timescale: int) -> int:
+    try:
+        frames = sps.parse(codec, parameter_sets).reorder_frames
+    except UnsupportedStream:
+        frames = None
+    if frames is None:
+        frames = _REORDER_UNKNOWN_FRAMES
+    return frames * _REORDER_NS_PER_FRAME * timescale // NS_PER_S
+
+
 def encode(runs: list[Run], sequence: int, base_ns: int) -> bytes:
     """`prft` and `moof` for the runs, whose samples follow one after the other in an `mdat` box.
 
-    The first run's track is the reference of the `prft`. Raises UsageError for a sample before base_ns.
+    The first run's track is the reference of the `prft`. What cannot be said in a `trun` (samples before
+    base_ns, times that stand still or go back, hours between two samples) is bent there to what can; the
+    frame table has the truth.
     """
     moof_bytes = _MOOF.size
-    tables: list[tuple[Run, int, npt.NDArray[np.uint32]]] = []
+    tables: list[tuple[Run, int, _Trun]] = []
     for run in runs:
         first_tick, table = _samples(run, base_ns)
         moof_bytes += _TRAF.size + table.nbytes
         tables.append((run, first_tick, table))
     parts = [
-        _prft(runs[0].track.id, int(runs[0].frames["dts_ns"][0]), tables[0][1]),
+        _prft(*tables[0]),
         _MOOF.pack(moof_bytes, b"moof", 16, b"mfhd", 0, sequence),
     ]
     data_at = moof_bytes + 8
@@ -91,37 +118,47 @@ def encode(runs: list[Run], sequence: int, base_ns: int) -> bytes:
     return b"".join(parts)
 
 
-def _samples(run: Run, base_ns: int) -> tuple[int, npt.NDArray[np.uint32]]:
-    """Tick of the first sample, and the rows of the trun."""
+def _samples(run: Run, base_ns: int) -> tuple[int, _Trun]:
+    """Decode tick of the first sample, and the rows of the trun."""
     frames, scale = run.frames, run.track.timescale
     decode: _Ticks = ticks(frames["dts_ns"], base_ns, scale)
-    if decode.min() < 0:
-        raise UsageError("a frame lies before the base of its segment", hint="choose an earlier base_ns")
+    np.maximum(decode, 0, out=decode)
     present: _Ticks = ticks(frames["time_ns"], base_ns, scale)
     if run.as_one:
-        table = np.empty((1, 4), ">u4")
-        table[0] = (max(1, int(decode[-1] - decode[0])), run.data_bytes, _SYNC, 0)
+        table = np.empty((1, 4), ">i4")
+        duration = min(max(1, int(decode[-1] - decode[0])), _INT32_MAX)
+        table[0] = (duration, run.data_bytes, _SYNC, 0)
         return int(decode[0]), table
     count = len(frames)
     steps = np.arange(count)
     decode = np.maximum.accumulate(decode - steps) + steps
-    table = np.empty((count, 4), ">u4")
+    table = np.empty((count, 4), ">i4")
+    if decode[-1] - decode[0] > _INT32_MAX:
+        decode = np.minimum(decode, decode[0] + _INT32_MAX)
     table[:-1, 0] = decode[1:] - decode[:-1]
     table[-1, 0] = _last_duration(run, table[:-1, 0])
     table[:, 1] = frames["size"]
     table[:, 2] = np.where(frames["flags"] & FrameFlag.KEY, _SYNC, _NON_SYNC)
-    table[:, 3] = present - decode
+    table[:, 3] = 0
+    if run.track.codec.is_video:
+        table[:, 3] = np.clip(present - decode + delay_ticks(run.track), -_INT32_MAX, _INT32_MAX)
     return int(decode[0]), table
 
 
-def _last_duration(run: Run, durations: npt.NDArray[np.uint32]) -> int:
+def _last_duration(run: Run, durations: npt.NDArray[np.int32]) -> int:
+    """What the last sample lasts, as its successor is not known yet: as audio says itself, else the usual."""
+    match run.track.codec:
+        case Codec.AAC:
+            return _AAC_FRAME_SAMPLES
+        case Codec.PCMU | Codec.PCMA:
+            return int(run.frames["size"][-1]) // max(1, run.track.channels)
     if len(durations):
         return int(np.sort(durations)[len(durations) // 2])
-    return run.track.timescale // _FALLBACK_HZ
+    return run.track.timescale // (_OPUS_USUAL_HZ if run.track.codec is Codec.OPUS else _VIDEO_USUAL_HZ)
 
 
-def _prft(track: int, time_ns: int, tick: int) -> bytes:
-    """Producer reference time: the decode time of the fragment's first sample, as NTP and as media time."""
-    seconds, rest_ns = divmod(time_ns, NS_PER_S)
+def _prft(run: Run, first_tick: int, table: _Trun) -> bytes:
+    """Producer reference time: when the run's first sample was captured, as NTP and as composition time."""
+    seconds, rest_ns = divmod(int(run.frames["time_ns"][0]), NS_PER_S)
     ntp = (seconds + _NTP_EPOCH_S) % 2**32 << 32 | (rest_ns << 32) // NS_PER_S
-    return _PRFT.pack(_PRFT.size, b"prft", 1 << 24 | 24, track, ntp, tick)
+    return _PRFT.pack(_PRFT.size, b"prft", _PRFT_FLAGS, run.track.id, ntp, first_tick + int(table[0, 3]))

@@ -7,7 +7,7 @@ import struct
 from fovideo.media.codec import Track
 from fovideo.segment.boxes import box, full_box
 from fovideo.segment.entries import sample_entry
-from fovideo.segment.moof import ticks
+from fovideo.segment.moof import delay_ticks, ticks
 from fovideo.times import NS_PER_S
 
 _MOVIE_TIMESCALE = 1000
@@ -32,9 +32,13 @@ def encode(tracks: tuple[Track, ...], base_ns: int, start_ns: int) -> bytes:
     return box(
         b"moov",
         movie,
-        *[_trak(track, created_s, ticks(start_ns, base_ns, track.timescale)) for track in tracks],
+        *[_trak(track, created_s, _first_tick(track, base_ns, start_ns)) for track in tracks],
         box(b"mvex", *extends),
     )
+
+
+def _first_tick(track: Track, base_ns: int, start_ns: int) -> int:
+    return int(ticks(start_ns, base_ns, track.timescale)) + delay_ticks(track)
 
 
 def _trak(track: Track, created_s: int, first_tick: int) -> bytes:
@@ -48,8 +52,10 @@ def _trak(track: Track, created_s: int, first_tick: int) -> bytes:
         _MATRIX,
         struct.pack(">II", track.width << 16 & 0xFFFF_FFFF, track.height << 16 & 0xFFFF_FFFF),
     )
-    edit = full_box(b"elst", 1, 0, struct.pack(">IQqHH", 1, 0, first_tick, 1, 0))
-    return box(b"trak", track_head, box(b"edts", edit), _mdia(track, created_s))
+    edits = b""
+    if first_tick:
+        edits = box(b"edts", full_box(b"elst", 1, 0, struct.pack(">IQqHH", 1, 0, first_tick, 1, 0)))
+    return box(b"trak", track_head, edits, _mdia(track, created_s))
 
 
 def _mdia(track: Track, created_s: int) -> bytes:

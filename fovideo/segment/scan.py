@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fovideo.errors import SegmentDamaged
-from fovideo.segment.fragment import FRAGMENT_UUID, Buffer, Fragment, parse_fragment
+from fovideo.segment.fragment import FRAGMENT_UUID, Fragment, parse_fragment
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
 def scan(data: Buffer, offset: int) -> tuple[list[Fragment], int, str]:

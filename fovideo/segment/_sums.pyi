@@ -1,0 +1,9 @@
+from collections.abc import Iterable
+
+from typing_extensions import Buffer
+
+def measure(parts: Iterable[Buffer], crc: int = 0) -> tuple[int, list[int]]:
+    """CRC-32C of the buffers one after the other, behind bytes whose CRC-32C is `crc`; and each one's bytes.
+
+    One call for a whole fragment: the GIL is let go at most once, and only for as much as is worth it.
+    """
