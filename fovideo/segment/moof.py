@@ -161,4 +161,5 @@ def _prft(run: Run, first_tick: int, table: _Trun) -> bytes:
     """Producer reference time: when the run's first sample was captured, as NTP and as composition time."""
     seconds, rest_ns = divmod(int(run.frames["time_ns"][0]), NS_PER_S)
     ntp = (seconds + _NTP_EPOCH_S) % 2**32 << 32 | (rest_ns << 32) // NS_PER_S
-    return _PRFT.pack(_PRFT.size, b"prft", _PRFT_FLAGS, run.track.id, ntp, first_tick + int(table[0, 3]))
+    media = max(0, first_tick + int(table[0, 3]))
+    return _PRFT.pack(_PRFT.size, b"prft", _PRFT_FLAGS, run.track.id, ntp, media)
