@@ -56,6 +56,7 @@ class SegmentRow(msgspec.Struct, kw_only=True, omit_defaults=True):
     path: relative to the store's folder, with "/". size_bytes: end of its last indexed fragment.
     start_ns, end_ns: bounds of its rows, effective. rows: rows ever made for it (the next one's number).
     pending: how many of its rows are PENDING. provenance, tracks: numbers within the stream.
+    previous: segment before it in the same session, 0 = none. last_epoch: latest epoch in it.
     """
 
     id: int
@@ -69,6 +70,8 @@ class SegmentRow(msgspec.Struct, kw_only=True, omit_defaults=True):
     end_ns: int = 0
     rows: int = 0
     pending: int = 0
+    previous: int = 0
+    last_epoch: int = 0
 
 
 class ProvenanceRow(msgspec.Struct, kw_only=True):

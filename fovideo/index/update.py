@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from fovideo.index import rows
 from fovideo.index.rows import ProvenanceRow, SegmentRow, SegmentState, StreamRow
 from fovideo.index.view import View
 from fovideo.media.codec import Track
 from fovideo.timeline.values import Gop, GopFlag, Loss, Provenance
+
+
+def shifted(gop: Gop, shift_ns: int) -> Gop:
+    """The row with its effective times moved."""
+    return msgspec.structs.replace(
+        gop,
+        start_ns=gop.start_ns + shift_ns,
+        end_ns=gop.end_ns + shift_ns,
+        shift_ns=gop.shift_ns + shift_ns,
+    )
 
 
 class Update(View):
@@ -156,6 +168,20 @@ class Update(View):
         segment.start_ns = min(segment.start_ns, gop.start_ns) if segment.end_ns else gop.start_ns
         segment.end_ns = max(segment.end_ns, gop.end_ns)
         segment.rows = max(segment.rows, gop.serial % rows.SERIALS_PER_SEGMENT + 1)
+
+    def backdate(self, segment: SegmentRow, serial: int, epoch: int, shift_ns: int) -> int:
+        """Shift the rows of an epoch that were written before a row, in its session; returns how many."""
+        count = 0
+        at: SegmentRow | None = segment
+        while at is not None and (at is segment or at.last_epoch >= epoch):
+            for gop in self.segment_gops(at.id):
+                if gop.epoch == epoch and gop.serial < serial:
+                    self.put_gop(shifted(gop, shift_ns))
+                    count += 1
+            at = self.segment(at.previous) if at.previous else None
+        if count:
+            self.stream(segment.stream).generation += 1
+        return count
 
     def drop_gop(self, serial: int) -> Gop | None:
         """Remove a row; returns it."""

@@ -1,0 +1,259 @@
+"""From fragments to rows: which fragments of a segment form one row, and what the row says. No I/O.
+
+A writer, an insertion, recovery and repair all use this on the same fragments and so arrive at the same rows.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from fovideo.index import SERIALS_PER_SEGMENT
+from fovideo.media.codec import Codec, Track
+from fovideo.media.frames import FrameFlag, FrameTable
+from fovideo.segment import Notes, SegmentHeader, decode_table, encode_table
+from fovideo.timeline.cover import holes
+from fovideo.timeline.values import Gop, GopFlag
+from fovideo.times import NS_PER_S
+
+LONGEST_ROW_NS: Final = 60 * NS_PER_S
+"""A GOP that lasts longer is continued in another row, so that rows stay small and seeks look back little."""
+
+LONGEST_HOLE_NS: Final = 5 * NS_PER_S
+"""A jump of time beyond this ends a row."""
+
+SOUND_ROW_NS: Final = 2 * NS_PER_S
+"""Length of a row in a stream without video."""
+
+_NO_NOTES = Notes()
+
+
+class Noted(msgspec.Struct, frozen=True):
+    """Notes of a fragment, to be applied to what was written before the row with this serial."""
+
+    serial: int
+    notes: Notes
+
+
+class Tail(msgspec.Struct):
+    """Where a row stands: what decides whether the next frames belong to it. Stored times."""
+
+    epoch: int
+    start_ns: int
+    last_ns: int
+    primary: bool  # it has frames of the primary track
+
+
+def primary_track(tracks: tuple[Track, ...]) -> Track:
+    """The track that carries coverage: video, else audio, else metadata."""
+    return min(tracks, key=lambda track: track.id)
+
+
+def breaks_row(tail: Tail | None, frames: FrameTable, epoch: int, track: Track) -> bool:
+    """Whether frames that follow in the file begin a new row. Only their first frame of the primary track counts."""
+    if tail is None or epoch != tail.epoch:
+        return True
+    mine = frames["track"] == track.id
+    if not mine.any():
+        return False
+    first = frames[int(mine.argmax())]
+    return _breaks(tail, int(first["dts_ns"]), bool(first["flags"] & FrameFlag.KEY), track)
+
+
+def _breaks(tail: Tail, dts_ns: int, key: bool, track: Track) -> bool:
+    if track.codec.is_video and key:
+        return True
+    if not tail.primary:
+        return False
+    if not -LONGEST_HOLE_NS <= dts_ns - tail.last_ns <= LONGEST_HOLE_NS:
+        return True
+    longest = LONGEST_ROW_NS if track.codec.is_video else SOUND_ROW_NS
+    return dts_ns - tail.start_ns >= longest
+
+
+def cut(tail: Tail | None, frames: FrameTable, epoch: int, track: Track) -> list[int]:
+    """Numbers of the frames before which a batch must be split into fragments, so that each belongs to one row."""
+    numbers = np.flatnonzero(frames["track"] == track.id)
+    if tail is not None and tail.epoch != epoch:
+        tail = None
+    if tail is not None:
+        tail = copy.copy(tail)
+    result = []
+    keys = (frames["flags"][numbers] & FrameFlag.KEY) != 0
+    for number, dts_ns, key in zip(
+        numbers.tolist(), frames["dts_ns"][numbers].tolist(), keys.tolist(), strict=True
+    ):
+        if tail is not None and _breaks(tail, dts_ns, key, track):
+            result.append(number)
+            tail = None
+        if tail is None or not tail.primary:
+            tail = Tail(epoch, dts_ns, dts_ns, True)
+        tail.last_ns = max(tail.last_ns, dts_ns)
+    return [number for number in result if number > 0]
+
+
+class _Row:
+    """A row that still grows."""
+
+    __slots__ = ("count", "epoch", "key", "offset", "serial", "size_bytes", "tables", "tail")
+
+    def __init__(self, serial: int, offset: int, epoch: int) -> None:
+        self.serial, self.offset, self.epoch = serial, offset, epoch
+        self.size_bytes = 0
+        self.tables: list[FrameTable] = []
+        self.tail = Tail(epoch, 0, 0, False)
+        self.key = False
+
+    def copy(self) -> _Row:
+        twin = copy.copy(self)
+        twin.tables = self.tables.copy()
+        twin.tail = copy.copy(self.tail)
+        return twin
+
+
+class Assembler:
+    """Makes the rows of one segment from its fragments, given in file order.
+
+    changes(): rows that are new or have grown and notes, in the order in which the index must take them,
+    since the last committed(). Their provenance number is left 0 for the index to fill in.
+    """
+
+    def __init__(self, header: SegmentHeader, segment: int, *, rows: int = 0, interval_ns: int = 0) -> None:
+        self.header, self.segment = header, segment
+        self.track = primary_track(header.tracks)
+        self.rows = rows
+        self.interval_ns = interval_ns
+        self.first_epoch = self.last_epoch = -1
+        self._row: _Row | None = None
+        self._changes: list[Gop | Noted] = []
+        self._grown = False
+
+    def copy(self) -> Assembler:
+        """A savepoint."""
+        twin = copy.copy(self)
+        twin._row = None if self._row is None else self._row.copy()
+        twin._changes = self._changes.copy()
+        return twin
+
+    @property
+    def tail(self) -> Tail | None:
+        return None if self._row is None else self._row.tail
+
+    def resume(self, gop: Gop) -> None:
+        """Go on with a row of the index that is not COMPLETE."""
+        row = _Row(gop.serial, gop.offset, gop.epoch)
+        self._row = row
+        self._extend(row, decode_table(gop.table), gop.size_bytes)
+        row.key = bool(gop.flags & GopFlag.KEY)
+        self.interval_ns = gop.interval_ns or self.interval_ns
+        self._grown = False
+
+    def add(
+        self, offset: int, size_bytes: int, epoch: int, frames: FrameTable, notes: Notes = _NO_NOTES
+    ) -> None:
+        """The next fragment of the file. `frames` is kept, not copied."""
+        inserted = bool(self.header.provenance.inserted_from)
+        if inserted:
+            epoch, notes = self.header.epoch, _NO_NOTES
+        if self.first_epoch < 0:
+            self.first_epoch = epoch
+        self.last_epoch = max(self.last_epoch, epoch)
+        if notes.backdates:
+            self.end_row()
+        if notes != _NO_NOTES:
+            self._flush()
+            self._changes.append(Noted(self._serial(self.rows), notes))
+        tail = None if self._row is None else self._row.tail
+        if self._row is None or breaks_row(tail, frames, epoch, self.track):
+            self.end_row()
+            self._row = _Row(self._serial(self.rows), offset, epoch)
+            self.rows += 1
+        self._extend(self._row, frames, size_bytes)
+        self._grown = True
+
+    def _serial(self, number: int) -> int:
+        return self.segment * SERIALS_PER_SEGMENT + number
+
+    def _extend(self, row: _Row, frames: FrameTable, size_bytes: int) -> None:
+        row.size_bytes += size_bytes
+        row.tables.append(frames)
+        mine = frames[frames["track"] == self.track.id]
+        tail = row.tail
+        counted = frames if not len(mine) and not tail.primary else mine
+        if not len(counted):
+            return
+        first, last = int(counted["dts_ns"].min()), int(counted["dts_ns"].max())
+        if len(mine) and not tail.primary:
+            row.key = not self.track.codec.is_video or bool(mine["flags"][0] & FrameFlag.KEY)
+            tail.primary, tail.start_ns, tail.last_ns = True, first, last
+        elif tail.start_ns or tail.last_ns:
+            tail.start_ns, tail.last_ns = min(tail.start_ns, first), max(tail.last_ns, last)
+        else:
+            tail.start_ns, tail.last_ns = first, last
+
+    def end_row(self) -> None:
+        """Nothing will be added to the current row any more: it is COMPLETE."""
+        self._flush(complete=True)
+        self._row = None
+
+    def _flush(self, *, complete: bool = False) -> None:
+        row = self._row
+        if row is None or not (self._grown or complete):
+            return
+        self._grown = False
+        if self._changes:
+            last = self._changes[-1]
+            if isinstance(last, Gop) and last.serial == row.serial:
+                self._changes.pop()
+        self._changes.append(self._gop(row, complete))
+
+    def _gop(self, row: _Row, complete: bool) -> Gop:
+        if len(row.tables) > 1:
+            row.tables = [np.concatenate(row.tables)]
+        frames = row.tables[0]
+        mine = frames[frames["track"] == self.track.id]
+        dts = mine["dts_ns"]
+        flags = GopFlag.KEY if row.key else 0
+        flags |= GopFlag.COMPLETE if complete else 0
+        flags |= GopFlag.PENDING if self.header.pending else 0
+        if len(mine) > 1:
+            self.interval_ns = self._interval(mine) or self.interval_ns
+            if holes(dts, mine["flags"], self.interval_ns).any():
+                flags |= GopFlag.GAPS
+        shift_ns = self.header.shift_ns
+        shift_ns += self.header.provenance.correction.shift_ns(row.tail.start_ns + shift_ns)
+        return Gop(
+            stream=self.header.stream,
+            serial=row.serial,
+            start_ns=row.tail.start_ns + shift_ns,
+            end_ns=row.tail.last_ns + max(self.interval_ns, 1) + shift_ns,
+            shift_ns=shift_ns,
+            segment=self.segment,
+            offset=row.offset,
+            size_bytes=row.size_bytes,
+            provenance=0,
+            epoch=row.epoch,
+            frames=len(mine),
+            interval_ns=self.interval_ns,
+            flags=flags,
+            table=encode_table(frames),
+        )
+
+    def _interval(self, mine: FrameTable) -> int:
+        steps = np.diff(mine["dts_ns"])
+        steps = steps[steps > 0]
+        if not len(steps):
+            return 0
+        interval_ns = int(np.median(steps))
+        return max(interval_ns, LONGEST_HOLE_NS) if self.track.codec is Codec.ONVIF else interval_ns
+
+    def changes(self) -> list[Gop | Noted]:
+        self._flush()
+        return self._changes.copy()
+
+    def committed(self, count: int) -> None:
+        """The first `count` changes are in the index."""
+        del self._changes[:count]

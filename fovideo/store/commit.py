@@ -1,0 +1,262 @@
+"""Group commit: segment data durable first, then one index transaction, then the rows are visible."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from fovideo.errors import StoreError
+from fovideo.index import Index, Update
+from fovideo.segment import SegmentHeader
+from fovideo.store.apply import apply_changes, name_segment
+from fovideo.store.assemble import Noted
+from fovideo.store.files import Files
+from fovideo.store.folder import Folder
+from fovideo.store.options import StoreOptions
+from fovideo.store.segmentfile import SegmentFile
+from fovideo.store.writer import StreamWriter, disk_error
+from fovideo.timeline.values import Gop, Provenance
+
+log = logging.getLogger(__name__)
+
+_RESERVED_IDS = 4096
+_SYNC_THREADS = 8
+
+
+class Committer:
+    """Owns the segment files that are being written. Its lock orders appends and commits of all threads."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        files: Files,
+        index: Index,
+        options: StoreOptions,
+        wall_clock: Callable[[], int],
+    ) -> None:
+        self.folder, self.files, self.index, self.options = folder, files, index, options
+        self.lock = threading.RLock()
+        self._wall_clock = wall_clock
+        self._owners: dict[SegmentFile, StreamWriter] = {}
+        self._writers: list[StreamWriter] = []
+        self._unmoved: list[SegmentFile] = []
+        self._next_id = self._reserved_to = 0
+        self._pool: ThreadPoolExecutor | None = None
+
+    def writer(self, stream: str, provenance: Provenance, *, pending: bool) -> StreamWriter:
+        writer = StreamWriter(self, stream, provenance, pending=pending)
+        with self.lock:
+            self._writers.append(writer)
+        return writer
+
+    @property
+    def open_segments(self) -> frozenset[int]:
+        """Ids of the segments that are being written."""
+        with self.lock:
+            return frozenset(file.number for file in self._owners)
+
+    def new_id(self) -> int:
+        """A segment id that no file has or had: blocks of them are reserved durably before they are used."""
+        with self.lock:
+            if self._next_id >= self._reserved_to:
+                self._next_id, self._reserved_to = self.index.update(_reserve)
+            self._next_id += 1
+            return self._next_id - 1
+
+    def create(self, header: SegmentHeader, writer: StreamWriter, previous: int) -> SegmentFile:
+        """A new segment file, in the folder of those that the index does not name yet. Raises OSError."""
+        number = self.new_id()
+        name = self.folder.segment_name(header.stream, header.start_ns + header.shift_ns, number)
+        file = SegmentFile(self.files, self.folder.incoming_path(number), name, number, header, previous)
+        self._owners[file] = writer
+        return file
+
+    def abandon(self, file: SegmentFile) -> None:
+        """Remove a file that the index does not name."""
+        self._owners.pop(file, None)
+        file.close()
+        try:
+            self.files.remove(file.path)
+        except OSError:
+            log.warning("cannot remove %s; it will be removed at the next opening", file.path)
+
+    def commit(self) -> None:
+        """Make everything appended so far durable, then visible.
+
+        Raises StoreFull or StoreError when some of it could not be; that is kept and goes with the next commit,
+        the rest has been committed.
+        """
+        with self.lock:
+            failure = self._write_backlogs()
+            failure = self._sync_all() or failure
+            self._name_all()
+            self._move()
+            if failure is not None:
+                raise failure
+
+    def _write_backlogs(self) -> StoreError | None:
+        failure = None
+        for writer in self._writers:
+            try:
+                writer.flush_backlog()
+            except StoreError as error:
+                failure = error
+        return failure
+
+    def _sync_all(self) -> StoreError | None:
+        failure: StoreError | None = None
+        for file, error in self._sync([file for file in self._owners if file.dirty]):
+            log.error("%s could not be made durable (%s); writing it again elsewhere", file.path, error)
+            writer = self._owners[file]
+            try:
+                writer.rewrite(file)
+            except StoreError as again:
+                failure = again
+            if not file.safe_bytes:
+                self.abandon(file)
+        for file, error in self._sync([file for file in self._owners if file.dirty]):
+            failure = disk_error(error, str(file.path))
+            self._owners[file].keep(file)
+            if not file.safe_bytes:
+                self.abandon(file)
+        if any(not file.named and file.safe_bytes for file in self._owners):
+            try:
+                self.files.sync_folder(self.folder.incoming)
+            except OSError as error:
+                raise disk_error(error, str(self.folder.incoming)) from error
+        return failure
+
+    def _sync(self, files: list[SegmentFile]) -> list[tuple[SegmentFile, OSError]]:
+        """Make files durable, several at a time since the disk can; returns those that failed."""
+
+        def attempt(file: SegmentFile) -> OSError | None:
+            try:
+                file.sync()
+            except OSError as error:
+                return error
+            return None
+
+        if len(files) < 3:
+            errors = [attempt(file) for file in files]
+        else:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="fovideo-sync")
+            errors = list(self._pool.map(attempt, files))
+        return [(file, error) for file, error in zip(files, errors, strict=True) if error is not None]
+
+    def _name_all(self) -> None:
+        batch = [(file, file.assembler.changes()) for file in self._owners if file.safe_bytes]
+        batch = [(file, changes) for file, changes in batch if changes or file.sealed]
+        writers = list(self._writers)
+        losses = [(writer, len(writer.losses)) for writer in writers if writer.losses]
+        closed = [writer for writer in writers if writer.closed and not writer.backlog]
+        if not (batch or losses or closed):
+            return
+        edges: dict[StreamWriter, int] = {}
+        now_ns = self._wall_clock()
+
+        def apply(update: Update) -> None:
+            edges.clear()
+            for file, changes in batch:
+                row = name_segment(
+                    update,
+                    file.header,
+                    file.number,
+                    file.name,
+                    file.safe_bytes,
+                    previous=file.previous,
+                    sealed=file.sealed,
+                )
+                apply_changes(update, row, changes, file.assembler.last_epoch)
+                edges[self._owners[file]] = max(edges.get(self._owners[file], 0), _edge(update, changes))
+            for writer, count in losses:
+                stream = update.ensure_stream(writer.stream)
+                for loss in writer.losses[:count]:
+                    update.put_loss(stream, loss)
+            self._note_live(update, edges, closed, now_ns)
+
+        self.index.update(apply)
+        for file, changes in batch:
+            file.acknowledge(len(changes))
+            self._unmoved.append(file)
+            if file.sealed:
+                file.close()
+                del self._owners[file]
+        for writer, count in losses:
+            del writer.losses[:count]
+        for writer, edge_ns in edges.items():
+            writer.told(edge_ns)
+        self._writers = [writer for writer in self._writers if writer not in closed]
+
+    def _note_live(
+        self, update: Update, edges: dict[StreamWriter, int], closed: list[StreamWriter], now_ns: int
+    ) -> None:
+        live = {writer.stream for writer in self._writers if not writer.closed}
+        for writer, edge_ns in edges.items():
+            stream = update.ensure_stream(writer.stream)
+            if writer.stream in live and edge_ns:
+                stream.live_edge_ns, stream.live_wall_ns = edge_ns, now_ns
+        for writer in closed:
+            known = update.find_stream(writer.stream)
+            if known is not None and writer.stream not in live:
+                known.live_edge_ns = known.live_wall_ns = 0
+
+    def place(self, number: int, name: str) -> None:
+        """Give a closed file its final place; failing that, recovery will."""
+        target = self.folder.root / name
+        try:
+            self.files.make_folder(target.parent)
+            self.files.rename(self.folder.incoming_path(number), target)
+        except OSError as error:
+            log.warning("cannot move segment %x to its place: %s", number, error)
+
+    def _move(self) -> None:
+        """Give named files their final place. Whoever looks for one knows both; recovery does it if we don't."""
+        left = []
+        for file in dict.fromkeys(self._unmoved):
+            target = self.folder.root / file.name
+            if file.path == target:
+                continue
+            if os.name == "nt" and not file.sealed:
+                left.append(file)
+                continue
+            try:
+                self.files.make_folder(target.parent)
+                self.files.rename(file.path, target)
+            except OSError as error:
+                log.warning("cannot move %s to its place: %s", file.path, error)
+                left.append(file)
+            else:
+                file.path = target
+        self._unmoved = left
+
+    def close(self) -> None:
+        """Close all writers and commit; then let go of the files, committed or not."""
+        with self.lock:
+            for writer in list(self._writers):
+                writer.close()
+            try:
+                self.commit()
+            finally:
+                for file in list(self._owners):
+                    file.close()
+                self._owners.clear()
+                if self._pool is not None:
+                    self._pool.shutdown()
+                    self._pool = None
+
+
+def _edge(update: Update, changes: list[Gop | Noted]) -> int:
+    """End of the latest row among the changes, as the index has it now."""
+    last = next((change for change in reversed(changes) if isinstance(change, Gop)), None)
+    row = None if last is None else update.gop(last.serial)
+    return 0 if row is None else row.end_ns
+
+
+def _reserve(update: Update) -> tuple[int, int]:
+    first = max(update.number("segments"), 1)
+    update.set_number("segments", first + _RESERVED_IDS)
+    return first, first + _RESERVED_IDS

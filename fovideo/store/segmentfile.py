@@ -1,0 +1,123 @@
+"""A segment file that is being written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fovideo.media.frames import FrameTable
+from fovideo.segment import Notes, SegmentHeader, encode_fragment, encode_header
+from fovideo.store.assemble import Assembler
+from fovideo.store.files import Files
+
+
+class Piece(NamedTuple):
+    """Frames of one fragment, each track's together, with their payloads (referred to, not copied)."""
+
+    epoch: int
+    frames: FrameTable
+    payloads: Sequence[Any]
+    notes: Notes
+
+
+class Savepoint(NamedTuple):
+    """State of a segment file to go back to."""
+
+    size_bytes: int
+    sequence: int
+    unsafe: int
+    assembler: Assembler
+
+
+class SegmentFile:
+    """Appends fragments to one file and keeps account of what is durable.
+
+    size_bytes: end of the last whole fragment. safe_bytes: up to where it is durable.
+    unsafe: pieces written since the file was last made durable; kept so that they can be written elsewhere.
+    named: the index knows the segment. previous: segment of the same session before this one, 0 = none.
+    """
+
+    def __init__(
+        self, files: Files, path: Path, name: str, number: int, header: SegmentHeader, previous: int = 0
+    ) -> None:
+        self.files, self.path, self.name, self.number, self.header = files, path, name, number, header
+        self.assembler = Assembler(header, number)
+        self.sequence = 0
+        self.size_bytes = self.safe_bytes = 0
+        self.unsafe: list[Piece] = []
+        self.named = False
+        self.sealed = False
+        self.previous = previous
+        self._safe: Savepoint | None = None
+        self._begin = encode_header(header)
+        self.fd = files.create(path)
+
+    @property
+    def dirty(self) -> bool:
+        return self.size_bytes > self.safe_bytes
+
+    def append(self, piece: Piece) -> None:
+        """Write a fragment. On OSError the file ends as before."""
+        buffers = encode_fragment(
+            self.header, self.sequence + 1, piece.epoch, piece.frames, piece.payloads, piece.notes
+        )
+        if not self.size_bytes:
+            buffers = [self._begin, *buffers]
+        offset = self.size_bytes or len(self._begin)
+        try:
+            end = self.size_bytes + self.files.write(self.fd, buffers, self.size_bytes)
+        except OSError:
+            self._cut()
+            raise
+        self.sequence += 1
+        self.assembler.add(offset, end - offset, piece.epoch, piece.frames, piece.notes)
+        self.size_bytes = end
+        self.unsafe.append(piece)
+
+    def savepoint(self) -> Savepoint:
+        return Savepoint(self.size_bytes, self.sequence, len(self.unsafe), self.assembler.copy())
+
+    def restore(self, point: Savepoint) -> None:
+        """Back to a savepoint, with what was appended since cut off."""
+        self.size_bytes, self.sequence, unsafe, self.assembler = point
+        del self.unsafe[unsafe:]
+        self._cut()
+
+    def _cut(self) -> None:
+        try:
+            self.files.truncate(self.fd, self.size_bytes)
+        except OSError:
+            pass  # what lies behind size_bytes is written over, or cut at the next opening
+
+    def sync(self) -> None:
+        """Make everything appended durable."""
+        self.files.sync(self.fd)
+        self.safe_bytes = self.size_bytes
+        self.unsafe.clear()
+        self._safe = self.savepoint()
+
+    def give_up(self) -> None:
+        """Making it durable failed. Nothing is known of what was written since it last succeeded: back to there,
+        and never again a try on this file.
+        """
+        if self._safe is not None:
+            self.restore(self._safe)
+        self.seal()
+
+    def acknowledge(self, changes: int) -> None:
+        """The index has taken the first `changes` changes of the assembler."""
+        self.assembler.committed(changes)
+        self.named = True
+        if self._safe is not None:
+            self._safe = self.savepoint()
+
+    def seal(self) -> None:
+        """Nothing will be appended any more."""
+        self.sealed = True
+        self.assembler.end_row()
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            self.files.close(self.fd)
+            self.fd = -1

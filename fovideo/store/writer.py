@@ -1,0 +1,252 @@
+"""Writing one camera session into a store."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+
+from fovideo.errors import StoreError, StoreFull, UsageError
+from fovideo.media.codec import Track
+from fovideo.media.frames import FrameFlag, FrameTable, empty_frames
+from fovideo.segment import Notes, SegmentHeader
+from fovideo.store.assemble import cut, primary_track
+from fovideo.store.segmentfile import Piece, SegmentFile
+from fovideo.timeline.values import Loss, Provenance
+from fovideo.times import NS_PER_S
+
+if TYPE_CHECKING:
+    from fovideo.store.commit import Committer
+
+_BASE_MARGIN_NS = 60 * NS_PER_S
+_NO_NOTES = Notes()
+
+
+class StreamWriter:
+    """Appends the frames of one session (one provenance) to a stream. Made by Store.writer.
+
+    What is appended is durable and visible after the next Store.commit; until that has returned, the payloads
+    must stay as they are, since they are written again if the disk fails. Thread-safe.
+    """
+
+    def __init__(self, committer: Committer, stream: str, provenance: Provenance, *, pending: bool) -> None:
+        self.stream, self.provenance, self.pending = stream, provenance, pending
+        self.tracks: tuple[Track, ...] = ()
+        self.durable_to_ns = 0
+        self.closed = False
+        self.previous = 0
+        self.backlog: list[Piece] = []
+        self.losses: list[Loss] = []
+        self._committer = committer
+        self._file: SegmentFile | None = None
+        self._backdates: list[tuple[int, int]] = []
+        self._untold: list[Loss] = []
+        self._base_ns: int | None = None
+        self._started_ns = 0
+
+    def __enter__(self) -> StreamWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        self._committer.commit()
+
+    def set_format(self, tracks: Sequence[Track]) -> None:
+        """The tracks of what follows; other than before, they begin a new segment. REQUIRED before append."""
+        if not tracks:
+            raise UsageError("a stream needs a track")
+        with self._committer.lock:
+            new = tuple(sorted(tracks, key=lambda track: track.id))
+            if new != self.tracks:
+                self._seal()
+                self.tracks = new
+
+    def append(self, frames: FrameTable, payloads: Sequence[Any], *, epoch: int) -> None:
+        """Frames (stored times, decode order within each track) with their samples.
+
+        Raises StoreFull or StoreError; then nothing of this call has been taken.
+        """
+        with self._committer.lock:
+            self._require_open()
+            if not self.tracks:
+                raise UsageError("append before set_format")
+            if len(frames) != len(payloads):
+                raise UsageError(f"{len(frames)} frames with {len(payloads)} payloads")
+            if not len(frames):
+                return
+            self.flush_backlog()
+            pieces = self._pieces(frames, payloads, epoch)
+            self._write_all(pieces)
+            self._backdates.clear()
+            self._untold.clear()
+
+    def backdate(self, epoch: int, shift_ns: int) -> None:
+        """Add shift_ns to the times of all frames of this epoch appended so far."""
+        with self._committer.lock:
+            self._require_open()
+            self._backdates.append((epoch, shift_ns))
+
+    def loss(self, loss: Loss) -> None:
+        """Note frames that were lost; visible with the next commit."""
+        with self._committer.lock:
+            self._require_open()
+            self._untold.append(loss)
+            self.losses.append(loss)
+
+    def close(self) -> None:
+        """End of the session: seals the segment. Durable after the next Store.commit. May be called twice."""
+        with self._committer.lock:
+            if self.closed:
+                return
+            if self._file is not None and (self._backdates or self._untold):
+                self._write_all([Piece(self._last_epoch(), empty_frames(), (), self._notes())])
+            self._backdates.clear()
+            self._untold.clear()
+            self._seal()
+            self.closed = True
+
+    def _require_open(self) -> None:
+        if self.closed:
+            raise UsageError("the writer is closed")
+
+    def _last_epoch(self) -> int:
+        return max(self._file.assembler.last_epoch, 0) if self._file is not None else 0
+
+    def _notes(self) -> Notes:
+        return Notes(tuple(self._backdates), tuple(self._untold))
+
+    def _pieces(self, frames: FrameTable, payloads: Sequence[Any], epoch: int) -> list[Piece]:
+        notes = self._notes()
+        tail = self._file.assembler.tail if self._file is not None and not notes.backdates else None
+        starts = [0, *cut(tail, frames, epoch, primary_track(self.tracks)), len(frames)]
+        pieces = []
+        for start, stop in zip(starts, starts[1:], strict=False):
+            table, parts = frames[start:stop], payloads[start:stop]
+            track = table["track"]
+            if (track[1:] < track[:-1]).any():
+                order = track.argsort(kind="stable")
+                table, parts = table[order], [parts[number] for number in order.tolist()]
+            pieces.append(Piece(epoch, table.copy(), parts, notes))
+            notes = _NO_NOTES
+        return pieces
+
+    def _write_all(self, pieces: list[Piece]) -> None:
+        """All of the pieces, or none."""
+        file, sealed = self._file, self._file is not None and self._file.sealed
+        point = None if file is None else file.savepoint()
+        made: list[SegmentFile] = []
+        previous, base_ns, started_ns = self.previous, self._base_ns, self._started_ns
+        try:
+            for piece in pieces:
+                self._write(piece, made)
+        except BaseException as error:
+            for new in made:
+                self._committer.abandon(new)
+            self._file, self.previous, self._base_ns, self._started_ns = file, previous, base_ns, started_ns
+            if file is not None and point is not None:
+                file.restore(point)
+                file.sealed = sealed
+            if isinstance(error, OSError) and not isinstance(error, StoreError):
+                raise disk_error(error, str(self._committer.folder.root)) from error
+            raise
+
+    def _write(self, piece: Piece, made: list[SegmentFile]) -> None:
+        file = self._file
+        if file is None or self._is_over(file, piece):
+            self._seal()
+            file = self._begin(piece)
+            made.append(file)
+        file.append(piece)
+
+    def _is_over(self, file: SegmentFile, piece: Piece) -> bool:
+        """Whether this piece must or should begin a new segment."""
+        frames = piece.frames
+        if file.sealed or (len(frames) and int(frames["dts_ns"].min()) < file.header.base_ns):
+            return True
+        track = primary_track(self.tracks)
+        mine = frames[frames["track"] == track.id]
+        tail = file.assembler.tail
+        if len(mine) and tail is not None and tail.primary and int(mine["dts_ns"][0]) < tail.last_ns:
+            return True  # the clock went back: players want times of a file to rise
+        options = self._committer.options
+        full = file.size_bytes / options.segment_bytes
+        if len(frames):
+            lasted = int(frames["dts_ns"].max()) - self._started_ns
+            full = max(full, lasted / options.segment_duration_ns)
+        if full < 1:
+            return False
+        starts = len(mine) > 0 and (not track.codec.is_video or bool(mine["flags"][0] & FrameFlag.KEY))
+        return starts or full >= 2
+
+    def _begin(self, piece: Piece) -> SegmentFile:
+        first_ns = int(piece.frames["dts_ns"].min()) if len(piece.frames) else self._started_ns
+        base_ns = self._base_ns
+        if base_ns is None or first_ns < base_ns:
+            base_ns = max(first_ns - _BASE_MARGIN_NS, 0) // NS_PER_S * NS_PER_S
+        header = SegmentHeader(
+            stream=self.stream,
+            tracks=self.tracks,
+            provenance=self.provenance,
+            base_ns=base_ns,
+            start_ns=first_ns,
+            epoch=piece.epoch,
+            pending=self.pending,
+        )
+        file = self._committer.create(header, self, self.previous)
+        self._file, self.previous, self._base_ns, self._started_ns = file, file.number, base_ns, first_ns
+        return file
+
+    def _seal(self) -> None:
+        if self._file is not None:
+            self._file.seal()
+            self._file = None
+
+    def rewrite(self, file: SegmentFile) -> None:
+        """The disk failed to make part of a file durable: write that part again, into another segment."""
+        pieces = file.unsafe.copy()
+        file.give_up()
+        if self._file is file:
+            self._file = None
+        later, self._file = self._file, None
+        try:
+            self._write_all(pieces)
+        except BaseException:
+            self.backlog = pieces + self.backlog
+            raise
+        finally:
+            if later is not None or self.closed:
+                self._seal()
+                self._file = later
+
+    def keep(self, file: SegmentFile) -> None:
+        """The disk failed again: what is not durable waits for the next commit."""
+        pieces = file.unsafe.copy()
+        file.give_up()
+        if self._file is file:
+            self._file = None
+        self.backlog = pieces + self.backlog
+
+    def flush_backlog(self) -> None:
+        """Write what an earlier failure left over."""
+        pieces, self.backlog = self.backlog, []
+        if not pieces:
+            return
+        try:
+            self._write_all(pieces)
+        except BaseException:
+            self.backlog = pieces
+            raise
+        if self.closed:
+            self._seal()
+
+    def told(self, edge_ns: int) -> None:
+        """The committer reports how far the stream is durable."""
+        self.durable_to_ns = max(self.durable_to_ns, edge_ns)
+
+
+def disk_error(error: OSError, where: str) -> StoreError:
+    """An error of the file system in fovideo's terms."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StoreFull("no room on the disk", where=where, hint="free some space, or set a quota")
+    return StoreError(f"the disk failed: {error.strerror or error}", where=where)
