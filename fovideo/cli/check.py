@@ -1,0 +1,33 @@
+"""`fovideo check`: is a store sound?"""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from fovideo.cli import params
+from fovideo.cli.output import out, print_json, progress
+
+
+@click.command("check")
+@click.argument("store")
+@click.option("--repair", is_flag=True, help="Rebuild the index from the segment files.")
+@params.as_json
+def command(store: str, repair: bool, as_json: bool) -> int:
+    """Read every byte of STORE: checksums, digests, index against files.
+
+    Exit code 1 when something is wrong (and, with --repair, could not be mended).
+    """
+    from fovideo.peer import check_timeline
+
+    with progress(quiet=as_json) as bar:
+        task = bar.add_task("checking", total=None)
+        report = check_timeline(
+            store, repair=repair, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    if as_json:
+        print_json(report)
+    else:
+        for problem in report.problems:
+            out.print(f"{problem.where}: {problem.what} ({problem.hint})", markup=False, highlight=False)
+        out.print(report.summary, markup=False, highlight=False)
+    return 0 if report.sound else 1

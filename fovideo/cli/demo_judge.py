@@ -1,0 +1,56 @@
+"""The judgement of the demo: which frames that a camera sent does the healed timeline hold, and how often?"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from fovideo.media.codec import VIDEO_TRACK, Codec
+from fovideo.media.marker import read_marker
+from fovideo.segment import fragments, samples
+from fovideo.timeline.endpoint import Timeline
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Frames of one camera. sent: put out while the site was to record; the rest: of those."""
+
+    camera: str
+    sent: int
+    in_timeline: int
+    missing: int
+    duplicate: int
+    missing_numbers: tuple[int, ...] = ()
+
+    @property
+    def good(self) -> bool:
+        return self.sent > 0 and self.missing == 0 and self.duplicate == 0
+
+
+def recorded_numbers(timeline: Timeline, stream: str, camera: int) -> Counter[int]:
+    """How often each running number, read from the markers in the footage itself, stands in a timeline."""
+    numbers: Counter[int] = Counter()
+    for row in timeline.gops(stream):
+        codec = next((t.codec for t in timeline.tracks(stream, row) if t.id == VIDEO_TRACK), Codec.H264)
+        data = row_bytes(timeline, stream, row)
+        for fragment in fragments(data):
+            for frame, sample in zip(fragment.frames, samples(fragment, data, fragment.offset), strict=True):
+                marker = read_marker(sample, codec) if frame["track"] == VIDEO_TRACK else None
+                if marker is not None and marker[0] == camera:
+                    numbers[marker[1]] += 1
+    return numbers
+
+
+def judge(timeline: Timeline, stream: str, camera: int, first: int, last: int) -> Verdict:
+    """Compare what stands in the timeline with the numbers first..last that the camera sent."""
+    found = recorded_numbers(timeline, stream, camera)
+    missing = tuple(number for number in range(first, last + 1) if number not in found)
+    within = {number: count for number, count in found.items() if first <= number <= last}
+    return Verdict(
+        stream,
+        sent=last - first + 1,
+        in_timeline=sum(within.values()),
+        missing=len(missing),
+        duplicate=sum(found.values()) - len(found),
+        missing_numbers=missing[:20],
+    )

@@ -1,0 +1,43 @@
+"""`fovideo gaps`: what a store lacks."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import rich_click as click
+
+from fovideo.cli import params
+from fovideo.cli.output import out, print_json
+from fovideo.times import format_duration, format_ns
+
+
+@click.command("gaps")
+@click.argument("store")
+@params.one_stream
+@params.stretch_options
+@params.as_json
+def command(store: str, stream: str | None, from_ns: int | None, to_ns: int | None, as_json: bool) -> int:
+    """List the stretches without frames, each with its reason where it is known.
+
+    With --from and --to, what is missing at the edges of the window counts too. Exit code 1 when there is a gap.
+    """
+    from fovideo.peer import open_timeline
+    from fovideo.store.describe import describe, gap_json
+
+    params.check_stretch(from_ns, to_ns)
+    with closing(open_timeline(store)) as timeline:
+        streams = describe(timeline, stream=stream, from_ns=from_ns, to_ns=to_ns)
+    if as_json:
+        print_json(
+            {"streams": [{"name": each.name, "gaps": [gap_json(gap) for gap in each.gaps]} for each in streams]}
+        )
+    else:
+        for each in streams:
+            for gap in each.gaps:
+                length = format_duration(gap.end_ns - gap.start_ns)
+                reason = gap.reason or "never recorded"
+                line = f"{each.name}  {format_ns(gap.start_ns)}  {format_ns(gap.end_ns)}  {length}  {reason}"
+                out.print(line, highlight=False, markup=False)
+            if not each.gaps:
+                out.print(f"{each.name}  no gaps", highlight=False, markup=False)
+    return 1 if any(each.gaps for each in streams) else 0
