@@ -47,6 +47,7 @@ class LoopSource:
     """
 
     live = True
+    speed = Fraction(1)
 
     def __init__(
         self,

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 from fovideo.media.codec import Track
 from fovideo.replay.rtp.payload import Payload
+
+
+class UnitFlag:
+    """Bits of Unit.flags."""
+
+    JUMP = 1  # the recording has a gap between the unit before and this one
+    SECTION_END = 2  # the next unit has JUMP, or there is none
+    LAST = 4  # nothing follows
 
 
 class Unit(NamedTuple):
@@ -24,6 +33,7 @@ class Unit(NamedTuple):
     due_ns: int
     key: bool
     payloads: Sequence[Payload]
+    flags: int = 0
 
 
 class Start(NamedTuple):
@@ -59,6 +69,10 @@ class Source(Protocol):
     @property
     def live(self) -> bool:
         """Live sources have no beginning to seek to; every player gets the present."""
+
+    @property
+    def speed(self) -> Fraction | None:
+        """Pace for clients that ask for none; None = as fast as they take it. Live sources have 1."""
 
     async def tracks(self) -> Sequence[Track]:
         """For the session description. Raises FovideoError when nothing can be served."""

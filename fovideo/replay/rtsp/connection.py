@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 METHODS = ("OPTIONS", "DESCRIBE", "SETUP", "PLAY", "PAUSE", "TEARDOWN", "GET_PARAMETER", "SET_PARAMETER")
 _KNOWN_ELSEWHERE = {"ANNOUNCE", "RECORD", "REDIRECT"}
+ONVIF_REPLAY = "onvif-replay"
 _READ_BYTES = 64 * 1024
 _TRACK = re.compile(r"(.*)/trackID=(\d{1,3})")
 
@@ -100,8 +101,7 @@ class Connection:
         if method not in METHODS:
             allow: Headers = [("Allow", ", ".join(METHODS))]
             raise RtspError(405 if method in _KNOWN_ELSEWHERE else 501, headers=allow)
-        if "require" in request.headers:
-            raise RtspError(551, headers=[("Unsupported", request.headers["require"])])
+        self._check_required(request)
         if method == "OPTIONS":
             return 200, [("Public", ", ".join(METHODS))], b"", None
         self._authorize(request)
@@ -129,7 +129,13 @@ class Connection:
         base = request.url.split("?")[0].rstrip("/")
         if track_id is not None:
             base = base.rpartition("/")[0]
+        session.is_replay |= ONVIF_REPLAY in request.headers.get("require", "") and not session.source.live
         return 200, ids + await session.play(request.headers, base), b"", session
+
+    def _check_required(self, request: Request) -> None:
+        wanted = {each.strip() for each in request.headers.get("require", "").split(",")}
+        if unknown := wanted - {"", ONVIF_REPLAY}:
+            raise RtspError(551, headers=[("Unsupported", ", ".join(sorted(unknown)))])
 
     def _authorize(self, request: Request) -> None:
         authenticator = self._hub.authenticator
@@ -181,6 +187,7 @@ class Connection:
             link = await self._udp_link(session, wish.pair)
         else:
             self._sessions[session.id] = session
+        session.is_replay |= ONVIF_REPLAY in request.headers.get("require", "") and not source.live
         outlet = session.add(track, link)
         timeout = int(self._hub.settings.session_timeout_s)
         transport = f"{link.describe()};ssrc={outlet.ssrc:08X}"

@@ -100,7 +100,7 @@ class UdpLink:
         on_alive: Callable[[], None],
         on_gone: Callable[[], None],
     ) -> UdpLink:
-        """Bind a free pair on address `local`. on_alive: RTCP came; on_gone: the client's ports are closed."""
+        """Bind a free pair on address `local`. on_alive: RTCP came; on_gone: its ports are closed."""
         link = cls(on_alive, on_gone)
         loop = asyncio.get_running_loop()
         for _ in range(100):

@@ -10,14 +10,28 @@ from fovideo.media.codec import Track
 from fovideo.replay.rtp import rtcp
 from fovideo.replay.rtsp.link import Link
 from fovideo.replay.rtsp.sdp import clock_rate, payload_type
-from fovideo.replay.source import Unit
+from fovideo.replay.source import Unit, UnitFlag
 from fovideo.times import NS_PER_S
 
 _HEADER = struct.Struct(">BBHII")
+_EXTENSION = struct.Struct(">HHQBBxx")
+_ONVIF_REPLAY = 0xABAC
+
+
+def replay_extension(unit: Unit, cseq: int) -> bytes:
+    """ONVIF replay header extension (streaming specification, 6.2) of a unit's first packet."""
+    bits = 0x80 * unit.key
+    bits |= 0x40 * bool(unit.flags & UnitFlag.SECTION_END)
+    bits |= 0x20 * bool(unit.flags & UnitFlag.JUMP)
+    bits |= 0x10 * bool(unit.flags & UnitFlag.LAST)
+    return _EXTENSION.pack(_ONVIF_REPLAY, 3, rtcp.ntp64(unit.time_ns), bits, cseq & 0xFF)
 
 
 class Outlet:
-    """Sequence numbers, SSRC and time base are random, as RFC 3550 asks, and last as long as the session."""
+    """Sequence numbers, SSRC and time base are random, as RFC 3550 asks, and last as long as the session.
+
+    replay_cseq: CSeq of the PLAY request, when packets are to carry the ONVIF replay extension; else None.
+    """
 
     def __init__(self, track: Track, link: Link, cname: str) -> None:
         self.track, self.link = track, link
@@ -28,12 +42,20 @@ class Outlet:
         self._type, self._rate = payload_type(track), clock_rate(track)
         self._base, self._anchor_ns, self._scale = secrets.randbits(32), 0, Fraction(1)
         self._last: Unit | None = None
+        self._reported_ns: int | None = None  # wall clock - media clock, as last reported
         self.report_due_ns: int | None = None
+        self.replay_cseq: int | None = None
 
     @property
     def sequence(self) -> int:
         """Sequence number of the next packet."""
         return self._sequence
+
+    @property
+    def has_jumped(self) -> bool:
+        """Whether the last unit's wall clock does not follow from the last report."""
+        last = self._last
+        return last is not None and self._reported_ns not in (None, last.time_ns - last.media_ns)
 
     def anchor(self, media_ns: int, scale: Fraction) -> None:
         """The next unit is near `media_ns`, and media time passes `scale` times as fast as RTP time.
@@ -57,8 +79,13 @@ class Outlet:
         ticks, sequence, kind = self.rtp_time(unit.media_ns), self._sequence, self._type
         pack, ssrc = _HEADER.pack, self.ssrc
         out = []
+        first, extension = 0x80, b""
+        if self.replay_cseq is not None:
+            first, extension = 0x90, replay_extension(unit, self.replay_cseq)
         for payload, later, marker in unit.payloads:
-            out.append(pack(0x80, kind | marker << 7, sequence, ticks + later & 0xFFFFFFFF, ssrc) + payload)
+            header = pack(first, kind | marker << 7, sequence, ticks + later & 0xFFFFFFFF, ssrc)
+            out.append(header + extension + payload)
+            first, extension = 0x80, b""
             sequence = sequence + 1 & 0xFFFF
             self.octets += len(payload)
         self._sequence = sequence
@@ -81,6 +108,7 @@ class Outlet:
         if self._last is None:
             return None
         media_ns, time_ns = clock or (self._last.media_ns, self._last.time_ns)
+        self._reported_ns = time_ns - media_ns
         ticks = self._ticks(media_ns)
         on_tick_ns = self._anchor_ns + round(ticks * NS_PER_S * self._scale / self._rate)
         return rtcp.sender_report(

@@ -131,6 +131,6 @@ class Player:
         now = time.monotonic_ns()
         if outlet.report_due_ns is None:
             outlet.report_due_ns = now + int(first_s * NS_PER_S)
-        if now >= outlet.report_due_ns:
+        if now >= outlet.report_due_ns or (outlet.has_jumped and not self._pace.live):
             outlet.report(self._feed.clock())
             outlet.report_due_ns = now + int(every_s * NS_PER_S)

@@ -23,7 +23,10 @@ Headers = list[tuple[str, str]]
 
 
 class Session:
-    """Used by the server's loop only. abort: resets the client's RTSP connection."""
+    """Used by the server's loop only.
+
+    abort: resets the client's RTSP connection. is_replay: the client asked for ONVIF's replay extension.
+    """
 
     def __init__(
         self, path: str, source: Source, settings: Settings, counters: Counters, abort: Callable[[], None]
@@ -31,6 +34,7 @@ class Session:
         self.id = secrets.token_hex(8)
         self.path, self.source = path, source
         self.outlets: dict[int, Outlet] = {}
+        self.is_replay = False
         self.abort = abort
         self._settings, self._counters = settings, counters
         self._player: Player | None = None
@@ -72,11 +76,11 @@ class Session:
     async def play(self, headers: Mapping[str, str], base_url: str) -> Headers:
         """Prepare playback as a PLAY request asks, and return the response's headers; begin() starts it."""
         wish = parse_range(headers["range"]) if "range" in headers else None
-        scale, speed = parse_rate(headers, "scale"), parse_rate(headers, "speed")
-        unpaced = headers.get("rate-control", "yes").strip().lower() == "no"
-        if self.source.live:
-            scale = speed = Fraction(1)
+        scale, speed, unpaced = self._rates(headers)
         pace = Pace(self.source.live, None if unpaced else scale * speed)
+        if self.is_replay:
+            for outlet in self.outlets.values():
+                outlet.replay_cseq = int(headers["cseq"])
         if self.is_playing and wish is None:
             assert self._player is not None
             if self._paused:
@@ -92,6 +96,16 @@ class Session:
         if "rate-control" in headers:
             out.append(("Rate-Control", "no" if unpaced else "yes"))
         return out
+
+    def _rates(self, headers: Mapping[str, str]) -> tuple[Fraction, Fraction, bool]:
+        """(scale, speed, whether to send as fast as the client takes it)."""
+        scale, speed = parse_rate(headers, "scale"), parse_rate(headers, "speed")
+        control = headers.get("rate-control", "").strip().lower()
+        if self.source.live:
+            return Fraction(1), Fraction(1), False
+        if not control and "scale" not in headers and "speed" not in headers:
+            return self.source.speed or Fraction(1), Fraction(1), self.source.speed is None
+        return scale, speed, control == "no"
 
     async def _open(self, wish: Range | None, scale: Fraction, pace: Pace) -> None:
         start = await self._start(wish)
