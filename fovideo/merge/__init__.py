@@ -1,0 +1,29 @@
+"""Merging: the union of two timelines, frame-exact, spliced so that it decodes, and verified.
+
+Knows nothing of what kind of timeline it serves: see fovideo.timeline.endpoint. Design: docs/design/merge.md.
+"""
+
+from fovideo.merge.execute import Progress, merge
+from fovideo.merge.manifest import Manifest, load_manifest
+from fovideo.merge.match import Matching, match
+from fovideo.merge.plan import WINDOW_NS, plan
+from fovideo.merge.report import MergeReport, StreamReport
+from fovideo.merge.values import Kind, Piece, Plan, PlannedStretch, Span
+
+__all__ = [
+    "WINDOW_NS",
+    "Kind",
+    "Manifest",
+    "Matching",
+    "MergeReport",
+    "Piece",
+    "Plan",
+    "PlannedStretch",
+    "Progress",
+    "Span",
+    "StreamReport",
+    "load_manifest",
+    "match",
+    "merge",
+    "plan",
+]

@@ -1,0 +1,184 @@
+"""Carry a merge out between two timelines: plan, insert, verify, settle."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from fovideo.errors import FovideoError, MergeError, NoSuchStream, PlanStale
+from fovideo.merge.cutting import piece_bytes
+from fovideo.merge.manifest import Manifest, load_manifest
+from fovideo.merge.plan import WINDOW_NS, plan
+from fovideo.merge.report import MergeReport, StreamReport, report_of
+from fovideo.merge.values import Kind, Plan, PlannedStretch
+from fovideo.merge.verify import verify
+from fovideo.timeline.endpoint import FileRange, Stretch, Timeline
+from fovideo.timeline.values import GopFlag
+
+_log = logging.getLogger(__name__)
+
+_ATTEMPTS = 8
+_CARRIED_BYTES = 64 << 20  # what one insertion holds in memory, when parts are not in local files
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far the merge of a stream is. frames, size_bytes: done so far; of_frames, of_bytes: as planned."""
+
+    stream: str
+    frames: int
+    of_frames: int
+    size_bytes: int
+    of_bytes: int
+
+
+def merge(
+    source: Timeline,
+    target: Timeline,
+    *,
+    streams: Sequence[str] | None = None,
+    from_ns: int | None = None,
+    to_ns: int | None = None,
+    dry_run: bool = False,
+    lease: int = 0,
+    window_ns: int = WINDOW_NS,
+    progress: Callable[[Progress], None] | None = None,
+    wall_clock: Callable[[], int] = time.time_ns,
+) -> MergeReport:
+    """Add to the target every frame that the source holds and it lacks; never removes or changes any.
+
+    streams: names (None = all of the source). from_ns, to_ns: only footage of this window, in target time.
+    lease: fencing number to note in the provenance. window_ns: how far the clocks may be apart. A second run
+    inserts nothing. If it raises, what was inserted so far stays, and running it again goes on from there.
+    Raises NoSuchStream for a name the source lacks, MergeError if the target does not settle down or lost a
+    frame, and the errors of both timelines.
+    """
+    known = [info.name for info in source.streams()]
+    for name in streams or ():
+        if name not in known:
+            raise NoSuchStream(f"no stream {name!r}", where=source.location)
+    job = _Job(source, target, from_ns, to_ns, lease, window_ns, progress, wall_clock)
+    return MergeReport(
+        source=source.location,
+        target=target.location,
+        dry_run=dry_run,
+        streams=tuple(
+            job.dry(name) if dry_run else job.run(name) for name in (known if streams is None else streams)
+        ),
+    )
+
+
+class _Job(msgspec.Struct, frozen=True):
+    """A merge with its settings; one stream after the other."""
+
+    source: Timeline
+    target: Timeline
+    from_ns: int | None
+    to_ns: int | None
+    lease: int
+    window_ns: int
+    progress: Callable[[Progress], None] | None
+    wall_clock: Callable[[], int]
+
+    def dry(self, stream: str) -> StreamReport:
+        made = self._plan(stream)[1]
+        return report_of(made, made.stretches, verified=False, settled_rows=0)
+
+    def run(self, stream: str) -> StreamReport:
+        done: list[PlannedStretch] = []
+        for _ in range(_ATTEMPTS):
+            manifest, made = self._plan(stream)
+            before = len(done)
+            try:
+                self._insert(manifest, made, done)
+            except PlanStale:
+                _log.info(
+                    "%s changed while %s was merged into it: planning again", self.target.location, stream
+                )
+                continue
+            verify(self.target, manifest, done[before:])
+            settled = self._settle(manifest, made)
+            return _without_own(report_of(made, done, verified=True, settled_rows=settled), done[:before])
+        raise MergeError(
+            f"{stream} kept changing during {_ATTEMPTS} attempts to merge into it",
+            where=self.target.location,
+            hint="run the merge again when no other merge into it is running",
+        )
+
+    def _plan(self, stream: str) -> tuple[Manifest, Plan]:
+        from_ns = None if self.from_ns is None else self.from_ns - self.window_ns
+        to_ns = None if self.to_ns is None else self.to_ns + self.window_ns
+        held = load_manifest(self.target, stream, from_ns, to_ns)
+        manifest = load_manifest(self.source, stream, from_ns, to_ns)
+        losses = self.target.losses(stream, self.from_ns, self.to_ns) if held.rows else []
+        made = plan(
+            manifest,
+            held,
+            from_ns=self.from_ns,
+            to_ns=self.to_ns,
+            window_ns=self.window_ns,
+            losses=losses,
+            now_ns=self.wall_clock(),
+            lease=self.lease,
+        )
+        return manifest, made
+
+    def _insert(self, manifest: Manifest, made: Plan, done: list[PlannedStretch]) -> None:
+        """Insert all stretches; those that are in are added to `done`."""
+        generation = made.generation
+        frames = size_bytes = 0
+        of_frames = sum(stretch.frames for stretch in made.stretches)
+        of_bytes = sum(stretch.size_bytes for stretch in made.stretches)
+        for planned in made.stretches:
+            for stretch in self._stretches(manifest, planned, generation):
+                inserted = self.target.insert(msgspec.structs.replace(stretch, generation=generation))
+                generation = inserted.generation
+                size_bytes += inserted.size_bytes
+            frames += planned.frames
+            done.append(planned)
+            if self.progress is not None:
+                self.progress(Progress(made.stream, frames, of_frames, size_bytes, of_bytes))
+
+    def _stretches(self, manifest: Manifest, planned: PlannedStretch, generation: int) -> Iterator[Stretch]:
+        """The planned stretch, in as many insertions as keep memory bounded."""
+        rows = {row.serial: row for row in manifest.rows}
+        tracks = self.source.tracks(manifest.stream, rows[planned.pieces[0].serial])
+        parts: list[bytes | FileRange] = []
+        carried = 0
+        for number, piece in enumerate(planned.pieces, 1):
+            part = piece_bytes(self.source, rows[piece.serial], piece, tracks, planned.provenance)
+            parts.append(part)
+            carried += 0 if isinstance(part, FileRange) else len(part)
+            if carried >= _CARRIED_BYTES or number == len(planned.pieces):
+                yield Stretch(
+                    stream=manifest.stream,
+                    tracks=tracks,
+                    provenance=planned.provenance,
+                    generation=generation,
+                    shift_ns=planned.shift_ns,
+                    epoch=planned.epoch,
+                    parts=tuple(parts),
+                )
+                parts, carried = [], 0
+
+    def _settle(self, manifest: Manifest, made: Plan) -> int:
+        """Tell the source what the target holds; returns how many rows were waiting for that."""
+        held = set(made.settled)
+        waiting = [row.serial for row in manifest.rows if row.flags & GopFlag.PENDING and row.serial in held]
+        if not waiting:
+            return 0
+        try:
+            self.source.settle(made.stream, waiting)
+        except FovideoError as error:
+            # The target is whole; the source merely keeps its copy longer.
+            _log.warning("%s could not note what was merged: %s", self.source.location, error)
+            return 0
+        return len(waiting)
+
+
+def _without_own(report: StreamReport, earlier: Sequence[PlannedStretch]) -> StreamReport:
+    """What earlier attempts of this merge inserted was no duplicate."""
+    own = sum(stretch.frames for stretch in earlier if stretch.kind is not Kind.CONFLICT)
+    return msgspec.structs.replace(report, duplicate_frames=max(report.duplicate_frames - own, 0))

@@ -1,0 +1,104 @@
+"""Footage: the frames of one run, unpacked; and which rows need unpacking at all. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fovideo.media.frames import Clock, FrameTable
+from fovideo.merge.line import Mask, Times
+from fovideo.merge.manifest import Manifest, Run
+from fovideo.timeline.values import Gop
+from fovideo.times import NS_PER_S
+
+_SELF_REACH_NS = 2 * NS_PER_S  # sessions of one source overlap at most a little, by their own clock
+
+
+@dataclass(frozen=True)
+class Footage:
+    """Frames of one session and epoch, row after row, each in decode order.
+
+    frames: effective times. stored_ns: stored time_ns of each. row: place of each frame's row in its
+    manifest. conflict: not part of what the timeline shows.
+    """
+
+    session: str
+    epoch: int
+    store: str
+    frames: FrameTable
+    stored_ns: Times
+    row: npt.NDArray[np.int64]
+    conflict: bool = False
+
+    @property
+    def clock(self) -> int:
+        """Where most of its times come from (media.frames.Clock); 0 without frames."""
+        return int(np.bincount(self.frames["clock"]).argmax()) if len(self.frames) else 0
+
+    @property
+    def trusted(self) -> bool:
+        """Whether its times are the camera's own clock."""
+        return self.clock == Clock.SENDER_REPORT
+
+    def pick(self, mask: Mask, shift_ns: Times, conflict: bool) -> Footage:
+        """Some of the frames, at other times; shift_ns: one per frame of this footage."""
+        frames = self.frames[mask]
+        frames["time_ns"] += shift_ns[mask]
+        frames["dts_ns"] += shift_ns[mask]
+        stored_ns, row = self.stored_ns[mask], self.row[mask]
+        return Footage(self.session, self.epoch, self.store, frames, stored_ns, row, conflict)
+
+
+def unpack(manifest: Manifest, run: Run, places: Iterable[int]) -> list[Footage]:
+    """Footage of those rows of a run that are among the places; what is shown and what is not apart."""
+    wanted = set(places)
+    mine = [place for place in run.places if place in wanted]
+    result = []
+    for conflict in (False, True):
+        chosen = [place for place in mine if manifest.is_conflict(place) == conflict]
+        if not chosen:
+            continue
+        sizes = [len(manifest.stored(place)) for place in chosen]
+        shifts = np.repeat(np.array([manifest.rows[place].shift_ns for place in chosen], np.int64), sizes)
+        frames = manifest.effective(chosen)
+        result.append(
+            Footage(
+                session=run.session,
+                epoch=run.epoch,
+                store=run.provenance.store,
+                frames=frames,
+                stored_ns=frames["time_ns"] - shifts,
+                row=np.repeat(np.array(chosen, np.int64), sizes),
+                conflict=conflict,
+            )
+        )
+    return result
+
+
+def rows_meeting(rows: Sequence[Gop], others: Sequence[Gop], reach_ns: int) -> Mask:
+    """Which rows come within reach_ns of any of the others."""
+    if not rows or not others:
+        return np.zeros(len(rows), bool)
+    bounds = np.array(sorted((row.start_ns, row.end_ns) for row in others), np.int64)
+    starts, ends = bounds[:, 0], np.maximum.accumulate(bounds[:, 1])
+    from_ns = np.array([row.start_ns - reach_ns for row in rows], np.int64)
+    to_ns = np.array([row.end_ns + reach_ns for row in rows], np.int64)
+    before = np.searchsorted(starts, to_ns, side="left") - 1
+    return np.asarray((before >= 0) & (ends[np.maximum(before, 0)] > from_ns), bool)
+
+
+def rows_to_compare(manifest: Manifest, other: Manifest, window_ns: int) -> set[int]:
+    """Places of rows whose frames may also be on the other side, or in another session of this one."""
+    places = set(np.flatnonzero(rows_meeting(manifest.rows, other.rows, window_ns)).tolist())
+    runs = manifest.runs()
+    if len(runs) > 1:
+        for run in runs:
+            mine = [manifest.rows[place] for place in run.places]
+            own = set(run.places)
+            rest = [row for place, row in enumerate(manifest.rows) if place not in own]
+            meets = rows_meeting(mine, rest, _SELF_REACH_NS)
+            places.update(run.places[at] for at in np.flatnonzero(meets).tolist())
+    return places

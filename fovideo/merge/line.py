@@ -1,0 +1,98 @@
+"""Line: one track of a frame table in order of presentation, the form in which two recordings are
+compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fovideo.media.frames import FrameTable
+from fovideo.times import NS_PER_MS
+
+Times = npt.NDArray[np.int64]
+Digests = npt.NDArray[np.uint64]
+Index = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+COVERED = 1.75
+"""Neighbours at most this many intervals apart have no room for a frame between them."""
+
+_TOLERANCE = 0.45
+_UNKNOWN_INTERVAL_NS = 40 * NS_PER_MS
+
+
+@dataclass(frozen=True)
+class Line:
+    """Frames of one track, by presentation time. Presentation order is the same on every recorder of an
+    encoder, also with B-frames and where a recording starts mid-GOP; decode times may differ there.
+
+    time_ns: never decreases. index: row of the frame table that each frame came from. interval_ns: median
+    distance of neighbours, 0 when unknown.
+    """
+
+    time_ns: Times
+    digest: Digests
+    index: Index
+    interval_ns: int
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+    def part(self, start: int, stop: int) -> Line:
+        """Frames start..stop, with the interval of the whole."""
+        return Line(
+            self.time_ns[start:stop], self.digest[start:stop], self.index[start:stop], self.interval_ns
+        )
+
+    def between(self, from_ns: int, to_ns: int) -> Line:
+        """Frames whose time lies in [from_ns, to_ns]."""
+        start, stop = np.searchsorted(self.time_ns, [from_ns, to_ns + 1])
+        return self.part(int(start), int(stop))
+
+    def moved(self, shift_ns: int | Times) -> Line:
+        """The same frames at other times; the shift keeps their order."""
+        return Line(self.time_ns + shift_ns, self.digest, self.index, self.interval_ns)
+
+
+def line_of(frames: FrameTable, track: int) -> Line:
+    """The frames of a track."""
+    index = np.flatnonzero(frames["track"] == track)
+    time: Times = frames["time_ns"][index]
+    order = np.argsort(time, kind="stable")
+    time, index = time[order], index[order]
+    return Line(time, np.ascontiguousarray(frames["digest"][index]), index, interval_of(time))
+
+
+def interval_of(time: Times) -> int:
+    """Median distance of neighbouring times that differ; 0 when there are none."""
+    steps = np.diff(time)
+    steps = steps[steps > 0]
+    return int(np.median(steps)) if len(steps) else 0
+
+
+def tolerance_of(source: Line, target: Line) -> int:
+    """How far the times of one frame may lie apart on two recorders once their clocks are aligned, in ns.
+
+    Less than half an interval, so that a frame that repeats its neighbour byte for byte has one partner.
+    """
+    known = [line.interval_ns for line in (source, target) if line.interval_ns]
+    return max(int(min(known, default=_UNKNOWN_INTERVAL_NS) * _TOLERANCE), NS_PER_MS)
+
+
+def covered(at_ns: Times, line: Line, reach_ns: int) -> Mask:
+    """Which instants lie where a line has footage: between close neighbours, or within reach_ns of a
+    frame.
+    """
+    count = len(line)
+    if not count:
+        return np.zeros(len(at_ns), bool)
+    right = np.searchsorted(line.time_ns, at_ns)
+    after = line.time_ns[np.minimum(right, count - 1)]
+    before = line.time_ns[np.maximum(right - 1, 0)]
+    close = (after - before <= COVERED * line.interval_ns) & (right > 0) & (right < count)
+    near: Any = np.minimum(np.abs(after - at_ns), np.abs(at_ns - before)) <= reach_ns
+    return np.asarray(close | near, bool)

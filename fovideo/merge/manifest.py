@@ -1,0 +1,104 @@
+"""Manifest: what a timeline holds of one stream, as the planner sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fovideo.errors import NoSuchStream
+from fovideo.media.codec import VIDEO_TRACK
+from fovideo.media.frames import FRAME, FrameTable
+from fovideo.segment import decode_table
+from fovideo.timeline.endpoint import Timeline
+from fovideo.timeline.values import Gop, Provenance, Splice
+
+
+@dataclass(frozen=True)
+class Run:
+    """Rows of one session and epoch: footage on one clock. places: into Manifest.rows, in decode order."""
+
+    session: str
+    epoch: int
+    provenance: Provenance
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One stream of one timeline. A pure value, but for tables that are unpacked when first asked for.
+
+    rows: by (start_ns, serial). generation: as in StreamInfo; 0 for a stream that is not there.
+    primary: id of the track that counts as "frames".
+    """
+
+    identity: str
+    stream: str
+    rows: tuple[Gop, ...] = ()
+    provenances: Mapping[int, Provenance] = field(default_factory=dict)
+    generation: int = 0
+    live_edge_ns: int = 0
+    primary: int = VIDEO_TRACK
+    _tables: dict[int, FrameTable] = field(default_factory=dict, repr=False, compare=False)
+
+    def stored(self, place: int) -> FrameTable:
+        """Frame table of a row, stored times."""
+        table = self._tables.get(place)
+        if table is None:
+            table = self._tables[place] = decode_table(self.rows[place].table)
+        return table
+
+    def effective(self, places: Sequence[int]) -> FrameTable:
+        """Frame tables of rows, joined, effective times."""
+        tables = [self.stored(place) for place in places]
+        joined = np.concatenate(tables) if tables else np.zeros(0, FRAME)
+        shifts = np.repeat(
+            np.array([self.rows[place].shift_ns for place in places], np.int64), [len(t) for t in tables]
+        )
+        joined["time_ns"] += shifts
+        joined["dts_ns"] += shifts
+        return joined
+
+    def provenance(self, place: int) -> Provenance:
+        return self.provenances[self.rows[place].provenance]
+
+    def is_conflict(self, place: int) -> bool:
+        return bool(self.provenance(place).splice & Splice.CONFLICT)
+
+    def runs(self) -> list[Run]:
+        """Rows by session and epoch, in order of their first row."""
+        found: dict[tuple[str, int], list[int]] = {}
+        for place, row in enumerate(self.rows):
+            session = self.provenances[row.provenance].session or f"#{row.provenance}"
+            found.setdefault((session, row.epoch), []).append(place)
+        return [
+            Run(session, epoch, self.provenance(places[0]), tuple(places))
+            for (session, epoch), places in found.items()
+        ]
+
+
+def load_manifest(
+    timeline: Timeline, stream: str, from_ns: int | None = None, to_ns: int | None = None
+) -> Manifest:
+    """What a timeline holds of a stream from..to; an empty manifest if it lacks the stream.
+
+    The generation is read first: rows that change afterwards make an insertion raise PlanStale.
+    """
+    info = next((each for each in timeline.streams() if each.name == stream), None)
+    if info is None:
+        return Manifest(timeline.identity, stream)
+    try:
+        rows = tuple(timeline.gops(stream, from_ns, to_ns))
+        provenances = timeline.provenances(stream)
+    except NoSuchStream:
+        return Manifest(timeline.identity, stream)
+    return Manifest(
+        identity=timeline.identity,
+        stream=stream,
+        rows=rows,
+        provenances=provenances,
+        generation=info.generation,
+        live_edge_ns=info.live_edge_ns,
+        primary=min((track.id for track in info.tracks), default=VIDEO_TRACK),
+    )

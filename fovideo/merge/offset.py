@@ -1,0 +1,169 @@
+"""The offset between two recorders' clocks, from the frames that both of them hold. Pure.
+
+Frames with equal digests vote with the difference of their times. Where content repeats (a static scene, a
+looped source) several offsets explain it; each is judged by what it leaves unexplained, and among those that
+explain the most, the one nearest to what was expected is taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fovideo.merge.line import Line, Mask, Times, covered, tolerance_of
+from fovideo.times import NS_PER_S
+
+NEAR_NS = 2 * NS_PER_S
+"""How far clocks are apart that are kept in step; offsets beyond need stronger evidence."""
+
+_SAMPLES = 768
+_PARTNERS = 16  # occurrences of a digest to look at, on either side of where it is expected
+_CANDIDATES = 24
+_STRONG = 8  # matched frames that make an offset believable
+_GOOD = 0.9
+_NEARLY_BEST = 0.8
+
+
+@dataclass(frozen=True)
+class Offset:
+    """target time = source time + offset_ns.
+
+    matched: source frames with a partner. refuted: frames of either side that lie where the other has
+    footage, but not this frame.
+    """
+
+    offset_ns: int
+    matched: int
+    refuted: int
+
+    @property
+    def quality(self) -> float:
+        """Share of what lies in the overlap that is explained, 0 to 1."""
+        return self.matched / (self.matched + self.refuted) if self.matched else 0.0
+
+
+def find_offset(
+    source: Line,
+    target: Line,
+    *,
+    expected_ns: int = 0,
+    window_ns: int,
+    near_ns: int = NEAR_NS,
+    trusted: bool = False,
+) -> Offset | None:
+    """The offset that explains the frames of both lines, or None where no frame of one is on the other.
+
+    expected_ns: best guess; window_ns: how far from it the offset may be. trusted: both clocks are the
+    camera's own, so that far offsets are looked at only where the near ones are refuted.
+    """
+    if not len(source) or not len(target):
+        return None
+    tolerance_ns = tolerance_of(source, target)
+    here, residuals = judge(source, target, expected_ns, tolerance_ns)
+    if here.matched >= _STRONG and here.quality >= _GOOD:
+        return _refined(here, residuals)
+    found = [
+        judge(source, target, offset_ns, tolerance_ns)
+        for offset_ns in _candidates(source, target, expected_ns, window_ns, tolerance_ns)
+    ]
+    found = [(offset, residuals) for offset, residuals in found if offset.matched]
+    near = [each for each in found if abs(each[0].offset_ns - expected_ns) <= near_ns]
+    far = [each for each in found if each[0].matched >= _STRONG and each[0].quality >= 0.5]
+    if here.refuted < _STRONG:
+        # Little speaks against the expected offset: only content that never repeats may overrule it.
+        unique = not here.matched and not _repeats(source, target)
+        far = far if unique and not trusted else []
+        near = near if unique or here.matched or here.refuted else []
+    choice = _choose(far + near, expected_ns)
+    return None if choice is None else _refined(*choice)
+
+
+def judge(source: Line, target: Line, offset_ns: int, tolerance_ns: int) -> tuple[Offset, Times]:
+    """How well an offset explains two lines, and by how much each matched frame still differs."""
+    low = max(int(source.time_ns[0]) + offset_ns, int(target.time_ns[0])) - tolerance_ns
+    high = min(int(source.time_ns[-1]) + offset_ns, int(target.time_ns[-1])) + tolerance_ns
+    source = source.between(low - offset_ns, high - offset_ns).moved(offset_ns)
+    target = target.between(low, high)
+    if not len(source) or not len(target):
+        return Offset(offset_ns, 0, 0), np.zeros(0, np.int64)
+    partner = partners(source, target, tolerance_ns)
+    hit = partner >= 0
+    matched = int(hit.sum())
+    astray = int((covered(source.time_ns, target, tolerance_ns) & ~hit).sum())
+    lone: Mask = np.ones(len(target), bool)
+    lone[partner[hit]] = False
+    astray += int((covered(target.time_ns, source, tolerance_ns) & lone).sum())
+    return Offset(offset_ns, matched, astray), target.time_ns[partner[hit]] - source.time_ns[hit]
+
+
+def partners(source: Line, target: Line, tolerance_ns: int) -> Times:
+    """For each source frame the neighbouring target frame of equal digest within the tolerance, or -1."""
+    right = np.searchsorted(target.time_ns, source.time_ns)
+    last = len(target) - 1
+    after, before = np.minimum(right, last), np.maximum(right - 1, 0)
+    to_after = np.abs(target.time_ns[after] - source.time_ns)
+    to_before = np.abs(source.time_ns - target.time_ns[before])
+    is_after = (target.digest[after] == source.digest) & (to_after <= tolerance_ns)
+    is_before = (target.digest[before] == source.digest) & (to_before <= tolerance_ns)
+    found = np.where(is_after & (~is_before | (to_after < to_before)), after, np.where(is_before, before, -1))
+    return found.astype(np.int64)
+
+
+def _refined(offset: Offset, residuals: Times) -> Offset:
+    return Offset(offset.offset_ns + int(np.median(residuals)), offset.matched, offset.refuted)
+
+
+def _choose(found: list[tuple[Offset, Times]], expected_ns: int) -> tuple[Offset, Times] | None:
+    if not found:
+        return None
+    enough = max(offset.quality for offset, _ in found) * _NEARLY_BEST
+    good = [each for each in found if each[0].quality >= enough]
+    return min(good, key=lambda each: (abs(each[0].offset_ns - expected_ns), -each[0].matched))
+
+
+def _candidates(source: Line, target: Line, expected_ns: int, window_ns: int, tolerance_ns: int) -> list[int]:
+    """Offsets worth a closer look: the most voted, and those nearest to the expected one."""
+    votes = np.sort(_votes(source, target, expected_ns, window_ns))
+    if not len(votes):
+        return []
+    ends = np.searchsorted(votes, votes + tolerance_ns, side="right")
+    counts = ends - np.arange(len(votes))
+    chosen: list[int] = []
+    for order in (np.argsort(-counts, kind="stable"), np.argsort(np.abs(votes - expected_ns), kind="stable")):
+        wanted = len(chosen) + _CANDIDATES // 2
+        for place in order.tolist():
+            middle = int(np.median(votes[place : ends[place]]))
+            if all(abs(middle - other) > tolerance_ns // 2 for other in chosen):
+                chosen.append(middle)
+                if len(chosen) == wanted:
+                    break
+    return chosen
+
+
+def _votes(source: Line, target: Line, expected_ns: int, window_ns: int) -> Times:
+    """Differences of time of frames with equal digests, at most window_ns from the expected one."""
+    by_digest = np.lexsort((target.time_ns, target.digest))
+    digests, times = target.digest[by_digest], target.time_ns[by_digest]
+    starts = np.searchsorted(digests, source.digest, side="left")
+    stops = np.searchsorted(digests, source.digest, side="right")
+    common = np.flatnonzero(stops > starts)
+    if len(common) > _SAMPLES:
+        common = common[np.linspace(0, len(common) - 1, _SAMPLES).astype(np.int64)]
+    votes: list[Times] = []
+    for at in common.tolist():
+        same = times[starts[at] : stops[at]]
+        expected = int(source.time_ns[at]) + expected_ns
+        middle = int(np.searchsorted(same, expected))
+        same = same[max(middle - _PARTNERS, 0) : middle + _PARTNERS]
+        votes.append(same[np.abs(same - expected) <= window_ns] - source.time_ns[at])
+    return np.concatenate(votes) if votes else np.zeros(0, np.int64)
+
+
+def _repeats(source: Line, target: Line) -> bool:
+    """Whether most of what both sides hold is content that comes more than once."""
+    values, counts = np.unique(source.digest, return_counts=True)
+    others, other_counts = np.unique(target.digest, return_counts=True)
+    both, mine, theirs = np.intersect1d(values, others, assume_unique=True, return_indices=True)
+    once = (counts[mine] == 1) & (other_counts[theirs] == 1)
+    return not len(both) or float(once.mean()) < 0.5

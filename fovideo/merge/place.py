@@ -1,0 +1,152 @@
+"""Place the source's runs on the target's clock, and tell which of their frames the target holds. Pure.
+
+A run with enough matching frames is placed by them. One without (all of it lies in the gap, or it is a static
+scene) takes the clock of the nearest run of the source whose times come from the same kind of clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fovideo.merge.align import align, comparable, overall_offset, pinned_offset
+from fovideo.merge.clock import Clock
+from fovideo.merge.footage import Footage, rows_to_compare, unpack
+from fovideo.merge.line import Times
+from fovideo.merge.manifest import Manifest, Run
+from fovideo.merge.offset import Offset
+from fovideo.merge.splice import CLASH, KEPT, NEW, THERE, States
+
+_ENOUGH = 8  # matched frames that make a run's own offset better than its neighbours'
+
+
+@dataclass
+class Placed:
+    """A run of the source with its clock. states: of each frame of the rows that were compared;
+    the target can't hold any frame of the others. matched: frames that gave the clock.
+    """
+
+    run: Run
+    clock: Clock = field(default_factory=Clock)
+    states: dict[int, States] = field(default_factory=dict)
+    matched: int = 0
+
+
+@dataclass(frozen=True)
+class _Sketch:
+    """A run before it is placed. kind: what its times come from (media.frames.Clock)."""
+
+    run: Run
+    footage: list[Footage]
+    kind: int
+    start_ns: int
+    end_ns: int
+    offset: Offset | None
+    pinned_ns: int | None
+
+    @property
+    def matched(self) -> int:
+        return self.offset.matched if self.offset is not None else 0
+
+    def distance_ns(self, other: _Sketch) -> int:
+        return max(self.start_ns - other.end_ns, other.start_ns - self.end_ns, 0)
+
+
+def place_runs(source: Manifest, target: Manifest, window_ns: int) -> list[Placed]:
+    """Every run of the source, placed. window_ns: how far the clocks may be apart."""
+    places = rows_to_compare(target, source, window_ns)
+    there = [footage for run in target.runs() for footage in unpack(target, run, places)]
+    places = rows_to_compare(source, target, window_ns)
+    sketches = [_sketch(source, run, places, there, window_ns) for run in source.runs()]
+    done: list[tuple[_Sketch, Placed]] = []
+    for sketch in sorted(sketches, key=lambda each: (each.pinned_ns is None, -each.matched, each.start_ns)):
+        borrowed = _borrow(sketch, done)
+        placed = _place(sketch, there, borrowed, source.primary, window_ns)
+        there.extend(_planned(sketch, placed))
+        done.append((sketch, placed))
+    return [placed for _, placed in sorted(done, key=lambda each: each[0].start_ns)]
+
+
+def _sketch(
+    source: Manifest, run: Run, places: set[int], there: Sequence[Footage], window_ns: int
+) -> _Sketch:
+    footage = unpack(source, run, places)
+    first = source.stored(run.places[0])
+    shown = next((each for each in footage if not each.conflict), None)
+    pinned_ns = None if shown is None else pinned_offset(shown, there)
+    offset = None
+    if shown is not None:
+        others = [each for each in there if comparable(shown, each, window_ns)]
+        offset = overall_offset(shown, others, source.primary, pinned_ns or 0, window_ns)
+    return _Sketch(
+        run=run,
+        footage=footage,
+        kind=int(np.bincount(first["clock"]).argmax()) if len(first) else 0,
+        start_ns=source.rows[run.places[0]].start_ns,
+        end_ns=max(source.rows[place].end_ns for place in run.places),
+        offset=offset,
+        pinned_ns=pinned_ns,
+    )
+
+
+def _borrow(sketch: _Sketch, done: Sequence[tuple[_Sketch, Placed]]) -> Clock:
+    """The clock of the nearest run that has one of its own and is of the same kind; else one without
+    correction.
+    """
+    known = [
+        (sketch.distance_ns(other), number)
+        for number, (other, placed) in enumerate(done)
+        if placed.matched and other.kind == sketch.kind
+    ]
+    return done[min(known)[1]][1].clock if known else Clock()
+
+
+def _place(
+    sketch: _Sketch, there: Sequence[Footage], borrowed: Clock, primary: int, window_ns: int
+) -> Placed:
+    if sketch.offset is not None and sketch.matched >= _ENOUGH:
+        expected_ns = sketch.offset.offset_ns
+    elif sketch.pinned_ns is not None:
+        expected_ns = sketch.pinned_ns
+    elif borrowed.anchors or sketch.offset is None:
+        expected_ns = borrowed.offset_at((sketch.start_ns + sketch.end_ns) // 2)
+    else:
+        expected_ns = sketch.offset.offset_ns
+    placed = Placed(sketch.run, borrowed)
+    for footage in sketch.footage:  # what is shown comes first
+        aligned = align(footage, there, primary, expected_ns, window_ns)
+        if not footage.conflict and aligned.anchors:
+            placed.clock = Clock.of(aligned.anchors)
+            placed.matched = aligned.matched
+        states = np.full(len(footage.frames), CLASH if footage.conflict else NEW, np.uint8)
+        states[aligned.clash] = CLASH
+        states[aligned.kept] = KEPT
+        states[aligned.held] = THERE
+        cuts = np.flatnonzero(np.diff(footage.row)) + 1
+        rows = footage.row[np.concatenate(([0], cuts))].tolist()
+        placed.states.update(zip(rows, np.split(states, cuts), strict=True))
+    return placed
+
+
+def _planned(sketch: _Sketch, placed: Placed) -> list[Footage]:
+    """What this run will add to the target: later runs are compared with that too."""
+    result = []
+    for footage in sketch.footage:
+        rows = list(dict.fromkeys(footage.row.tolist()))
+        states = np.concatenate([placed.states[row] for row in rows])
+        shift_ns: Times = np.array([placed.clock.offset_at(int(at)) for at in _row_starts(footage)], np.int64)
+        for state in (NEW, CLASH):
+            mask = states == state
+            if mask.any():
+                result.append(footage.pick(mask, shift_ns, conflict=state == CLASH))
+    return result
+
+
+def _row_starts(footage: Footage) -> Times:
+    """For each frame the time of its row's first frame."""
+    first = np.concatenate(([0], np.flatnonzero(np.diff(footage.row)) + 1))
+    counts = np.diff(np.append(first, len(footage.row)))
+    starts: Times = np.repeat(footage.frames["time_ns"][first], counts)
+    return starts

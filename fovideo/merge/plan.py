@@ -1,0 +1,131 @@
+"""The plan of a merge: a pure function of what source and target hold of one stream.
+
+What the target lacks is inserted, what both have is left alone, and nothing is removed: the target's frames
+afterwards are the union. See docs/design/merge.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from fovideo.errors import UsageError
+from fovideo.merge.clock import Clock
+from fovideo.merge.manifest import Manifest
+from fovideo.merge.outlook import missing_after
+from fovideo.merge.place import Placed, place_runs
+from fovideo.merge.splice import CLASH, KEPT, LATER, NEW, THERE, Splicer, States
+from fovideo.merge.stretch import build_stretches
+from fovideo.merge.values import Plan
+from fovideo.timeline.cover import DEFAULT_INTERVAL_NS
+from fovideo.timeline.values import Gop, GopFlag, Loss
+from fovideo.times import NS_PER_MS, NS_PER_S
+
+WINDOW_NS = 600 * NS_PER_S
+"""How far the clocks of source and target may be apart."""
+
+_EDGE_FRAMES = 8  # a live target may still be writing frames this close to its durable edge
+_EDGE_NS = 500 * NS_PER_MS
+
+
+def plan(
+    source: Manifest,
+    target: Manifest,
+    *,
+    from_ns: int | None = None,
+    to_ns: int | None = None,
+    window_ns: int = WINDOW_NS,
+    losses: Sequence[Loss] = (),
+    now_ns: int = 0,
+    lease: int = 0,
+) -> Plan:
+    """What to insert so that the target holds every frame that the source holds in [from_ns, to_ns), target
+    time.
+
+    Rows that reach into the window are taken whole. Both manifests should reach window_ns further than the
+    window, so that the clocks can be compared. losses: the target's, for the reasons of what stays missing.
+    now_ns, lease: for the provenance of what is inserted.
+    """
+    if source.identity == target.identity:
+        raise UsageError("source and target are the same store", where=source.identity)
+    runs = place_runs(source, target, window_ns)
+    clocks = {place: placed.clock for placed in runs for place in placed.run.places}
+    inside = {place for place in clocks if _is_inside(source.rows[place], clocks[place], from_ns, to_ns)}
+    states = _states(source, target, runs, inside)
+    cuts = Splicer(source, states).run()
+    stretches = build_stretches(source, cuts, clocks, now_ns, lease)
+    leader = max(runs, key=lambda placed: placed.matched, default=None)
+    duplicates = _count(source, states, inside, THERE)
+    return Plan(
+        stream=source.stream,
+        source=source.identity,
+        target=target.identity,
+        generation=target.generation,
+        stretches=tuple(stretches),
+        duplicate_frames=duplicates[0],
+        duplicate_others=duplicates[1],
+        conflicting_frames=_count(source, states, inside, CLASH)[0] + _count(source, states, inside, KEPT)[0],
+        deferred_frames=_count(source, states, inside, LATER)[0],
+        settled=tuple(source.rows[place].serial for place in sorted(inside) if _is_settled(states[place])),
+        missing=missing_after(source, target, stretches, losses, from_ns, to_ns),
+        clock_offset_ns=leader.clock.offset_ns if leader is not None else 0,
+    )
+
+
+def _is_inside(row: Gop, clock: Clock, from_ns: int | None, to_ns: int | None) -> bool:
+    shift_ns = clock.offset_at(row.start_ns)
+    return (from_ns is None or row.end_ns + shift_ns > from_ns) and (
+        to_ns is None or row.start_ns + shift_ns < to_ns
+    )
+
+
+def _states(
+    source: Manifest, target: Manifest, runs: Iterable[Placed], inside: set[int]
+) -> dict[int, States | None]:
+    """State of every frame of every row; None for rows that are new as a whole."""
+    result: dict[int, States | None] = {}
+    for placed in runs:
+        for place in placed.run.places:
+            row = source.rows[place]
+            states = placed.states.get(place)
+            if place not in inside or _waits(row, source, target, placed.clock):
+                states = np.zeros(_rows(source, place), np.uint8) if states is None else states.copy()
+                states[(states == NEW) | (states == CLASH)] = LATER
+            result[place] = states
+    return result
+
+
+def _waits(row: Gop, source: Manifest, target: Manifest, clock: Clock) -> bool:
+    """Whether the row is not for now: the source still writes it, or the target may still write what it
+    holds.
+    """
+    if source.live_edge_ns and not row.flags & GopFlag.COMPLETE:
+        return True
+    if not target.live_edge_ns:
+        return False
+    margin_ns = max((row.interval_ns or DEFAULT_INTERVAL_NS) * _EDGE_FRAMES, _EDGE_NS)
+    return row.end_ns + clock.offset_at(row.start_ns) > target.live_edge_ns - margin_ns
+
+
+def _rows(source: Manifest, place: int) -> int:
+    return len(source.stored(place))
+
+
+def _is_settled(states: States | None) -> bool:
+    return states is None or not bool((states == LATER).any())
+
+
+def _count(
+    source: Manifest, states: Mapping[int, States | None], inside: Iterable[int], state: int
+) -> tuple[int, int]:
+    """Frames in a state: of the primary track, and of the others."""
+    frames = others = 0
+    for place in inside:
+        row_states = states[place]
+        if row_states is None:
+            continue
+        chosen = source.stored(place)["track"][row_states == state] == source.primary
+        frames += int(np.count_nonzero(chosen))
+        others += int(np.count_nonzero(~chosen))
+    return frames, others

@@ -1,0 +1,115 @@
+"""The report of a merge: what was inserted, what was there, what is still missing. `merge --json` is exactly
+this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from fovideo.merge.values import Kind, Plan, PlannedStretch, Span
+from fovideo.times import format_ns
+
+
+class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a merge did, or would do, with one stream. Frames are those of the video track (audio if there is
+    none).
+
+    inserted_frames: what the target lacked and has now; held_frames: those of them that are kept but not
+    shown, since what they continue is missing. conflicting_frames: instants of which the target has other
+    content, kept beside it and not shown. deferred_frames: left for a later run, as the target or the source
+    still writes there. missing: still without frames. inserted, conflicts: spans of these frames.
+    other_frames: inserted audio frames and metadata documents (only of rows that were taken in part).
+    verified: every inserted frame was found in the target afterwards. settled_rows: rows of which the source
+    was told that the target holds them.
+    """
+
+    name: str
+    inserted_frames: int = 0
+    duplicate_frames: int = 0
+    conflicting_frames: int = 0
+    missing: tuple[Span, ...] = ()
+    clock_offset_ns: int = 0
+    held_frames: int = 0
+    deferred_frames: int = 0
+    other_frames: int = 0
+    inserted_bytes: int = 0
+    inserted: tuple[Span, ...] = ()
+    conflicts: tuple[Span, ...] = ()
+    verified: bool = False
+    settled_rows: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object; times as RFC 3339."""
+        found: dict[str, Any] = {}
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            found[name] = [_span(span) for span in value] if isinstance(value, tuple) else value
+        return found
+
+
+class MergeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a merge did, by stream. source, target: locations, for people. dry_run: nothing was written."""
+
+    source: str
+    target: str
+    dry_run: bool
+    streams: tuple[StreamReport, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Nothing is missing, deferred or conflicting any more."""
+        return not any(
+            stream.missing or stream.deferred_frames or stream.conflicting_frames for stream in self.streams
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `merge --json`."""
+        return {
+            "streams": [stream.as_json() for stream in self.streams],
+            "source": self.source,
+            "target": self.target,
+            "dry_run": self.dry_run,
+        }
+
+
+def report_of(
+    plan: Plan, done: Iterable[PlannedStretch], *, verified: bool, settled_rows: int
+) -> StreamReport:
+    """Report of a plan of which these stretches were (in a dry run: would be) inserted, over all attempts."""
+    done = list(done)
+    added = [stretch for stretch in done if stretch.kind is not Kind.CONFLICT]
+    conflicts = [stretch for stretch in done if stretch.kind is Kind.CONFLICT]
+    return StreamReport(
+        name=plan.stream,
+        inserted_frames=sum(stretch.frames for stretch in added),
+        duplicate_frames=plan.duplicate_frames,
+        conflicting_frames=plan.conflicting_frames,
+        missing=plan.missing,
+        clock_offset_ns=plan.clock_offset_ns,
+        held_frames=sum(stretch.frames for stretch in done if stretch.kind is Kind.HELD),
+        deferred_frames=plan.deferred_frames,
+        other_frames=sum(stretch.others for stretch in done),
+        inserted_bytes=sum(stretch.size_bytes for stretch in done),
+        inserted=joined(stretch.span for stretch in added),
+        conflicts=joined(stretch.span for stretch in conflicts),
+        verified=verified,
+        settled_rows=settled_rows,
+    )
+
+
+def joined(spans: Iterable[Span], reach_ns: int = 1_000_000) -> tuple[Span, ...]:
+    """Spans by time; those that overlap, or are at most reach_ns apart, become one."""
+    result: list[Span] = []
+    for span in sorted(spans, key=lambda span: (span.from_ns, span.to_ns)):
+        if result and span.from_ns <= result[-1].to_ns + reach_ns:
+            result[-1] = Span(result[-1].from_ns, max(result[-1].to_ns, span.to_ns))
+        else:
+            result.append(span)
+    return tuple(result)
+
+
+def _span(span: Span) -> dict[str, str]:
+    return {"from": format_ns(span.from_ns), "to": format_ns(span.to_ns)}

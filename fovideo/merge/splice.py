@@ -1,0 +1,194 @@
+"""Splicing: which of the frames that the target lacks decode where they go. Pure.
+
+A frame decodes if it is a keyframe, or if the frame before it is in the target: the identical one, or one
+that is inserted too. The frames of a session are looked at in decode order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from fovideo.media.frames import FrameFlag
+from fovideo.merge.manifest import Manifest
+from fovideo.merge.values import Kind
+from fovideo.timeline.cover import DEFAULT_INTERVAL_NS, holes
+from fovideo.timeline.values import GopFlag, Splice
+from fovideo.times import NS_PER_S
+
+NEW, THERE, CLASH, KEPT, LATER = range(5)
+"""State of a frame: the target lacks it; has it; has other content at its instant; has it as a conflict; not
+now.
+"""
+
+States = npt.NDArray[np.uint8]
+_FILL, _HELD, _CONFLICT = 1, 2, 3
+_KINDS = {_FILL: Kind.FILL, _HELD: Kind.HELD, _CONFLICT: Kind.CONFLICT}
+
+
+@dataclass
+class Cut:
+    """Frames of one source row that are inserted together. rows: of its frame table; None = the whole row.
+
+    leads: the frame after its last one (where that is no keyframe) is in the target and continues it;
+    None = a keyframe or another cut follows.
+    """
+
+    place: int
+    kind: Kind
+    rows: npt.NDArray[np.int64] | None
+    leads: bool | None = None
+
+
+@dataclass
+class _Row:
+    """What later rows must know of an earlier one. chain: its last frame is, or will be, in the target and
+    decodes.
+    """
+
+    chain: bool
+    open_cut: Cut | None = None  # ends with the row's last frame
+
+
+@dataclass
+class Splicer:
+    """Goes through the rows of a source manifest by time. states: per row, one per frame; None = all NEW."""
+
+    manifest: Manifest
+    states: Mapping[int, States | None]
+    cuts: list[Cut] = field(default_factory=list)
+    _rows: dict[int, _Row] = field(default_factory=dict)
+    _longest_ns: int = 0
+
+    def __post_init__(self) -> None:
+        longest_ns = max((row.end_ns - row.start_ns for row in self.manifest.rows), default=0)
+        self._longest_ns = longest_ns + NS_PER_S
+
+    def run(self) -> list[Cut]:
+        """Cuts of all rows, by row."""
+        before: dict[tuple[str, int], int] = {}
+        for place, row in enumerate(self.manifest.rows):
+            if place not in self.states:
+                continue
+            session = (self.manifest.provenance(place).session, row.epoch)
+            self._row(place, before.get(session))
+            before[session] = place
+        for done in self._rows.values():
+            if done.open_cut is not None and done.open_cut.leads is None:
+                done.open_cut.leads = False
+        return self.cuts
+
+    def _row(self, place: int, previous: int | None) -> None:
+        row, states = self.manifest.rows[place], self.states[place]
+        key = bool(row.flags & GopFlag.KEY)
+        if states is None and key:
+            self._tell(previous, adjacent=True, key=True, state=NEW)
+            cut = Cut(place, Kind.FILL, None)
+            self.cuts.append(cut)
+            self._rows[place] = _Row(True, cut)
+            return
+        frames = self.manifest.stored(place)
+        if states is None:
+            states = np.full(len(frames), NEW, np.uint8)
+        video = np.flatnonzero(frames["track"] == self.manifest.primary)
+        if not len(video):
+            self._cut(place, states, np.zeros(len(frames), np.uint8), None)
+            return
+        first = int(states[video[0]])
+        adjacent = previous is not None and (key or self._adjacent(previous, place))
+        chain = adjacent and previous is not None and self._rows[previous].chain
+        if not chain and not adjacent:
+            chain = self._inherited(place)
+        self._tell(
+            previous, adjacent=adjacent, key=key, state=first if key or chain or first != NEW else LATER
+        )
+        self._walk(place, states, video, chain)
+
+    def _walk(self, place: int, states: States, video: npt.NDArray[np.int64], chain: bool) -> None:
+        """Decide on each frame of the primary track, given whether the frame before the row is in the
+        target.
+        """
+        frames = self.manifest.stored(place)
+        interval_ns = self.manifest.rows[place].interval_ns or DEFAULT_INTERVAL_NS
+        flags = frames["flags"][video]
+        lost = np.concatenate(([False], holes(frames["dts_ns"][video], flags, interval_ns)))
+        fate = np.zeros(len(frames), np.uint8)
+        leads: bool | None = None
+        filling = False
+        for number, (at, state, flag, hole) in enumerate(
+            zip(video.tolist(), states[video].tolist(), flags.tolist(), lost.tolist(), strict=True)
+        ):
+            if filling and (state != NEW):
+                leads = (leads is not False) and state == THERE and not hole
+            if state == NEW:
+                decodes = bool(flag & FrameFlag.KEY) or (chain and (filling or not hole or number == 0))
+                if filling and not decodes:
+                    leads = False
+                chain = filling = decodes
+                fate[at] = _FILL if decodes else _HELD
+            else:
+                chain, filling = state == THERE, False
+        open_cut = self._cut(place, states, fate, leads)
+        self._rows[place] = _Row(chain, open_cut if filling else None)
+
+    def _cut(self, place: int, states: States, fate: npt.NDArray[np.uint8], leads: bool | None) -> Cut | None:
+        """Add the cuts of a row; returns the one that fills."""
+        frames = self.manifest.stored(place)
+        other = (frames["track"] != self.manifest.primary) & (states == NEW)
+        fate[other] = _HELD if (fate == _HELD).any() and not (fate == _FILL).any() else _FILL
+        fate[states == CLASH] = _CONFLICT
+        filling = None
+        for code, kind in _KINDS.items():
+            rows = np.flatnonzero(fate == code)
+            if not len(rows):
+                continue
+            cut = Cut(place, kind, None if len(rows) == len(frames) else rows)
+            if kind is Kind.FILL:
+                cut.leads, filling = leads, cut
+            self.cuts.append(cut)
+        self._rows.setdefault(place, _Row(False))
+        return filling
+
+    def _tell(self, previous: int | None, *, adjacent: bool, key: bool, state: int) -> None:
+        """Let the row before know what follows it."""
+        cut = None if previous is None else self._rows[previous].open_cut
+        if cut is None or (key and state in (NEW, THERE)) or (adjacent and state == NEW):
+            return
+        cut.leads = cut.leads is not False and adjacent and state == THERE
+
+    def _adjacent(self, previous: int, place: int) -> bool:
+        """Whether no frame is missing between two rows of one session."""
+        rows = self.manifest.rows
+        ends = []
+        for each in (previous, place):
+            frames = self.manifest.stored(each)
+            ends.append(frames[frames["track"] == self.manifest.primary])
+        before, after = ends
+        if not len(before) or not len(after):
+            return False
+        shift_ns = rows[place].shift_ns - rows[previous].shift_ns
+        dts = np.array([before["dts_ns"][-1], after["dts_ns"][0] + shift_ns], np.int64)
+        flags = np.array([0, after["flags"][0]], np.uint8)
+        interval_ns = rows[place].interval_ns or rows[previous].interval_ns or DEFAULT_INTERVAL_NS
+        return not bool(holes(dts, flags, interval_ns)[0])
+
+    def _inherited(self, place: int) -> bool:
+        """Whether the source says that this row continues footage of another session that is there by
+        then.
+        """
+        row = self.manifest.rows[place]
+        follows = bool(self.manifest.provenance(place).splice & Splice.FOLLOWS)
+        reach_ns = row.start_ns - (row.interval_ns or DEFAULT_INTERVAL_NS) * 3 // 4
+        for other in range(place - 1, -1, -1):
+            before = self.manifest.rows[other]
+            if row.start_ns - before.start_ns > self._longest_ns:
+                return False
+            if before.end_ns < reach_ns or other not in self._rows or self.manifest.is_conflict(other):
+                continue
+            leads = bool(self.manifest.provenance(other).splice & Splice.LEADS)
+            if (follows or leads) and self._rows[other].chain:
+                return True
+        return False

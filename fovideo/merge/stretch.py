@@ -1,0 +1,119 @@
+"""Stretches: cuts of source rows joined to what one insertion can carry. Pure.
+
+A new stretch begins whenever anything changes that a segment file has only one of: source segment (and with
+it tracks and base time), provenance, epoch, shift, the piece of the clock, and how its ends splice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from fovideo.media.frames import FrameFlag
+from fovideo.merge.clock import Clock, combined, uncorrected_ns
+from fovideo.merge.manifest import Manifest
+from fovideo.merge.splice import Cut
+from fovideo.merge.values import Kind, Piece, PlannedStretch, Span
+from fovideo.timeline.values import Correction, Gop, GopFlag, Provenance, Splice
+
+_SAME_SHIFT_NS = 1000  # what rounding may make of one shift
+
+
+def shift_at_target_ns(row: Gop, shift_ns: int, correction: Correction) -> int:
+    """What the target will add to the stored times of a source row: its shift, and the correction of its
+    start.
+    """
+    return shift_ns + correction.shift_ns(row.start_ns - row.shift_ns + shift_ns)
+
+
+@dataclass
+class _Open:
+    key: tuple[object, ...]
+    provenance: Provenance
+    shift_ns: int
+    correction: Correction
+    cuts: list[Cut] = field(default_factory=list)
+    leads: bool | None = None
+
+
+def build_stretches(
+    source: Manifest, cuts: Iterable[Cut], clocks: Mapping[int, Clock], now_ns: int, lease: int
+) -> list[PlannedStretch]:
+    """Stretches of the cuts, by time. clocks: by place of the row."""
+    done: list[PlannedStretch] = []
+    going: dict[tuple[object, ...], _Open] = {}
+    for cut in cuts:
+        row, provenance = source.rows[cut.place], source.provenance(cut.place)
+        number, *after = clocks[cut.place].piece(row.start_ns)
+        before_ns = uncorrected_ns(row.start_ns, provenance.correction)
+        shift_ns = row.shift_ns - (row.start_ns - before_ns)
+        key = (row.segment, row.provenance, row.epoch, number)
+        lane = (provenance.session, row.epoch, cut.kind)
+        last = going.get(lane)
+        clashing = last is not None and None not in (cut.leads, last.leads) and cut.leads != last.leads
+        if last is None or last.key != key or abs(last.shift_ns - shift_ns) > _SAME_SHIFT_NS or clashing:
+            if last is not None:
+                done.append(_close(source, lane[2], last, now_ns, lease))
+            correction = combined(provenance.correction, Correction(*after))
+            last = going[lane] = _Open(key, provenance, shift_ns, correction)
+        last.cuts.append(cut)
+        last.leads = cut.leads if last.leads is None else last.leads
+    done.extend(_close(source, lane[2], last, now_ns, lease) for lane, last in going.items())
+    return sorted(done, key=lambda stretch: (stretch.span.from_ns, stretch.span.to_ns, stretch.kind))
+
+
+def _close(source: Manifest, kind: object, made: _Open, now_ns: int, lease: int) -> PlannedStretch:
+    follows = kind is Kind.FILL and any(not _starts_with_key(source, cut) for cut in made.cuts)
+    splice = (
+        (Splice.FOLLOWS if follows else 0)
+        | (Splice.LEADS if made.leads else 0)
+        | (Splice.CONFLICT if kind is Kind.CONFLICT else made.provenance.splice & Splice.CONFLICT)
+    )
+    provenance = msgspec.structs.replace(
+        made.provenance,
+        inserted_from=source.identity,
+        inserted_ns=now_ns,
+        lease=lease or made.provenance.lease,
+        correction=made.correction,
+        splice=splice,
+    )
+    spans = [_span(source, cut, made.shift_ns, made.correction) for cut in made.cuts]
+    return PlannedStretch(
+        kind=Kind(str(kind)),
+        provenance=provenance,
+        shift_ns=made.shift_ns,
+        epoch=source.rows[made.cuts[0].place].epoch,
+        span=Span(min(span.from_ns for span in spans), max(span.to_ns for span in spans)),
+        pieces=tuple(_piece(source, cut) for cut in made.cuts),
+    )
+
+
+def _starts_with_key(source: Manifest, cut: Cut) -> bool:
+    if cut.rows is None:
+        return bool(source.rows[cut.place].flags & GopFlag.KEY)
+    frames = source.stored(cut.place)[cut.rows]
+    video = frames[frames["track"] == source.primary]
+    return not len(video) or bool(video["flags"][0] & FrameFlag.KEY)
+
+
+def _span(source: Manifest, cut: Cut, shift_ns: int, correction: Correction) -> Span:
+    row = source.rows[cut.place]
+    shift_ns = shift_at_target_ns(row, shift_ns, correction)
+    if cut.rows is None:
+        return Span(row.start_ns - row.shift_ns + shift_ns, row.end_ns - row.shift_ns + shift_ns)
+    times = source.stored(cut.place)["time_ns"][cut.rows]
+    return Span(int(times.min()) + shift_ns, int(times.max()) + shift_ns + row.interval_ns)
+
+
+def _piece(source: Manifest, cut: Cut) -> Piece:
+    row = source.rows[cut.place]
+    if cut.rows is None:
+        return Piece(row.serial, (), row.frames, 0, row.size_bytes)
+    frames = source.stored(cut.place)[cut.rows]
+    primary = int(np.count_nonzero(frames["track"] == source.primary))
+    return Piece(
+        row.serial, tuple(cut.rows.tolist()), primary, len(frames) - primary, int(frames["size"].sum())
+    )

@@ -1,0 +1,87 @@
+"""Values of a merge plan. Pure data, msgspec structs, so a plan can be saved and looked at."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from fovideo.timeline.values import Provenance
+
+
+class Kind(StrEnum):
+    """Why a stretch is inserted, and whether the timeline shows it."""
+
+    FILL = "fill"  # the target lacks it, and it decodes where it goes
+    HELD = "held"  # the target lacks it, but what it continues is missing: kept, shown once that comes
+    CONFLICT = "conflict"  # the target has other content of the same instants: kept, not shown
+
+
+class Span(msgspec.Struct, frozen=True):
+    """[from_ns, to_ns), effective times of the target."""
+
+    from_ns: int
+    to_ns: int
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """A row of the source, or some of its frames.
+
+    serial: of the source's row. rows: rows of its frame table, empty = all, so its bytes move as they stand.
+    frames: of the primary track. others: of the other tracks. size_bytes: of the samples.
+    """
+
+    serial: int
+    rows: tuple[int, ...]
+    frames: int
+    others: int
+    size_bytes: int
+
+
+class PlannedStretch(msgspec.Struct, frozen=True, kw_only=True):
+    """What one insertion brings: pieces of one source segment that share tracks, provenance, shift and
+    clock.
+    """
+
+    kind: Kind
+    provenance: Provenance
+    shift_ns: int
+    epoch: int
+    span: Span
+    pieces: tuple[Piece, ...]
+
+    @property
+    def frames(self) -> int:
+        return sum(piece.frames for piece in self.pieces)
+
+    @property
+    def others(self) -> int:
+        return sum(piece.others for piece in self.pieces)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(piece.size_bytes for piece in self.pieces)
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a merge of one stream would do. Valid only for the target's generation it was made against.
+
+    duplicate_frames, conflicting_frames, deferred_frames: of the primary track. Conflicting ones count
+    whether they are inserted now or were before. Deferred ones lie behind the target's live edge, or in a row
+    that the source still writes; a later run takes them. settled: serials of source rows that the target
+    holds whole once the stretches are in. missing: what is still missing in the target then.
+    """
+
+    stream: str
+    source: str
+    target: str
+    generation: int
+    stretches: tuple[PlannedStretch, ...] = ()
+    duplicate_frames: int = 0
+    duplicate_others: int = 0
+    conflicting_frames: int = 0
+    deferred_frames: int = 0
+    settled: tuple[int, ...] = ()
+    missing: tuple[Span, ...] = ()
+    clock_offset_ns: int = 0
+    clock_drift_ppb: int = 0

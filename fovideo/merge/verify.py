@@ -1,0 +1,90 @@
+"""Verification: every frame that was inserted is in the target, under its session, with its digest and
+time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fovideo.errors import MergeError
+from fovideo.media.frames import FrameTable
+from fovideo.merge.manifest import Manifest, load_manifest
+from fovideo.merge.stretch import shift_at_target_ns
+from fovideo.merge.values import PlannedStretch
+from fovideo.timeline.endpoint import Timeline
+from fovideo.times import NS_PER_MS, NS_PER_S, format_ns
+
+_REACH_NS = NS_PER_S  # B-frames and rounding may move a row's ends
+_TIME_NS = 2 * NS_PER_MS
+_LONGEST_ROW_NS = 60 * NS_PER_S  # drift is corrected by row, and the target may cut rows elsewhere
+
+
+def verify(target: Timeline, source: Manifest, stretches: Sequence[PlannedStretch]) -> None:
+    """Read the target anew and raise MergeError if it lacks any frame of the stretches."""
+    if not stretches:
+        return
+    held = load_manifest(
+        target,
+        source.stream,
+        min(stretch.span.from_ns for stretch in stretches) - _REACH_NS,
+        max(stretch.span.to_ns for stretch in stretches) + _REACH_NS,
+    )
+    there = _by_session(held)
+    places = {row.serial: place for place, row in enumerate(source.rows)}
+    for stretch in stretches:
+        key = (stretch.provenance.session, stretch.epoch)
+        planned = [_planned(source, places[piece.serial], piece.rows, stretch) for piece in stretch.pieces]
+        drift_ppb = abs(stretch.provenance.correction.drift_ppb)
+        tolerance_ns = _TIME_NS + _LONGEST_ROW_NS * drift_ppb // 1_000_000_000
+        lost = _absent(np.concatenate(planned), there.get(key, _EMPTY), tolerance_ns)
+        if len(lost):
+            raise MergeError(
+                f"{len(lost)} frames of {source.stream} were inserted and are not there, the first of "
+                f"{format_ns(int(lost['time_ns'].min()))}",
+                where=target.location,
+                hint="run the merge again; if it stays so, run fovideo check on the target",
+            )
+
+
+_KEY = np.dtype([("stored_ns", np.int64), ("digest", np.uint64), ("track", np.int64), ("time_ns", np.int64)])
+_EMPTY = np.zeros(0, _KEY)
+
+
+def _keys(frames: FrameTable, shift_ns: int) -> FrameTable:
+    keys = np.zeros(len(frames), _KEY)
+    keys["stored_ns"], keys["digest"], keys["track"] = frames["time_ns"], frames["digest"], frames["track"]
+    keys["time_ns"] = frames["time_ns"] + shift_ns
+    return keys
+
+
+def _by_session(held: Manifest) -> dict[tuple[str, int], FrameTable]:
+    found: dict[tuple[str, int], FrameTable] = {}
+    for run in held.runs():
+        tables = [_keys(held.stored(place), held.rows[place].shift_ns) for place in run.places]
+        joined = np.concatenate(tables)
+        found[run.session, run.epoch] = joined[np.lexsort((joined["digest"], joined["stored_ns"]))]
+    return found
+
+
+def _planned(source: Manifest, place: int, rows: tuple[int, ...], stretch: PlannedStretch) -> FrameTable:
+    frames = source.stored(place)
+    shift_ns = shift_at_target_ns(source.rows[place], stretch.shift_ns, stretch.provenance.correction)
+    return _keys(frames[list(rows)] if rows else frames, shift_ns)
+
+
+def _absent(wanted: FrameTable, there: FrameTable, tolerance_ns: int) -> FrameTable:
+    """Planned frames without an equal one in the target."""
+    first = np.searchsorted(there["stored_ns"], wanted["stored_ns"], side="left")
+    last = np.searchsorted(there["stored_ns"], wanted["stored_ns"], side="right")
+    found = np.zeros(len(wanted), bool)
+    for step in range(int((last - first).max(initial=0))):
+        other = there[np.minimum(first + step, len(there) - 1)]
+        found |= (
+            (first + step < last)
+            & (other["digest"] == wanted["digest"])
+            & (other["track"] == wanted["track"])
+            & (np.abs(other["time_ns"] - wanted["time_ns"]) <= tolerance_ns)
+        )
+    return wanted[~found]
