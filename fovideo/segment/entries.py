@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 _H264_SPS, _H264_PPS, _H264_SPS_EXT = 7, 8, 13
 _H265_SETS = (32, 33, 34)  # VPS, SPS, PPS
-_HIGH_PROFILES = (100, 110, 122, 144)  # those whose avcC goes on behind the parameter sets
+_PROFILES_WITHOUT_CHROMA = (66, 77, 88)
 ONVIF_MIME = b"application/vnd.onvif.metadata+xml"
 
 
@@ -68,7 +68,7 @@ def _avcc(sets: tuple[bytes, ...]) -> bytes:
         bytes((len(by_kind[_H264_PPS]),)),
         *_with_lengths(by_kind[_H264_PPS]),
     ]
-    if profile[0] in _HIGH_PROFILES:
+    if profile[0] not in _PROFILES_WITHOUT_CHROMA:
         chroma, luma_bits, chroma_bits = 1, 8, 8
         try:
             info = sps.parse(Codec.H264, sets)

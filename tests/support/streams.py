@@ -152,14 +152,14 @@ def _common(frames: FrameTable, track: int, payloads: Sequence[bytes]) -> None:
     frames["receipt_ns"] = frames["dts_ns"] + 5_000_000
 
 
-def header_of(*streams: Made, base_ns: int = T0_NS - 10**12, start_ns: int | None = None) -> SegmentHeader:
-    """Header of a segment that holds these streams."""
+def header_of(*streams: Made, base_ns: int | None = None, start_ns: int | None = None) -> SegmentHeader:
+    """Header of a segment that holds these streams; its base is the first frame unless said otherwise."""
     first = min(int(stream.frames["dts_ns"].min()) for stream in streams)
     return SegmentHeader(
         stream="gate",
         tracks=tuple(stream.track for stream in streams),
         provenance=Provenance(recorder="rec-1", session="00112233445566ff", source="rtsp://127.0.0.1/cam"),
-        base_ns=base_ns,
+        base_ns=first if base_ns is None else base_ns,
         start_ns=first if start_ns is None else start_ns,
     )
 
