@@ -1,0 +1,20 @@
+"""Camera sessions: open a source, put its units into a ring, reconnect; stamping is in `clock`."""
+
+from fovideo.camera.config import CameraConfig, Credentials
+from fovideo.camera.reader import Reader
+from fovideo.camera.redact import redact, redact_text
+from fovideo.camera.session import Clocks
+from fovideo.camera.session_start import SessionStart
+from fovideo.camera.state import CameraState, ReaderStatus
+
+__all__ = [
+    "CameraConfig",
+    "CameraState",
+    "Clocks",
+    "Credentials",
+    "Reader",
+    "ReaderStatus",
+    "SessionStart",
+    "redact",
+    "redact_text",
+]

@@ -1,0 +1,188 @@
+"""The clock of a session's primary track (video, else audio, else metadata): it decides epochs."""
+
+from __future__ import annotations
+
+from fovideo.camera.clock.reports import Reports
+from fovideo.camera.clock.runs import MediaClock, Member, Run
+from fovideo.camera.clock.settings import StampSettings
+from fovideo.camera.session_start import SessionStart
+from fovideo.media.codec import VIDEO_TRACK
+from fovideo.media.frames import Clock, FrameFlag
+from fovideo.times import NS_PER_MS
+
+_SETTLED_NS = 50 * NS_PER_MS
+_LOCAL_WINDOW_NS = 10_000 * NS_PER_MS
+_ADOPT_ANYWHERE_NS = 20_000 * NS_PER_MS
+
+
+class Placed:
+    """A run with times. backdate: shift of the epoch before it; new_epoch: it begins one; moved: by how much
+    wall clock minus media clock changed, None when that says nothing about other tracks."""
+
+    __slots__ = ("backdate", "dts", "errors", "moved", "new_epoch", "times")
+
+    def __init__(self) -> None:
+        self.times: list[int] = []
+        self.dts: list[int] = []
+        self.errors: list[int] = []
+        self.backdate: int | None = None
+        self.new_epoch = False
+        self.moved: int | None = 0
+
+
+class PrimaryClock:
+    """Anchors the media clock of the primary track to the wall clock, run by run."""
+
+    def __init__(self, start: SessionStart, track: int, settings: StampSettings) -> None:
+        self._start, self._settings, self._is_video = start, settings, track == VIDEO_TRACK
+        self.reports = Reports(settings, trust_first=start.is_file)
+        self.media = MediaClock(settings, live=start.live, interval_ns=start.interval_ns)
+        self.offset: int | None = None
+        self.reported = False
+        self.clock = Clock.LOCAL
+        self.last_time = 0
+        self._last_dts: int | None = None
+        self._deviation = 0
+        self._settled = False
+        self._slack: int | None = None
+        self._window_ns = 0
+
+    def place(self, run: Run, shared_offset: int | None) -> Placed:
+        """Times of a run. shared_offset: relation that the other tracks of a file use already, if any."""
+        placed = Placed()
+        first = run.members[0]
+        if run.jump:
+            self.reports.jumped(first.unit.receipt)
+        relation = self.reports.see(first.unit, first.pts, first.known)
+        if self.offset is None:
+            self._begin(run, relation, shared_offset)
+        elif run.jump:
+            self._continue_after_jump(run)
+            placed.new_epoch, placed.moved = True, None
+        elif self.reported:
+            self._follow_reports(run, relation, placed)
+        else:
+            self._improve(first, placed)
+        for member in run.members[1:]:
+            self.reports.see(member.unit, member.pts, member.known)
+        self._stamp(run, placed)
+        return placed
+
+    def pending_shift(self) -> int | None:
+        """Back-dating that waits for a keyframe: what the epoch must shift by if none comes any more."""
+        if self.reported or self.offset is None or self.reports.relation is None:
+            return None
+        return self.reports.relation - self.offset or None
+
+    # anchors
+
+    def _begin(self, run: Run, relation: int | None, shared_offset: int | None) -> None:
+        first, following = run.members[0], run.members[1] if len(run.members) > 1 else run.following
+        if relation is None and self.reports.valid(first.unit):
+            other = (
+                following if following and following.known and self.reports.valid(following.unit) else first
+            )
+            relation = other.unit.wall - other.pts
+        if relation is not None:
+            self._report(relation)
+        elif shared_offset is not None:
+            self.offset = shared_offset
+            self.clock = Clock.LOCAL if self._start.container_start_ns is None else Clock.CONTAINER
+        elif self._start.container_start_ns is not None:
+            self.offset, self.clock = self._start.container_start_ns, Clock.CONTAINER
+        else:
+            self._local(self._start.wall_ns(first.unit.receipt) - first.pts, first.unit.receipt)
+
+    def _report(self, relation: int) -> None:
+        self.offset, self.reported, self._deviation = relation, True, 0
+        self.clock = Clock.CONTAINER if self._start.is_file else Clock.SENDER_REPORT
+
+    def _local(self, offset: int, receipt_ns: int) -> None:
+        self.offset, self.reported, self.clock = offset, False, Clock.LOCAL
+        self._slack, self._window_ns = None, receipt_ns
+
+    def _continue_after_jump(self, run: Run) -> None:
+        """The time goes on by receipt: what the reports said before does not hold for the new pts."""
+        receipt = run.members[0].unit.receipt
+        since = self.media.receipt_ns
+        elapsed = receipt - since if self._start.live else 0
+        lowest = min(member.pts for member in run.members)
+        self._local(
+            self.last_time + max(elapsed, self.media.guess_interval(receipt, since)) - lowest, receipt
+        )
+        self._settled = True
+
+    def _follow_reports(self, run: Run, relation: int | None, placed: Placed) -> None:
+        assert self.offset is not None
+        if relation is None:
+            return
+        self._deviation = moved = relation - self.offset
+        step = abs(moved) >= self._settings.step_ns
+        if not step and (abs(moved) <= self._settings.anchor_ns or not self._may_change(run.members[0])):
+            return
+        lowest = min(member.pts for member in run.members)
+        overlaps = self._last_dts is not None and lowest + relation <= self._last_dts
+        placed.new_epoch = step or overlaps
+        placed.moved = moved if placed.new_epoch else 0
+        self._report(relation)
+
+    def _improve(self, first: Member, placed: Placed) -> None:
+        """From a local or container clock to sender reports, or to a better local one; at a keyframe."""
+        assert self.offset is not None
+        relation, receipt = self.reports.relation, first.unit.receipt
+        if relation is not None:
+            if self._may_change(first) or receipt - self.reports.since > _ADOPT_ANYWHERE_NS:
+                self._move(placed, relation - self.offset, backdate=True)
+                self._report(relation)
+            return
+        if self.clock is not Clock.LOCAL or not self._start.live or self._slack is None:
+            return
+        if self._start.is_file or not self._may_change(first):
+            return
+        age = receipt - self._window_ns
+        if not self._settled and age >= self._settings.local_settle_ns:
+            self._settled = True
+            if self._slack < -_SETTLED_NS:
+                self._move(placed, self._slack, backdate=True)
+            self._local(self.offset + placed.moved if placed.moved else self.offset, receipt)
+        elif age >= _LOCAL_WINDOW_NS:
+            if abs(self._slack) > self._settings.local_drift_ns:
+                self._move(placed, self._slack, backdate=False)
+            self._local(self.offset + placed.moved if placed.moved else self.offset, receipt)
+
+    def _may_change(self, first: Member) -> bool:
+        return not self._is_video or bool(first.unit.flags & FrameFlag.KEY)
+
+    def _move(self, placed: Placed, moved: int, *, backdate: bool) -> None:
+        if moved:
+            placed.new_epoch, placed.moved = True, moved
+            placed.backdate = moved if backdate else None
+
+    # times
+
+    def _stamp(self, run: Run, placed: Placed) -> None:
+        assert self.offset is not None
+        offset, last = self.offset, None if placed.new_epoch else self._last_dts
+        times = [max(member.pts + offset, 0) for member in run.members]
+        for time_ns in sorted(times):
+            dts = time_ns if last is None or time_ns > last else last + 1
+            if last is not None and NS_PER_MS <= dts - last < self._settings.jump_ns:
+                self.media.interval_ns = dts - last
+            placed.dts.append(dts)
+            last = dts
+        placed.times, self._last_dts = times, last
+        self.last_time = max(times)
+        error = self._error_ns()
+        for number, member in enumerate(run.members):
+            guess = 0 if member.known else self.media.interval_ns or NS_PER_MS
+            placed.errors.append(error + guess)
+            self.media.advance(member.pts, member.unit.receipt, jump=run.jump and number == 0)
+            slack = self._start.wall_ns(member.unit.receipt) - times[number]
+            self._slack = slack if self._slack is None else min(self._slack, slack)
+
+    def _error_ns(self) -> int:
+        if self.reported:
+            return self._settings.report_error_ns + abs(self._deviation)
+        if self.clock is Clock.CONTAINER:
+            return self._settings.container_error_ns
+        return self._settings.local_error_ns

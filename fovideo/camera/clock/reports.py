@@ -1,0 +1,81 @@
+"""Which of a track's sender-report times can be believed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fovideo.camera.clock.settings import StampSettings
+
+NO_TIME = -(2**63)
+_PTS_LIMIT_NS = 1_500_000_000 * 1_000_000_000
+_LATEST_NS = 4_102_444_800 * 1_000_000_000  # 2100
+
+
+class Unit(NamedTuple):
+    """The fields of a ring's UNIT row that stamping looks at, as Python integers."""
+
+    pts: int
+    wall: int
+    receipt: int
+    digest: int
+    position: int
+    size: int
+    kind: int
+    track: int
+    flags: int
+
+
+FIELDS = ["pts_ns", "wall_ns", "receipt_ns", "digest", "position", "size", "kind", "track", "flags"]
+
+
+def has_pts(unit: Unit) -> bool:
+    """The media clock is known, and not absurd (47 years)."""
+    return -_PTS_LIMIT_NS < unit.pts < _PTS_LIMIT_NS
+
+
+class Reports:
+    """Follows the sender reports of one track. A relation is wall clock minus pts.
+
+    The first packet that carries a report's time may carry the next frame's, so belief begins with the
+    second. After a jump of pts the old reports no longer say when a frame was captured: their relation is
+    disbelieved until it changes, or has stayed the same for so long that newer reports must have confirmed
+    it.
+    """
+
+    def __init__(self, settings: StampSettings, *, trust_first: bool) -> None:
+        self._settings = settings
+        self._had_wall = trust_first
+        self._trust_first = trust_first
+        self._stale: int | None = None
+        self._stale_since = 0
+        self.relation: int | None = None
+        self.since = 0
+
+    def valid(self, unit: Unit) -> bool:
+        """The unit carries a wall clock that a camera can have."""
+        return self._settings.earliest_ns <= unit.wall <= _LATEST_NS
+
+    def see(self, unit: Unit, pts: int, known: bool) -> int | None:
+        """Relation that the unit shows, or None. known: pts not interpolated. To be called in ring order."""
+        if not self.valid(unit):
+            self._had_wall = self._trust_first
+            return None
+        trusted, self._had_wall = self._had_wall and known, True
+        if not trusted:
+            return None
+        relation = unit.wall - pts
+        if self._stale is not None:
+            same = abs(relation - self._stale) < self._settings.anchor_ns
+            if same and unit.receipt - self._stale_since < self._settings.stale_ns:
+                return None
+            self._stale = None
+        if self.relation is None:
+            self.since = unit.receipt
+        self.relation = relation
+        return relation
+
+    def jumped(self, receipt_ns: int) -> None:
+        """pts have jumped at this receipt time."""
+        if self.relation is not None:
+            self._stale, self._stale_since = self.relation, receipt_ns
+        self.relation = None

@@ -1,0 +1,111 @@
+"""Runs: the smallest groups of frames whose presentation times all precede those of the next group.
+
+A frame with no B-frames around it is a run of its own. `I P B B P B B` is the runs `I`, `P B B`, `P B B`. A
+run is closed by a frame that is presented after all of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fovideo.camera.clock.reports import Unit, has_pts
+from fovideo.camera.clock.settings import StampSettings
+from fovideo.times import NS_PER_MS, NS_PER_S
+
+
+class Member(NamedTuple):
+    """A frame of a run. place: in the sequence of units given. known: pts was not interpolated."""
+
+    place: int
+    unit: Unit
+    pts: int
+    known: bool
+
+
+class Run(NamedTuple):
+    """members in decode order; jump: pts jumped before it; following: the frame that closed it, if any."""
+
+    members: list[Member]
+    jump: bool
+    following: Member | None
+
+
+class MediaClock:
+    """Where the media clock of one track stands; only `advance` moves it, so that looking ahead is free."""
+
+    def __init__(self, settings: StampSettings, *, live: bool, interval_ns: int) -> None:
+        self._settings, self._live = settings, live
+        self.interval_ns = interval_ns
+        self.max_pts: int | None = None
+        self.receipt_ns = 0
+
+    def guess_interval(self, receipt_ns: int, since_ns: int) -> int:
+        """Frame interval: the nominal one, else what receipt suggests, within reason."""
+        return self.interval_ns or min(max(receipt_ns - since_ns, NS_PER_MS), NS_PER_S)
+
+    def is_jump(self, pts: int, receipt_ns: int, max_pts: int, since_ns: int) -> bool:
+        """Whether pts do not continue max_pts, the highest up to the frame received at since_ns."""
+        frames_ns = self.interval_ns * self._settings.reorder_frames or self._settings.reorder_ns
+        if pts < max_pts - max(self._settings.reorder_min_ns, frames_ns):
+            return True
+        return self._live and pts - max_pts - (receipt_ns - since_ns) > self._settings.jump_ns
+
+    def advance(self, pts: int, receipt_ns: int, *, jump: bool = False) -> None:
+        """A frame was passed."""
+        self.max_pts = pts if jump or self.max_pts is None else max(self.max_pts, pts)
+        self.receipt_ns = receipt_ns
+
+
+def next_run(
+    units: Sequence[Unit], places: Sequence[int], clock: MediaClock, settings: StampSettings, *, patient: bool
+) -> Run | None:
+    """The first run among units[i] for i in places (frames of one track, in ring order).
+
+    None when it cannot be told yet where it ends; never None when not patient (and there is a frame).
+    """
+    first = _first(units, places, clock, patient=patient)
+    if first is None:
+        return None
+    last_max, last_receipt = clock.max_pts, clock.receipt_ns
+    jump = last_max is not None and clock.is_jump(first.pts, first.unit.receipt, last_max, last_receipt)
+    members, top = [first], first.pts
+    for index in places[1:]:
+        unit, since = units[index], members[-1].unit.receipt
+        known = has_pts(unit)
+        pts = unit.pts if known else top + clock.guess_interval(unit.receipt, since)
+        member = Member(index, unit, pts, known)
+        if (
+            pts > top
+            or len(members) >= settings.reorder_frames
+            or clock.is_jump(pts, unit.receipt, top, since)
+        ):
+            return Run(members, jump, member)
+        members.append(member)
+    if patient and len(members) < settings.reorder_frames:
+        return None
+    return Run(members, jump, None)
+
+
+def _first(
+    units: Sequence[Unit], places: Sequence[int], clock: MediaClock, *, patient: bool
+) -> Member | None:
+    """The first frame with its pts, which the packet that opens an RTSP session lacks."""
+    index = places[0]
+    unit = units[index]
+    if has_pts(unit):
+        return Member(index, unit, unit.pts, True)
+    if clock.max_pts is not None:
+        return Member(
+            index, unit, clock.max_pts + clock.guess_interval(unit.receipt, clock.receipt_ns), False
+        )
+    ahead = [units[place] for place in places[1:] if has_pts(units[place])][:3]
+    if patient and len(ahead) < 3:
+        return None
+    if not ahead:
+        return Member(index, unit, unit.receipt, False)
+    times = sorted(other.pts for other in ahead)
+    steps = [after - before for before, after in itertools.pairwise(times) if after > before]
+    step = min(steps, default=clock.guess_interval(ahead[0].receipt, unit.receipt))
+    return Member(index, unit, times[0] - step, False)

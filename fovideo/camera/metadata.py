@@ -1,0 +1,37 @@
+"""ONVIF metadata over RTP: fragments of XML documents put together again."""
+
+from __future__ import annotations
+
+_LIMIT_BYTES = 1 << 20
+_END = b"MetadataStream>"
+
+
+class Documents:
+    """Collects fragments that share a time until the document's closing tag.
+
+    libavformat does not know this payload and hands over each RTP packet by itself, without its marker bit.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._times = (0, 0)
+
+    def add(self, fragment: bytes, pts_ns: int, wall_ns: int) -> list[tuple[bytes, int, int]]:
+        """Documents that are complete now, each with its pts and wall clock: none, one, or also the cut one
+        before.
+        """
+        done = []
+        if self._parts and (pts_ns != self._times[0] or self._size + len(fragment) > _LIMIT_BYTES):
+            done.append(self._take())
+        self._parts.append(fragment)
+        self._size += len(fragment)
+        self._times = pts_ns, wall_ns
+        if fragment.rstrip()[-len(_END) :] == _END:
+            done.append(self._take())
+        return done
+
+    def _take(self) -> tuple[bytes, int, int]:
+        document = b"".join(self._parts)
+        self._parts, self._size = [], 0
+        return document, *self._times

@@ -1,0 +1,174 @@
+"""A camera's reader thread: session after session into one ring, with pauses that grow."""
+
+from __future__ import annotations
+
+import logging
+import random
+import secrets
+import threading
+from collections.abc import Callable
+
+from fovideo.camera.config import CameraConfig
+from fovideo.camera.session import Clocks, Counters, Session
+from fovideo.camera.session_start import SessionStart
+from fovideo.camera.state import CameraState, ReaderStatus, state_of
+from fovideo.errors import CameraBroken, CameraError, ConfigError
+from fovideo.ring import Ring
+from fovideo.times import NS_PER_S
+
+_log = logging.getLogger(__name__)
+
+_PATIENT = (CameraState.UNAUTHORIZED, CameraState.UNSUPPORTED)
+
+StateListener = Callable[[CameraState, CameraError | None], None]
+
+
+def backoff_ns(failures: int, camera: CameraConfig, chance: random.Random) -> int:
+    """Pause before the next attempt: doubled with each failure in a row (1, 2, ...), half of it by chance.
+
+    The chance keeps the cameras of a site, which fail together, from coming back together.
+    """
+    longest = min(camera.backoff_min_ns << min(failures - 1, 32), camera.backoff_max_ns)
+    return round(longest * (0.5 + 0.5 * chance.random()))
+
+
+class Reader:
+    """Reads a camera into a ring, of which it is the only producer, until it is stopped.
+
+    start, stop, join, check and status may be called by any thread. on_state and on_session are called by the
+    reader's own thread: they must return soon. on_pressure: the ring is half full.
+    """
+
+    def __init__(
+        self,
+        camera: CameraConfig,
+        ring: Ring,
+        *,
+        on_state: StateListener | None = None,
+        on_session: Callable[[SessionStart], None] | None = None,
+        on_pressure: Callable[[], None] | None = None,
+        clocks: Clocks | None = None,
+        chance: random.Random | None = None,
+    ) -> None:
+        self.camera = camera
+        self._ring = ring
+        self._on_state, self._on_session = on_state, on_session
+        self._on_pressure = on_pressure or (lambda: None)
+        self._clocks = clocks or Clocks()
+        self._chance = chance or random.Random()
+        self._counters = Counters()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._session: Session | None = None
+        self._session_name = ""
+        self._state, self._since_ns = CameraState.STOPPED, self._clocks.monotonic_ns()
+        self._failures: dict[CameraState, int] = {}
+        self._error = ""
+
+    def start(self) -> None:
+        """Begin reading. A reader runs once: for another time make another."""
+        if self._thread is not None:
+            raise RuntimeError("a reader runs once")
+        self._thread = threading.Thread(target=self._run, name=f"camera-{self.camera.name}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Tell the thread to end; it does within about 100 ms, or open_timeout_ns while a camera is being
+        opened.
+        """
+        self._stopping.set()
+        session = self._session
+        if session is not None:
+            session.interrupt()
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait for the thread's end. False when it still runs (and may still use the ring)."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            return not self._thread.is_alive()
+        return True
+
+    def check(self, now_ns: int) -> None:
+        """Notice a frozen camera; to be called a few times a second with the monotonic clock."""
+        session = self._session
+        if session is not None:
+            session.check(now_ns)
+
+    def status(self) -> ReaderStatus:
+        counters = self._counters
+        return ReaderStatus(
+            state=self._state,
+            since_ns=self._since_ns,
+            session=self._session_name,
+            sessions=counters.sessions,
+            failures=dict(self._failures),
+            frames=counters.frames,
+            bytes=counters.bytes,
+            dropped_frames=counters.dropped_frames,
+            last_receipt_ns=counters.last_receipt_ns,
+            error=self._error,
+        )
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            self._enter(CameraState.CONNECTING, None)
+            began_ns = self._clocks.monotonic_ns()
+            error = self._run_session()
+            if self._stopping.is_set():
+                break
+            if error is None:
+                self._enter(CameraState.ENDED, None)
+                return
+            lasted_ns = self._clocks.monotonic_ns() - began_ns
+            was_live = self._state is CameraState.LIVE
+            failures = 1 if was_live and lasted_ns > self.camera.backoff_max_ns else failures + 1
+            state = state_of(error)
+            self._failures[state] = self._failures.get(state, 0) + 1
+            self._enter(state, error)
+            pause_ns = backoff_ns(failures + 16 * (state in _PATIENT), self.camera, self._chance)
+            self._stopping.wait(pause_ns / NS_PER_S)
+        self._enter(CameraState.STOPPED, None)
+
+    def _run_session(self) -> CameraError | None:
+        self._session_name = secrets.token_hex(8)
+        session = Session(
+            self.camera,
+            self._ring,
+            number=(self._counters.sessions + 1) & 0xFFFFFFFF,
+            name=self._session_name,
+            stopping=self._stopping,
+            counters=self._counters,
+            clocks=self._clocks,
+            on_live=self._live,
+            on_pressure=self._on_pressure,
+        )
+        self._session = session
+        try:
+            session.run()
+        except CameraError as error:
+            return error
+        except ConfigError as error:
+            return CameraBroken(error.what, where=error.where, hint=error.hint)
+        except Exception as error:
+            # Whatever one camera does must not end its recording for good.
+            _log.exception("camera %s: unexpected error", self.camera.name)
+            return CameraBroken(f"unexpected {type(error).__name__}", where=self.camera.source)
+        finally:
+            self._session = None
+        return None
+
+    def _live(self, start: SessionStart) -> None:
+        self._counters.sessions += 1
+        if self._on_session is not None:
+            self._on_session(start)
+        self._enter(CameraState.LIVE, None)
+
+    def _enter(self, state: CameraState, error: CameraError | None) -> None:
+        if state is not CameraState.CONNECTING:
+            self._error = str(error) if error is not None else ""
+        changed, self._state = state is not self._state, state
+        if changed:
+            self._since_ns = self._clocks.monotonic_ns()
+        if changed and self._on_state is not None:
+            self._on_state(state, error)
