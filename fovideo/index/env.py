@@ -23,6 +23,7 @@ TABLES: Final = (
     "provenances",  # stream id, number → ProvenanceRow
     "segments",  # segment id → SegmentRow
     "unsealed",  # ids of segments that are not SEALED → nothing
+    "ages",  # PENDING or not, end_ns, segment id → nothing: sealed segments, oldest first
     "gops",  # stream id, start_ns, serial → Gop
     "serials",  # serial → key in gops
     "losses",  # stream id, start_ns, end_ns, reason → Loss
@@ -31,7 +32,7 @@ TABLES: Final = (
 )
 
 DEFAULT_MAP_BYTES: Final = 1 << 30 if sys.platform == "win32" else 1 << 38
-"""Largest size of an index before it is mapped anew. Only reserved, except on Windows, where the file takes it."""
+"""Largest size of an index before it is mapped anew. Only reserved; on Windows the file takes it."""
 
 _READERS = 1022
 _SLACK_PAGES = 16  # pages that were taken and given back at the end of the file need never have been written
@@ -46,7 +47,7 @@ REPAIR_HINT: Final = "rebuild it from the segment files: fovideo check --repair"
 
 
 class Environment:
-    """An open LMDB environment. LMDB allows one per folder in a process, so users share it and count themselves.
+    """An open LMDB environment. LMDB allows one per folder in a process, so users share it and are counted.
 
     Thread-safe. A thread REQUIRES to hold no read transaction when it begins another transaction.
     """
@@ -186,8 +187,7 @@ class Environment:
             while True:
                 try:
                     with self._lmdb.begin(write=True) as transaction:
-                        result = apply(transaction)
-                    return result
+                        return apply(transaction)
                 except lmdb.MapFullError:
                     self._resize(self._lmdb.info()["map_size"] * 2)
                 except lmdb.MapResizedError:

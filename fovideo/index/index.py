@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Index:
-    """Open index. Thread-safe: any number of views beside one update at a time; each update is durable on return.
+    """Open index. Thread-safe: any number of views, one update at a time; an update is durable on return.
 
     A thread REQUIRES to have left its view before it enters another or an update.
     """
@@ -46,7 +46,7 @@ class Index:
             yield View(transaction, self._environment.tables)
 
     def update(self, apply: Callable[[Update], T]) -> T:
-        """Run `apply` in one transaction and make it durable. `apply` must bear being run again from the start."""
+        """Run `apply` in one transaction and make it durable. It must bear being run again from the start."""
 
         def run(transaction: object) -> T:
             update = Update(transaction, self._environment.tables)

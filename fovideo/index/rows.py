@@ -12,11 +12,12 @@ from fovideo.timeline.values import Gop, Loss, Provenance
 
 LATEST_NS: Final = (1 << 63) - 1
 SERIALS_PER_SEGMENT: Final = 1 << 24
-"""A row's serial = segment id * SERIALS_PER_SEGMENT + its number in the file, so rows of a segment are neighbours."""
+"""A row's serial = segment id * SERIALS_PER_SEGMENT + its number in the file, so they are neighbours."""
 
 _GOP = struct.Struct(">IQQ")
 _LOSS = struct.Struct(">IQQ")
 _NUMBERED = struct.Struct(">IQ")
+_AGE = struct.Struct(">BQQ")
 _NUMBER = struct.Struct(">Q")
 
 
@@ -31,10 +32,10 @@ class SegmentState(IntEnum):
 class StreamRow(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One stream. Counters are kept up in the transaction that changes what they count.
 
-    id: key of its other rows. tracks: number of the latest tracks. longest_ns: no row of the stream covers more
-    (how far back a seek must look). interval_ns: latest known frame interval.
+    id: key of its other rows. tracks: number of the latest tracks. longest_ns: no row of the stream covers
+    more (how far back a seek must look). interval_ns: latest known frame interval.
     next_number: next free provenance or tracks number.
-    live_edge_ns, live_wall_ns: end of durable footage, and the wall clock when it became so; 0 = not being recorded.
+    live_edge_ns, live_wall_ns: end of durable footage, and the wall clock when it became so; 0 = not live.
     """
 
     id: int
@@ -98,6 +99,18 @@ def loss_key(stream_id: int, loss: Loss) -> bytes:
 def numbered_key(stream_id: int, number: int) -> bytes:
     """Key of a provenance or tracks row; also the lower bound of a stream's rows when number is 0."""
     return _NUMBERED.pack(stream_id, number)
+
+
+def age_key(segment: SegmentRow) -> bytes | None:
+    """Key of a sealed segment in the order in which retention frees them: those with PENDING rows last."""
+    if segment.state is not SegmentState.SEALED:
+        return None
+    return _AGE.pack(segment.pending > 0, max(segment.end_ns, 0), segment.id)
+
+
+def parse_age_key(key: bytes) -> int:
+    """Segment id."""
+    return int(_AGE.unpack(key)[2])
 
 
 def number_key(number: int) -> bytes:

@@ -33,6 +33,7 @@ class Update(View):
         self._streams: dict[str, StreamRow] = {}
         self._segments: dict[int, SegmentRow] = {}
         self._sizes: dict[int, int] = {}
+        self._ages: dict[int, bytes | None] = {}
 
     def _put(self, table: str, key: bytes, value: bytes) -> None:
         self._txn.put(key, value, db=self._tables[table])
@@ -54,8 +55,18 @@ class Update(View):
                 self._put("unsealed", key, b"")
             grown += segment.size_bytes - self._sizes[number]
             self._sizes[number] = segment.size_bytes
+            self._age(number, rows.age_key(segment))
         if grown:
             self.set_number("bytes", self.number("bytes") + grown)
+
+    def _age(self, number: int, key: bytes | None) -> None:
+        old = self._ages.get(number)
+        if old != key:
+            if old is not None:
+                self._delete("ages", old)
+            if key is not None:
+                self._put("ages", key, b"")
+            self._ages[number] = key
 
     # Streams
 
@@ -113,6 +124,7 @@ class Update(View):
         if row is not None and number not in self._segments:
             self._segments[number] = row
             self._sizes[number] = row.size_bytes
+            self._ages[number] = rows.age_key(row)
         return row
 
     def add_segment(self, row: SegmentRow) -> SegmentRow:
@@ -130,6 +142,7 @@ class Update(View):
         if row is None:
             return
         self.set_number("bytes", self.number("bytes") - self._sizes.pop(number))
+        self._age(number, None)
         del self._segments[number]
         self._delete("segments", rows.number_key(number))
         self._delete("unsealed", rows.number_key(number))

@@ -140,6 +140,18 @@ class View:
         found = [self.segment(rows.parse_number_key(key)) for key, _ in self._items("unsealed", b"")]
         return [row for row in found if row is not None]
 
+    def oldest(self, *, pending: bool, limit: int) -> list[SegmentRow]:
+        """Up to `limit` sealed segments with, or without, PENDING rows, by end_ns."""
+        prefix = bytes((pending,))
+        found: list[SegmentRow] = []
+        for key, _ in self._items("ages", prefix, prefix):
+            if len(found) == limit:
+                break
+            row = self.segment(rows.parse_age_key(key))
+            if row is not None:
+                found.append(row)
+        return found
+
     def segment_gops(self, number: int) -> list[Gop]:
         """The rows of a segment, in file order."""
         first = rows.number_key(number * rows.SERIALS_PER_SEGMENT)
@@ -166,6 +178,15 @@ class View:
             if from_ns is None or max(loss.end_ns, loss.start_ns + 1) > from_ns:
                 result.append(loss)
         return result
+
+    @property
+    def transaction(self) -> int:
+        """Number of the last transaction that changed the index; equal numbers mean equal contents."""
+        return int(self._txn.id())
+
+    def count(self, table: str) -> int:
+        """Entries of a table."""
+        return int(self._txn.stat(self._tables[table])["entries"])
 
     def number(self, name: str) -> int:
         """A counter of the store, 0 when never set."""

@@ -31,6 +31,11 @@ SOUND_ROW_NS: Final = 2 * NS_PER_S
 _NO_NOTES = Notes()
 
 
+def shift_of(header: SegmentHeader, stored_ns: int) -> int:
+    """What to add to the stored times of a row that starts at a stored time, as far as its file knows."""
+    return header.shift_ns + header.provenance.correction.shift_ns(stored_ns + header.shift_ns)
+
+
 class Noted(msgspec.Struct, frozen=True):
     """Notes of a fragment, to be applied to what was written before the row with this serial."""
 
@@ -53,7 +58,7 @@ def primary_track(tracks: tuple[Track, ...]) -> Track:
 
 
 def breaks_row(tail: Tail | None, frames: FrameTable, epoch: int, track: Track) -> bool:
-    """Whether frames that follow in the file begin a new row. Only their first frame of the primary track counts."""
+    """Whether frames that follow in the file begin a new row; their first of the primary track decides."""
     if tail is None or epoch != tail.epoch:
         return True
     mine = frames["track"] == track.id
@@ -75,7 +80,7 @@ def _breaks(tail: Tail, dts_ns: int, key: bool, track: Track) -> bool:
 
 
 def cut(tail: Tail | None, frames: FrameTable, epoch: int, track: Track) -> list[int]:
-    """Numbers of the frames before which a batch must be split into fragments, so that each belongs to one row."""
+    """Numbers of the frames before which to split a batch, so that each fragment belongs to one row."""
     numbers = np.flatnonzero(frames["track"] == track.id)
     if tail is not None and tail.epoch != epoch:
         tail = None
@@ -223,8 +228,7 @@ class Assembler:
             self.interval_ns = self._interval(mine) or self.interval_ns
             if holes(dts, mine["flags"], self.interval_ns).any():
                 flags |= GopFlag.GAPS
-        shift_ns = self.header.shift_ns
-        shift_ns += self.header.provenance.correction.shift_ns(row.tail.start_ns + shift_ns)
+        shift_ns = shift_of(self.header, row.tail.start_ns)
         return Gop(
             stream=self.header.stream,
             serial=row.serial,

@@ -69,7 +69,7 @@ class Committer:
     def create(self, header: SegmentHeader, writer: StreamWriter, previous: int) -> SegmentFile:
         """A new segment file, in the folder of those that the index does not name yet. Raises OSError."""
         number = self.new_id()
-        name = self.folder.segment_name(header.stream, header.start_ns + header.shift_ns, number)
+        name = self.folder.segment_name(header.stream, header.start_ns, number)
         file = SegmentFile(self.files, self.folder.incoming_path(number), name, number, header, previous)
         self._owners[file] = writer
         return file
@@ -86,8 +86,8 @@ class Committer:
     def commit(self) -> None:
         """Make everything appended so far durable, then visible.
 
-        Raises StoreFull or StoreError when some of it could not be; that is kept and goes with the next commit,
-        the rest has been committed.
+        Raises StoreFull or StoreError when some of it could not be; that is kept and goes with the next
+        commit, the rest has been committed.
         """
         with self.lock:
             failure = self._write_backlogs()
@@ -214,7 +214,7 @@ class Committer:
             log.warning("cannot move segment %x to its place: %s", number, error)
 
     def _move(self) -> None:
-        """Give named files their final place. Whoever looks for one knows both; recovery does it if we don't."""
+        """Give named files their final place. Readers know both places; recovery does it if we don't."""
         left = []
         for file in dict.fromkeys(self._unmoved):
             target = self.folder.root / file.name

@@ -1,4 +1,4 @@
-"""What a timeline holds and lacks, for people and programs: frames, spans and gaps of a stretch, exact to the frame."""
+"""What a timeline holds and lacks, for people and programs: frames, spans and gaps, exact to the frame."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class StreamDescription(msgspec.Struct, frozen=True, kw_only=True):
     """A stream within a window. Times in ns; [start, end).
 
     frames: of the primary track (video; else audio; else metadata), each counted once.
-    size_bytes: of the rows in the segment files; rows that reach out of the window count by their share of frames.
+    size_bytes: of the rows in the segment files; rows that reach out of the window count by their share of
+    frames.
     conflicting_frames: kept beside what is shown, not counted in frames.
     live: it is being recorded right now.
     """
@@ -74,9 +75,7 @@ def describe(
     return [_describe(timeline, info, from_ns, to_ns) for info in infos]
 
 
-def gaps(
-    timeline: Timeline, stream: str, from_ns: int | None = None, to_ns: int | None = None
-) -> list[Gap]:
+def gaps(timeline: Timeline, stream: str, from_ns: int | None = None, to_ns: int | None = None) -> list[Gap]:
     """Stretches of [from_ns, to_ns) without frames, and why as far as the timeline knows."""
     return list(describe(timeline, stream=stream, from_ns=from_ns, to_ns=to_ns)[0].gaps)
 

@@ -97,7 +97,7 @@ class Folder:
             )
 
     def write_marker(self, files: Files, identity: str = "") -> Marker:
-        """Turn the folder into a store. The marker comes last, so a creation that is cut off can be done again."""
+        """Turn the folder into a store. The marker comes last: a creation cut off can be done again."""
         marker = Marker(FORMAT, VERSION, identity or uuid.uuid4().hex)
         for folder in (self.segments, self.incoming, self.index):
             files.make_folder(folder)
@@ -114,7 +114,7 @@ class Folder:
         return marker
 
     def lock(self) -> FileLock | None:
-        """The write lock, held, or None while somebody else holds it. The system frees it when a process dies."""
+        """The write lock, held; None while somebody else holds it. Freed when its process dies."""
         lock = FileLock(self.lock_file, thread_local=False)
         try:
             lock.acquire(blocking=False)
@@ -133,7 +133,7 @@ class Folder:
         )
 
     def segment_name(self, stream: str, start_ns: int, segment: int) -> str:
-        """Where a segment that starts at this time lies."""
+        """Where a segment that starts at this (effective) time lies."""
         seconds, rest_ns = divmod(min(max(start_ns, 0), _LATEST_NS), 1_000_000_000)
         at = _EPOCH + dt.timedelta(seconds=seconds)
         return f"segments/{stream}/{at:%Y-%m-%d}/{at:%H%M%S}.{rest_ns // 1_000_000:03d}-{segment:x}.mp4"

@@ -14,7 +14,7 @@ from fovideo.media.codec import Codec, Track
 from fovideo.media.nal import digest_video, xxh64
 from fovideo.segment import Fragment, SegmentHeader, encode_header, samples, scan
 from fovideo.store.apply import apply_changes, name_segment
-from fovideo.store.assemble import Assembler, Noted
+from fovideo.store.assemble import Assembler, Noted, shift_of
 from fovideo.store.commit import Committer
 from fovideo.store.writer import disk_error
 from fovideo.timeline.endpoint import FileRange, Inserted, Stretch
@@ -110,8 +110,13 @@ def opened(part: bytes | FileRange) -> Iterator[memoryview]:
             data = mmap.mmap(file.fileno(), skip + part.size_bytes, access=mmap.ACCESS_READ, offset=start)
         except ValueError:
             raise SegmentDamaged("the file is shorter than its index says", where=part.path) from None
-        with data, memoryview(data) as whole, whole[skip:] as view:
-            yield view
+    view = memoryview(data)[skip:]
+    try:
+        yield view
+    finally:
+        view.release()
+        with contextlib.suppress(BufferError):  # an error on its way may still refer to a part of it
+            data.close()
 
 
 def _slice(part: bytes | FileRange, offset: int, size_bytes: int) -> bytes | FileRange:
@@ -155,8 +160,8 @@ def _runs(found: Sequence[_Found], segment_bytes: int) -> Iterator[list[_Found]]
 
 
 def _name(committer: Committer, header: SegmentHeader, number: int) -> str:
-    shift_ns = header.shift_ns + header.provenance.correction.shift_ns(header.start_ns + header.shift_ns)
-    return committer.folder.segment_name(header.stream, header.start_ns + shift_ns, number)
+    start_ns = header.start_ns + shift_of(header, header.start_ns)
+    return committer.folder.segment_name(header.stream, start_ns, number)
 
 
 def _write(committer: Committer, stretch: Stretch, run: list[_Found]) -> _Made:

@@ -1,4 +1,4 @@
-"""Recovery: after a crash, bring index and files together again. Looks only at segments that were being written.
+"""Recovery: after a crash, bring index and files together. Only segments that were being written are read.
 
 Whole fragments behind what the index knows are added; a torn end is cut off and reported.
 """
@@ -19,7 +19,7 @@ from fovideo.index import SERIALS_PER_SEGMENT, Index, SegmentRow, SegmentState, 
 from fovideo.media.frames import FrameTable
 from fovideo.segment import SegmentHeader, read_header, scan
 from fovideo.store.apply import apply_changes, name_segment
-from fovideo.store.assemble import Assembler
+from fovideo.store.assemble import Assembler, shift_of
 from fovideo.store.files import Files
 from fovideo.store.folder import Folder, segment_number
 from fovideo.store.report import Cut, Recovery
@@ -37,8 +37,14 @@ def mapped(path: Path) -> Iterator[memoryview]:
         if not size:
             yield memoryview(b"")
             return
-        with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data, memoryview(data) as view:
-            yield view
+        data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    view = memoryview(data)
+    try:
+        yield view
+    finally:
+        view.release()
+        with contextlib.suppress(BufferError):  # an error on its way may still refer to a part of it
+            data.close()
 
 
 class Found(msgspec.Struct):
@@ -114,7 +120,7 @@ def _adopt(folder: Folder, files: Files, index: Index, number: int, path: Path, 
         files.remove(path)
         return
     header = found.header
-    name = folder.segment_name(header.stream, header.start_ns + header.shift_ns, number)
+    name = folder.segment_name(header.stream, header.start_ns, number)
     files.sync_folder(folder.incoming)
     index.update(lambda update: _index(update, found, number, name))
     _place(folder, files, path, name)
@@ -207,7 +213,7 @@ def _loss_of(found: Found, lost: FrameTable | None) -> Loss | None:
     if not len(mine):
         return None
     header = found.header
-    shift_ns = header.shift_ns + header.provenance.correction.shift_ns(header.start_ns + header.shift_ns)
+    shift_ns = shift_of(header, header.start_ns)
     start, end = int(mine["dts_ns"].min()) + shift_ns, int(mine["dts_ns"].max()) + shift_ns
     return Loss(start, end + max(found.assembler.interval_ns, 1), len(mine), "cut")
 

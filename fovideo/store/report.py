@@ -38,3 +38,48 @@ class Recovery(msgspec.Struct):
         return not (
             self.segments or self.recovered_frames or self.cuts or self.dropped_insertions or self.missing
         )
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong with a store. kind: a stable word for programs."""
+
+    kind: str
+    what: str
+    where: str
+    hint: str = ""
+
+
+class CheckReport(msgspec.Struct):
+    """Result of reading a whole store against its index.
+
+    sound: nothing is wrong (any more). repaired: the index was built anew, the old one kept as `kept_index`.
+    """
+
+    location: str
+    segments: int = 0
+    gops: int = 0
+    frames: int = 0
+    size_bytes: int = 0
+    problems: list[Problem] = []
+    repaired: bool = False
+    kept_index: str = ""
+    sound: bool = True
+
+    def add(self, kind: str, what: str, where: str, hint: str = "") -> None:
+        self.problems.append(Problem(kind, what, where, hint))
+        self.sound = False
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        size = f"{self.segments} segments, {self.gops} GOPs, {self.frames} frames, {self.size_bytes} bytes"
+        if not self.problems:
+            return f"{self.location}: sound ({size})"
+        state = (
+            "repaired"
+            if self.repaired and self.sound
+            else "repaired in part"
+            if self.repaired
+            else "NOT sound"
+        )
+        return f"{self.location}: {len(self.problems)} problems, {state} ({size})"

@@ -98,8 +98,9 @@ class SegmentFile:
         self._safe = self.savepoint()
 
     def give_up(self) -> None:
-        """Making it durable failed. Nothing is known of what was written since it last succeeded: back to there,
-        and never again a try on this file.
+        """Making it durable failed: nothing is known of what was written since it last succeeded.
+
+        Back to there, and never again a try on this file.
         """
         if self._safe is not None:
             self.restore(self._safe)

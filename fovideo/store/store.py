@@ -18,13 +18,15 @@ from fovideo.index.env import REPAIR_HINT
 from fovideo.media.codec import Track
 from fovideo.media.frames import FrameTable
 from fovideo.segment import decode_table
+from fovideo.store.check import Progress, check
 from fovideo.store.commit import Committer
+from fovideo.store.expire import Expired, expire
 from fovideo.store.files import Files
 from fovideo.store.folder import Folder, Marker
 from fovideo.store.insert import insert
 from fovideo.store.options import StoreOptions
 from fovideo.store.recover import recover
-from fovideo.store.report import Recovery
+from fovideo.store.report import CheckReport, Recovery
 from fovideo.store.writer import StreamWriter, disk_error
 from fovideo.timeline.endpoint import FileRange, Inserted, Stretch
 from fovideo.timeline.order import effective
@@ -278,6 +280,15 @@ class Store:
             known.generation += changed
 
         self._index.update(apply)
+
+    def expire(self, now_ns: int) -> Expired:
+        """Retention by age and quota (see StoreOptions), oldest first, by whole segments."""
+        self._writing()
+        return expire(self._folder, self._files, self._index, self._options, now_ns)
+
+    def check(self, *, progress: Progress | None = None) -> CheckReport:
+        """Read every byte of the store and compare it with the index. To repair: store.check_store."""
+        return check(self._folder, self._index, progress)
 
     def journal(self, key: str) -> bytes | None:
         """What was noted under this key (progress of merges)."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-
 
 from fovideo.errors import StoreError, StoreFull, UsageError
 from fovideo.media.codec import Track
@@ -121,7 +121,7 @@ class StreamWriter:
         tail = self._file.assembler.tail if self._file is not None and not notes.backdates else None
         starts = [0, *cut(tail, frames, epoch, primary_track(self.tracks)), len(frames)]
         pieces = []
-        for start, stop in zip(starts, starts[1:], strict=False):
+        for start, stop in itertools.pairwise(starts):
             table, parts = frames[start:stop], payloads[start:stop]
             track = table["track"]
             if (track[1:] < track[:-1]).any():

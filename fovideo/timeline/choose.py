@@ -13,7 +13,7 @@ from fovideo.timeline.values import Gop, Provenance, Splice
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """Show the row's frames with dts_ns < end_ns (effective). A prefix, so what is shown decodes as far as it goes."""
+    """Show the row's frames with dts_ns < end_ns (effective): a prefix, so that what is shown decodes."""
 
     gop: Gop
     end_ns: int
@@ -24,11 +24,11 @@ def choose(
 ) -> list[Choice]:
     """Rows to play and how far, by (start_ns, serial); at no instant two different recordings.
 
-    Where rows overlap, those recorded here come first, then inserted ones; among equals the later written wins, since
-    it follows the later clock. A row that loses is shown up to the winner's first frame; what it holds behind
-    cannot be decoded then and is not shown. Frames that fill holes of another row do not overlap it.
-    Rows inserted as conflicts (Splice.CONFLICT) are never shown.
-    own: id of the store; rows with another Provenance.store count as inserted even without inserted_from ("" = any).
+    Where rows overlap, those recorded here come first, then inserted ones; among equals the later written
+    wins, since it follows the later clock. A row that loses is shown up to the winner's first frame; what it
+    holds behind cannot be decoded then and is not shown. Frames that fill holes of another row do not overlap
+    it. Rows inserted as conflicts (Splice.CONFLICT) are never shown.
+    own: id of the store; rows with another Provenance.store count as inserted too ("" = any is own).
     tables: as for `covers`; needed to see holes inside rows.
     """
     rows = [row for row in rows if not _is_conflict(provenances.get(row.provenance))]

@@ -42,7 +42,9 @@ def longest_step_ns(interval_ns: int) -> int:
     return interval_ns * _LONG_RATIO[0] // _LONG_RATIO[1]
 
 
-def holes(dts_ns: npt.NDArray[np.int64], flags: npt.NDArray[np.uint8], interval_ns: int) -> npt.NDArray[np.bool_]:
+def holes(
+    dts_ns: npt.NDArray[np.int64], flags: npt.NDArray[np.uint8], interval_ns: int
+) -> npt.NDArray[np.bool_]:
     """For each frame but the first: whether frames are missing right before it. Shape (n - 1,).
 
     dts_ns: decode times of one track in decode order.
@@ -57,7 +59,8 @@ def primary(frames: FrameTable) -> FrameTable:
     """The frames of the track that carries the coverage: video, else audio, else metadata."""
     if not len(frames):
         return frames
-    return frames[frames["track"] == frames["track"].min()]
+    mine: FrameTable = frames[frames["track"] == frames["track"].min()]
+    return mine
 
 
 def covers(rows: Sequence[Gop], tables: Tables | None = None) -> Cover:
@@ -78,7 +81,9 @@ def covers(rows: Sequence[Gop], tables: Tables | None = None) -> Cover:
     parts = [whole]
     if tables is not None:
         parts += [
-            _inner(row, number, tables(row)) for number, row in enumerate(rows) if row.frames and row.flags & GopFlag.GAPS
+            _inner(row, number, tables(row))
+            for number, row in enumerate(rows)
+            if row.frames and row.flags & GopFlag.GAPS
         ]
     joined = np.concatenate(parts) if len(parts) > 1 else whole
     return joined[np.lexsort((joined["row"], joined["start_ns"]))]
@@ -111,7 +116,8 @@ def _fill_intervals(cover: Cover) -> None:
 def breaks(cover: Cover) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
     """For sorted cover: whether a gap precedes each entry (never the first), and the end of all before it.
 
-    Both of shape (n,); the second is the running maximum of end_ns over the entries before (for the first: its start).
+    Both of shape (n,); the second is the running maximum of end_ns over the entries before (for the first:
+    its start).
     """
     count = len(cover)
     if not count:

@@ -64,7 +64,7 @@ class Timeline(Protocol):
     def streams(self) -> list[StreamInfo]: ...
 
     def gops(self, stream: str, from_ns: int | None = None, to_ns: int | None = None) -> Sequence[Gop]:
-        """Rows whose [start_ns, end_ns) meets [from_ns, to_ns), by (start_ns, serial). NoSuchStream if unknown."""
+        """Rows whose [start_ns, end_ns) meets [from_ns, to_ns), by (start_ns, serial). NoSuchStream."""
 
     def provenances(self, stream: str) -> dict[int, Provenance]:
         """Provenance of each Gop.provenance number."""
@@ -81,6 +81,6 @@ class Timeline(Protocol):
         """Add a stretch. Checks every fragment's checksum and digests; durable and visible on return."""
 
     def settle(self, stream: str, gops: Iterable[int]) -> None:
-        """The rows with these serials are now held by their owner: clear PENDING, so retention may free them."""
+        """Rows with these serials are held by their owner now: clear PENDING, so they may be freed."""
 
     def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Gaps: the stretches of a timeline without frames, and why they are empty as far as the store knows. Pure."""
+"""Gaps: stretches of a timeline without frames, and why they are empty as far as the store knows. Pure."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ def gaps(
 ) -> list[Gap]:
     """Stretches of [from_ns, to_ns) without frames of any row, sorted.
 
-    Without from_ns (to_ns) nothing is a gap before the first (after the last) frame; with it, what is missing at
-    the edge of the window is a gap too. A gap begins where the last frame's nominal duration ends, and needs to
-    hide at least one frame (`cover.longest_step_ns`). tables: as for `covers`, for holes inside rows flagged GAPS.
-    A gap takes the reason of the loss that explains most of it, if losses explain at least half.
+    Without from_ns (to_ns) nothing is a gap before the first (after the last) frame; with it, what is missing
+    at the edge of the window is a gap too. A gap begins where the last frame's nominal duration ends, and
+    needs to hide at least one frame (`cover.longest_step_ns`). tables: as for `covers`, for holes inside rows
+    flagged GAPS. A gap takes the reason of the loss that explains most of it, if losses explain at least
+    half.
     """
     if from_ns is not None and to_ns is not None and from_ns >= to_ns:
         return []

@@ -11,7 +11,7 @@ from fovideo.media.frames import FrameTable
 
 
 def effective(frames: FrameTable, shift_ns: int) -> FrameTable:
-    """Copy of a stored frame table with effective times: time_ns and dts_ns + shift_ns. Receipt times stay."""
+    """Copy of a stored frame table with effective times: time_ns, dts_ns + shift_ns. Receipt times stay."""
     result = frames.copy()
     if shift_ns:
         result["time_ns"] += shift_ns
@@ -19,13 +19,12 @@ def effective(frames: FrameTable, shift_ns: int) -> FrameTable:
     return result
 
 
-def play_order(
-    tables: Sequence[FrameTable], ends_ns: Sequence[int] | None = None
-) -> npt.NDArray[np.int64]:
-    """Decode order over frames of several rows: shape (n, 2), columns table number and row number in that table.
+def play_order(tables: Sequence[FrameTable], ends_ns: Sequence[int] | None = None) -> npt.NDArray[np.int64]:
+    """Decode order over frames of several rows: shape (n, 2), table number and row number in that table.
 
-    tables: effective times. Sorted by dts_ns; the order inside a table is kept for each of its tracks, and frames
-    of the same instant come in the order of the tables. ends_ns: frames at or after it are left out, per table (Choice.end_ns).
+    tables: effective times. Sorted by dts_ns; the order inside a table is kept for each of its tracks, and
+    frames of the same instant come in the order of the tables. ends_ns: frames at or after it are left out,
+    per table (Choice.end_ns).
     """
     if not tables:
         return np.zeros((0, 2), dtype=np.int64)

@@ -10,11 +10,14 @@ from fovideo.timeline.cover import Tables, breaks, covers
 from fovideo.timeline.values import Gop, Provenance, Span
 
 
-def spans(rows: Sequence[Gop], provenances: Mapping[int, Provenance], tables: Tables | None = None) -> list[Span]:
-    """Uninterrupted coverage by each provenance label, sorted by start. Every frame counts in exactly one span.
+def spans(
+    rows: Sequence[Gop], provenances: Mapping[int, Provenance], tables: Tables | None = None
+) -> list[Span]:
+    """Uninterrupted coverage by each provenance label, sorted by start. Every frame counts in one span.
 
     Spans of different labels may overlap: where two recorders hold different content, and where a recorder
-    filled single frames into another's footage. tables: as for `covers`; without it holes inside a row are not seen.
+    filled single frames into another's footage. tables: as for `covers`; without it holes inside a row are
+    not seen.
     """
     cover = covers(rows, tables)
     labels = [provenances[row.provenance].label if row.provenance in provenances else "?" for row in rows]

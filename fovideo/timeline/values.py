@@ -16,7 +16,8 @@ def check_stream_name(name: str) -> str:
     """The name, if it can name a stream (and a folder on every system); else UsageError."""
     if STREAM_NAME.fullmatch(name) is None or name.endswith("."):
         raise UsageError(
-            f"not a stream name: {name!r}", hint="letters, digits, '.', '_' and '-', at most 64, no leading '.'"
+            f"not a stream name: {name!r}",
+            hint="letters, digits, '.', '_' and '-', at most 64, no leading '.'",
         )
     return name
 
@@ -83,9 +84,10 @@ class Gop(msgspec.Struct, frozen=True, array_like=True):
     """One row of the index: a GOP, or the piece of one that this store holds.
 
     Its bytes are whole fragments, contiguous in one segment file. Times are effective times:
-    stored time + shift_ns, where shift_ns is one number for the whole row (back-dating plus merge correction).
+    stored time + shift_ns, where shift_ns is one number for the whole row (back-dating plus merge
+    correction).
 
-    start_ns: time of its first frame in decode order.
+    start_ns: decode time of its first frame, which is the earliest presentation time in it.
     end_ns: end of its coverage: last frame's time + nominal frame interval (exclusive).
     frames: frames of the primary track (video, else audio, else metadata).
     size_bytes: bytes in the segment file.
@@ -132,7 +134,8 @@ class Gap(msgspec.Struct, frozen=True):
 class Loss(msgspec.Struct, frozen=True, array_like=True):
     """Frames that the recorder knows to have lost.
 
-    reason: "disk-slow" (ring full, whole GOPs dropped), "transport", "expired" (quota forced it), "cut" (torn tail).
+    reason: "disk-slow" (ring full, whole GOPs dropped), "transport", "expired" (quota forced it), "cut" (torn
+    tail), "damaged" (found by check --repair).
     """
 
     start_ns: int
