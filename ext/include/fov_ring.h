@@ -97,9 +97,11 @@ FOV_INLINE uint64_t fov_ring_limit(const fov_ring *ring) {
     return (ring->twice ? ring->capacity : ring->capacity / 2) - FOV_RING_HEADER;
 }
 
+/* Bytes in use; a third thread sees a value of some recent moment. */
 FOV_INLINE uint64_t fov_ring_used(const fov_ring *ring) {
     uint64_t tail = FOV_LOAD_ACQUIRE(&ring->control->tail); /* first: head never falls behind it */
-    return FOV_LOAD_ACQUIRE(&ring->control->head) - tail;
+    uint64_t used = FOV_LOAD_ACQUIRE(&ring->control->head) - tail;
+    return used < ring->capacity ? used : ring->capacity; /* tail may have moved in between */
 }
 
 /* ---- producer ---- */

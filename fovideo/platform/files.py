@@ -25,7 +25,7 @@ CANNOT_COPY = frozenset(
     for name in ("EXDEV", "EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP")
     if hasattr(errno, name)
 )
-"""Errors of the kernel's copy after which reading and writing can still work: other file system, old kernel."""
+"""Errors of the kernel copy after which reading and writing can still work (another file system, say)."""
 
 
 def _call(name: str) -> Callable[..., Any] | None:

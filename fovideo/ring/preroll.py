@@ -41,10 +41,11 @@ def trim_position(
         begin = int(keys[old[-1]])
 
     if used_bytes > FULL * capacity_bytes:
-        kept_bytes = int(units["end"][-1]) - np.concatenate(([units["end"][0]], units["end"][:-1]))
-        for places in (keys, np.flatnonzero(frames)):
-            small = places[(places > 0) & (kept_bytes[places] <= FULL * capacity_bytes)]
-            if len(small):
-                begin = max(begin, int(small[0]))
+        small = np.zeros(len(units), bool)
+        small[1:] = units["end"][-1] - units["end"][:-1] <= FULL * capacity_bytes
+        places = np.flatnonzero(frames)
+        for fitting in (keys[small[keys]], places[small[places]], places[-1:]):
+            if len(fitting):
+                begin = max(begin, int(fitting[0]))
                 break
     return int(units["end"][begin - 1]) if begin else None

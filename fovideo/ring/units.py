@@ -35,8 +35,8 @@ UNIT = np.dtype(
         ("kind", "u1"),  # Kind
         ("track", "u1"),  # Track.id
         ("flags", "u1"),  # FrameFlag bits
-        ("pad", "u1", (5,)),
     ],
+    align=True,
 )
 """One row per record, as the producer saw it."""
 

@@ -68,6 +68,7 @@ cdef class _Mapping:
 
 
 cdef class Ring:
+    cdef object __weakref__
     cdef _Mapping mapping
     cdef object view
     cdef readonly int fd

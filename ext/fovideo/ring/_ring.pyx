@@ -115,13 +115,12 @@ cdef class Ring:
 
     def units(self, start=None, long long limit=4096):
         cdef _Mapping mapping = self.need()
-        cdef uint64_t position
+        cdef uint64_t tail = FOV_LOAD_RELAXED(&mapping.ring.control.tail)
+        cdef uint64_t position = tail if start is None else start
         cdef int64_t count
         cdef Py_buffer view
-        if start is None:
-            position = FOV_LOAD_RELAXED(&mapping.ring.control.tail)
-        else:
-            position = start
+        if position < tail:
+            raise ValueError(f"no record begins at position {position} of the ring: it was released")
         with nogil:
             count = fov_unit_rows(&mapping.ring, position, limit, NULL)
         if count < 0:

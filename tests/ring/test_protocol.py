@@ -1,0 +1,54 @@
+"""The index protocol holds in every interleaving; the explorer that says so finds every planted mistake."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ring_protocol import Protocol, ProtocolViolation, explore
+
+
+@pytest.mark.parametrize("capacity", [1, 2, 3, 4])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_mapped_twice(capacity: int, batch: int) -> None:
+    """Records of all sizes up to the capacity, in every order, for more than two laps of the ring."""
+    for sizes in itertools.product({1, 2, capacity} & set(range(1, capacity + 1)), repeat=5):
+        # What the consumer holds together must fit together with what comes, else both wait for each other.
+        if batch == 1 or 2 * max(sizes) <= capacity:
+            assert explore(Protocol(capacity, sizes, batch=batch)) > 10
+
+
+@pytest.mark.parametrize("capacity", [2, 4])
+def test_padded(capacity: int) -> None:
+    """Without the double mapping: records up to half of the capacity, contiguous by skip records."""
+    for sizes in itertools.product(range(1, capacity // 2 + 1), repeat=6):
+        assert explore(Protocol(capacity, sizes, padded=True)) > 10
+
+
+MISTAKES: list[dict[str, Any]] = [
+    {"head_release": False},
+    {"head_acquire": False},
+    {"tail_release": False},
+    {"tail_acquire": False},
+    {"slack": 1},
+    {"early_head": True},
+    {"early_tail": True},
+    {"stale": True},
+]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: next(iter(mistake)))
+@pytest.mark.parametrize("padded", [False, True])
+def test_every_mistake_is_found(mistake: dict[str, Any], padded: bool) -> None:
+    right = Protocol(4, (2, 1, 2, 2, 2), padded=padded)
+    explore(right)
+    with pytest.raises(ProtocolViolation):
+        explore(replace(right, **mistake))
+
+
+def test_records_larger_than_half_a_padded_ring_would_wait_for_ever() -> None:
+    """Why fov_ring_limit is half of the capacity there."""
+    with pytest.raises(ProtocolViolation, match="nobody can go on"):
+        explore(Protocol(4, (2, 3), padded=True))
