@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
@@ -11,10 +10,9 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import field
 
+from fovideo.camera.redact import redact
 from fovideo.errors import ConfigError
 from fovideo.times import NS_PER_MS, NS_PER_S
-
-_USERINFO = re.compile(r"//[^/]*@")
 
 
 class Duration(int):
@@ -40,7 +38,7 @@ class SourceUrl(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return repr(_USERINFO.sub("//***@", self))
+        return repr(redact(self))
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,154 @@
+"""What an event says about a server and its cameras. Pure."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from fovideo.failover.values import (
+    Answered,
+    CameraSeen,
+    Duty,
+    Event,
+    Heard,
+    Memory,
+    MergeEnded,
+    NoAnswer,
+    Settings,
+    State,
+    Tick,
+    Word,
+)
+
+MISSES_NEEDED = 2
+"""Polls that must fail before a server can count as down: one slow answer is no failure, and neither is a
+pause of the spare itself, after which no poll has failed yet although the last answer is long ago."""
+
+MAX_BACKOFF_DOUBLINGS = 5
+
+
+def is_down(memory: Memory, now_ns: int, settings: Settings) -> bool:
+    """Whether the server as a whole counts as down."""
+    if memory.word == Word.DRAINED:
+        return False
+    if memory.word == Word.STOPPING:
+        return True
+    silence_ns = now_ns - memory.told_ns
+    return (memory.misses >= MISSES_NEEDED and silence_ns >= settings.takeover_after_ns) or (
+        memory.refusals >= MISSES_NEEDED and silence_ns >= settings.refused_after_ns
+    )
+
+
+def is_answering(memory: Memory) -> bool:
+    """Whether the last poll was answered by a server that means to record."""
+    return bool(memory.instance) and not memory.misses and memory.word == Word.RECORDING
+
+
+def is_live(duty: Duty) -> bool:
+    """Whether the camera's frames reach the server's disk."""
+    return duty.live_ns >= 0
+
+
+def is_lost(memory: Memory, duty: Duty, settings: Settings) -> bool:
+    """Whether this spare hears the camera while its frames do not reach the disk of a server that answers."""
+    if not is_answering(memory) or duty.heard_ns < 0:
+        return False
+    return memory.told_ns - max(duty.heard_ns, duty.moved_ns) >= settings.stalled_after_ns
+
+
+def is_quiet(memory: Memory, duty: Duty, settings: Settings) -> bool:
+    """Whether the camera has been silent for so long that no frame of it is still on its way to a disk."""
+    return (
+        is_answering(memory)
+        and duty.heard_ns < 0
+        and not duty.holding
+        and memory.told_ns - max(duty.unheard_ns, duty.moved_ns, memory.instance_ns)
+        >= settings.quiet_after_ns
+    )
+
+
+def take_in(memory: Memory, event: Event, settings: Settings) -> tuple[Memory, frozenset[str]]:
+    """The memory with the event in it, and the cameras of which the server may have lost frames just now."""
+    match event:
+        case Answered():
+            return _answered(memory, event, settings)
+        case NoAnswer():
+            refusals = memory.refusals + 1 if event.refused else 0
+            return replace(memory, misses=memory.misses + 1, refusals=refusals), frozenset()
+        case Heard():
+            duties = {
+                name: _heard(duty, name in event.cameras, event.now_ns)
+                for name, duty in memory.duties.items()
+            }
+            return replace(memory, duties=duties), frozenset()
+        case MergeEnded():
+            return _merge_ended(memory, event, settings), frozenset()
+        case Tick():
+            return memory, frozenset()
+
+
+def _answered(memory: Memory, event: Answered, settings: Settings) -> tuple[Memory, frozenset[str]]:
+    now_ns, restarted = event.now_ns, event.instance != memory.instance
+    known = bool(memory.instance) or memory.misses > 0
+    silent = memory.misses >= MISSES_NEEDED
+    memory = replace(memory, told_ns=now_ns, misses=0, refusals=0, word=event.word)
+    if restarted:
+        memory = replace(memory, instance=event.instance, instance_ns=now_ns, failures=0, next_pass_ns=now_ns)
+    duties, shaken = {}, set()
+    for name, duty in memory.duties.items():
+        seen = event.cameras.get(name, CameraSeen())
+        duty = replace(duty, holding=seen.holding)
+        if restarted:
+            # What the last instance held in memory is gone; so is what came before this one was ready.
+            if (known or not seen.durable_to_ns) and _was_heard(duty, now_ns, settings):
+                shaken.add(name)
+            duties[name] = replace(
+                duty,
+                edge_ns=seen.durable_to_ns,
+                moved_ns=now_ns,
+                live_ns=-1,
+                interruptions=seen.interruptions,
+            )
+            continue
+        if seen.interruptions != duty.interruptions:
+            if _was_heard(duty, now_ns, settings):
+                shaken.add(name)
+            duty = replace(duty, interruptions=seen.interruptions, live_ns=-1)
+        if silent:
+            duty = replace(duty, moved_ns=now_ns, live_ns=-1)  # what it was before the silence proves nothing
+        if seen.durable_to_ns != duty.edge_ns:
+            live_ns = duty.live_ns if is_live(duty) else now_ns
+            duty = replace(duty, edge_ns=seen.durable_to_ns, moved_ns=now_ns, live_ns=live_ns)
+        elif now_ns - duty.moved_ns >= settings.stalled_after_ns:
+            duty = replace(duty, live_ns=-1)
+        duties[name] = duty
+    return replace(memory, duties=duties), frozenset(shaken)
+
+
+def _was_heard(duty: Duty, now_ns: int, settings: Settings) -> bool:
+    """Whether this spare can have frames of the camera that the server lost just now."""
+    return duty.met and (duty.heard_ns >= 0 or now_ns - duty.unheard_ns < settings.quiet_after_ns)
+
+
+def _heard(duty: Duty, heard: bool, now_ns: int) -> Duty:
+    if heard:
+        return duty if duty.heard_ns >= 0 else replace(duty, heard_ns=now_ns, met=True)
+    return duty if duty.heard_ns < 0 else replace(duty, heard_ns=-1, unheard_ns=now_ns)
+
+
+def _merge_ended(memory: Memory, event: MergeEnded, settings: Settings) -> Memory:
+    if memory.running is None or memory.running.number != event.number:
+        return memory
+    duties = dict(memory.duties)
+    for name, outcome in event.outcomes.items():
+        if name not in duties:
+            continue
+        duty = duties[name]
+        moving = outcome.inserted > 0 or outcome.left != duty.left
+        hopeless = duty.state == State.SEALING and outcome.left > outcome.deferred and not moving
+        stuck = duty.stuck + 1 if hopeless else 0
+        duties[name] = replace(duty, passed_ns=memory.running.started_ns, left=outcome.left, stuck=stuck)
+    failures = memory.failures + 1 if event.error else 0
+    pause_ns = settings.merge_every_ns << min(failures, MAX_BACKOFF_DOUBLINGS)
+    return replace(
+        memory, duties=duties, running=None, failures=failures, next_pass_ns=event.now_ns + pause_ns
+    )

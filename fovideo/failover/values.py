@@ -1,0 +1,246 @@
+"""What the failover machine knows, hears and orders. Pure data.
+
+All times are ns of one monotonic clock, handed in with each event, except the durable edges that a server
+tells of its cameras: those are times of its timelines, and are only ever compared with each other.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeAlias
+
+import msgspec
+
+from fovideo.times import NS_PER_MS, NS_PER_S
+
+
+class State(StrEnum):
+    """What a spare does about a camera, or (the furthest of its cameras) about a server."""
+
+    WATCHING = "watching"
+    SUSPECT = "suspect"  # of a server only: it missed a poll, but not for long enough
+    STANDING_IN = "standing in"
+    MERGING = "merging"  # still recording, while what is buffered goes back
+    SEALING = "sealing"  # the server records again and the spare has stopped: the last pass
+
+    @property
+    def records(self) -> bool:
+        """Whether the spare records in this state."""
+        return self in (State.STANDING_IN, State.MERGING)
+
+
+class Word(StrEnum):
+    """What a server says of itself."""
+
+    RECORDING = "recording"
+    STOPPING = "stopping"  # it is going down: stand in at once
+    DRAINED = "drained"  # stopped on purpose, nobody shall stand in
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How patient the machine is, in ns. docs/design/failover.md explains each.
+
+    stalled_after_ns and quiet_after_ns concern one camera, the others the whole server.
+    """
+
+    refused_after_ns: int = NS_PER_S
+    takeover_after_ns: int = 1500 * NS_PER_MS
+    stalled_after_ns: int = 5 * NS_PER_S
+    handback_after_ns: int = 3 * NS_PER_S
+    merge_every_ns: int = NS_PER_S
+    quiet_after_ns: int = 30 * NS_PER_S
+
+
+class CameraSeen(msgspec.Struct, frozen=True):
+    """What a server tells of one camera.
+
+    durable_to_ns: end of what it has on disk from its own recording since it started; 0 = nothing yet.
+    interruptions: rises whenever frames of this camera may have been lost at the server: at each session that
+        begins, and when frames are dropped.
+    holding: the server has frames of it in memory that are not on disk yet.
+    """
+
+    durable_to_ns: int = 0
+    interruptions: int = 0
+    holding: bool = False
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """A poll was answered. instance: new for each start of the server."""
+
+    now_ns: int
+    instance: str
+    cameras: dict[str, CameraSeen]
+    word: Word = Word.RECORDING
+
+
+class NoAnswer(msgspec.Struct, frozen=True):
+    """A poll failed. refused: something at that address said that nobody listens there."""
+
+    now_ns: int
+    refused: bool = False
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """The cameras that deliver frames to this spare at this time; the others of the server do not."""
+
+    now_ns: int
+    cameras: frozenset[str]
+
+
+class PassOutcome(msgspec.Struct, frozen=True):
+    """What a merge pass did to one stream.
+
+    inserted: frames that the server lacked.
+    left: frames that the spare holds and the server has not yet confirmed.
+    deferred: those of them that lay beyond the bounds of the pass, so that a later one may bring them back.
+    """
+
+    inserted: int = 0
+    left: int = 0
+    deferred: int = 0
+
+
+class MergeEnded(msgspec.Struct, frozen=True):
+    """The pass of that number is over. error: why streams are missing in outcomes ("" = none are)."""
+
+    now_ns: int
+    number: int
+    outcomes: dict[str, PassOutcome]
+    error: str = ""
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """Time passes."""
+
+    now_ns: int
+
+
+Event: TypeAlias = Answered | NoAnswer | Heard | MergeEnded | Tick
+
+
+class TakeOver(msgspec.Struct, frozen=True):
+    """Record these cameras, beginning with what the rings hold. Harmless for those recorded already."""
+
+    cameras: tuple[str, ...]
+    lease: int
+
+
+class StandDown(msgspec.Struct, frozen=True):
+    """Stop recording these cameras and make durable what was recorded; rings go on holding the pre-roll."""
+
+    cameras: tuple[str, ...]
+
+
+class Portion(msgspec.Struct, frozen=True):
+    """What of a stream to merge. The bounds keep clear of frames that the server has, but not yet on disk.
+
+    until_ns: no frames after this time of the server's timeline; None = no bound.
+    lag_ns: no frames of the last lag_ns that the spare holds.
+    """
+
+    stream: str
+    until_ns: int | None = None
+    lag_ns: int = 0
+
+
+class StartMerge(msgspec.Struct, frozen=True):
+    """Merge these portions into the server, then tell MergeEnded with this number. One pass at a time."""
+
+    number: int
+    portions: tuple[Portion, ...]
+    lease: int
+
+
+class HandBack(msgspec.Struct, frozen=True):
+    """These cameras are the server's again.
+
+    incomplete: those of them for which several passes could not bring everything back; it is kept.
+    over: no camera of the server is left with the spare.
+    """
+
+    cameras: tuple[str, ...]
+    incomplete: tuple[str, ...]
+    lease: int
+    over: bool
+
+
+Action: TypeAlias = TakeOver | StandDown | StartMerge | HandBack
+
+
+class Duty(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known about one camera of the server. -1 = not.
+
+    since_ns: when the state was entered.
+    edge_ns: the server's durable edge as told last; moved_ns: when it was first told, or moved.
+    live_ns: since when the edge has been moving without interruption.
+    heard_ns: since when this spare has been hearing the camera; unheard_ns: since when not; met: it ever did.
+    passed_ns: start of the last pass that brought an outcome; left: its frames without confirmation.
+    stuck: passes in a row that changed nothing although something is left.
+    """
+
+    since_ns: int
+    unheard_ns: int
+    state: State = State.WATCHING
+    edge_ns: int = -1
+    moved_ns: int = -1
+    live_ns: int = -1
+    interruptions: int = 0
+    holding: bool = False
+    heard_ns: int = -1
+    met: bool = False
+    passed_ns: int = -1
+    left: int = 0
+    stuck: int = 0
+
+
+class Pass(msgspec.Struct, frozen=True):
+    """A merge pass that runs."""
+
+    number: int
+    started_ns: int
+
+
+class Memory(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the machine knows about one server.
+
+    lease: number of the current takeover, or of the last one.
+    instance: the server's instance that answered last, first heard of at instance_ns.
+    told_ns: the last answer; misses, refusals: polls without an answer since then, refused ones in a row.
+    """
+
+    server: str
+    duties: dict[str, Duty]
+    told_ns: int
+    lease: int = 0
+    word: Word = Word.RECORDING
+    instance: str = ""
+    instance_ns: int = -1
+    misses: int = 0
+    refusals: int = 0
+    running: Pass | None = None
+    passes: int = 0
+    failures: int = 0
+    next_pass_ns: int = 0
+
+    @property
+    def standing(self) -> tuple[str, ...]:
+        """The cameras that are not the server's alone at present."""
+        return tuple(name for name, duty in self.duties.items() if duty.state != State.WATCHING)
+
+    @property
+    def state(self) -> State:
+        """The furthest state of its cameras from WATCHING: one that records outweighs one that is sealed."""
+        states = {duty.state for duty in self.duties.values()}
+        for state in (State.STANDING_IN, State.MERGING, State.SEALING):
+            if state in states:
+                return state
+        return State.SUSPECT if self.misses else State.WATCHING
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What must survive a restart of the spare: written before the actions of a step are carried out."""
+
+    server: str
+    lease: int
+    cameras: tuple[str, ...]
