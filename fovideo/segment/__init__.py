@@ -7,7 +7,7 @@ from fovideo.segment.compose import encode_fragment, relocate
 from fovideo.segment.fragment import Fragment, Notes, parse_fragment, samples
 from fovideo.segment.frametable import decode_table, encode_table
 from fovideo.segment.header import SegmentHeader, encode_header, read_header
-from fovideo.segment.scan import next_fragment, scan
+from fovideo.segment.scan import fragments, next_fragment, scan
 
 __all__ = [
     "Fragment",
@@ -17,6 +17,7 @@ __all__ = [
     "encode_fragment",
     "encode_header",
     "encode_table",
+    "fragments",
     "next_fragment",
     "parse_fragment",
     "read_header",

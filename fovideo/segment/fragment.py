@@ -109,7 +109,7 @@ def parse_fragment(data: Buffer, offset: int = 0, *, verify: bool = True) -> Fra
         frames = decode_table(view[offset + HEAD.size : notes_at])
         told = bytes(view[notes_at : notes_at + head.notes_bytes])
         notes = _decode_notes(told) if told else Notes()
-    except (SegmentDamaged, msgspec.MsgspecError) as error:
+    except (SegmentDamaged, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise damaged(offset, str(error)) from None
     return Fragment(
         offset=offset,

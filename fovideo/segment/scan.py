@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fovideo.errors import SegmentDamaged
@@ -11,21 +12,31 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 
+def fragments(data: Buffer, offset: int = 0, *, verify: bool = True) -> Iterator[Fragment]:
+    """The fragments that a buffer holds from an offset to its end, as the bytes of a GOP row do.
+
+    verify: check the CRC of the samples too. Raises SegmentDamaged at the first that is not whole and sound.
+    """
+    view = memoryview(data).cast("B")
+    while offset < len(view):
+        fragment = parse_fragment(view, offset, verify=verify)
+        yield fragment
+        offset += fragment.size_bytes
+
+
 def scan(data: Buffer, offset: int) -> tuple[list[Fragment], int, str]:
     """All whole fragments from an offset on, the end of the last one, and why it ended.
 
     The reason is "" where the file ends with a whole fragment, else what SegmentDamaged says of the next one.
     """
-    view = memoryview(data).cast("B")
-    fragments: list[Fragment] = []
-    while offset < len(view):
-        try:
-            fragment = parse_fragment(view, offset)
-        except SegmentDamaged as error:
-            return fragments, offset, str(error)
-        fragments.append(fragment)
-        offset += fragment.size_bytes
-    return fragments, offset, ""
+    found: list[Fragment] = []
+    try:
+        for fragment in fragments(data, offset):
+            found.append(fragment)
+            offset += fragment.size_bytes
+    except SegmentDamaged as error:
+        return found, offset, str(error)
+    return found, offset, ""
 
 
 def next_fragment(data: Buffer, offset: int) -> int:

@@ -194,6 +194,25 @@ def test_a_fragment_of_a_newer_version_says_so() -> None:
         parse_fragment(data)
 
 
+@given(st.lists(st.tuples(st.integers(28, 600), st.integers(0, 255)), min_size=1, max_size=4))
+def test_a_fragment_whose_checksums_hold_but_which_lies_is_refused_or_read(
+    changes: list[tuple[int, int]],
+) -> None:
+    streams = video(), metadata(3)
+    notes = Notes(losses=(Loss(T0_NS, T0_NS + 9, 4, "transport"),))
+    frames = np.concatenate([stream.frames[:3] for stream in streams])
+    payloads = [payload for stream in streams for payload in stream.payloads[:3]]
+    data = bytearray(joined(encode_fragment(header_of(*streams), 1, 0, frames, payloads, notes)))
+    head_bytes = parse_fragment(data).data_offset
+    for at, value in changes:
+        data[at % (head_bytes - 28) + 28] = value
+    data[24:28] = head_crc(data[:head_bytes]).to_bytes(4, "big")
+    try:
+        samples(parse_fragment(data, verify=False), data, 0)
+    except SegmentDamaged:
+        pass
+
+
 def test_samples_outside_their_fragment_are_refused() -> None:
     made = video()
     data = joined(encode_fragment(header_of(made), 1, 0, made.frames[:3], made.payloads[:3]))

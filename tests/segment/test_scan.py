@@ -11,7 +11,7 @@ from streams import audio, metadata, segment, video
 
 from fovideo.errors import SegmentDamaged
 from fovideo.media.codec import Codec
-from fovideo.segment import next_fragment, read_header, scan
+from fovideo.segment import fragments, next_fragment, read_header, scan
 
 
 @cache
@@ -22,10 +22,20 @@ def file() -> tuple[bytes, list[int]]:
 def test_a_whole_file() -> None:
     data, ends = file()
     header, start = read_header(data)
-    fragments, end, reason = scan(data, start)
+    found, end, reason = scan(data, start)
     assert (start, end, reason) == (ends[0], len(data), "")
-    assert [fragment.offset + fragment.size_bytes for fragment in fragments] == ends[1:]
-    assert {fragment.base_ns for fragment in fragments} == {header.base_ns}
+    assert [fragment.offset + fragment.size_bytes for fragment in found] == ends[1:]
+    assert {fragment.base_ns for fragment in found} == {header.base_ns}
+
+
+def test_the_fragments_of_a_row_in_turn() -> None:
+    data, ends = file()
+    row = data[ends[1] : ends[3]]
+    assert [each.offset for each in fragments(row)] == [0, ends[2] - ends[1]]
+    broken = row[:-1] + bytes([row[-1] ^ 1])
+    assert len(list(fragments(broken, verify=False))) == 2
+    with pytest.raises(SegmentDamaged, match=f"byte {ends[2] - ends[1]}"):
+        list(fragments(broken))
 
 
 @given(st.data())
@@ -35,9 +45,9 @@ def test_of_any_prefix_exactly_the_whole_fragments_are_found(choice: st.DataObje
     length = choice.draw(
         st.one_of(st.integers(ends[0], len(data)), near.filter(lambda n: ends[0] <= n <= len(data)))
     )
-    fragments, end, reason = scan(data[:length], ends[0])
+    found, end, reason = scan(data[:length], ends[0])
     whole = [edge for edge in ends if edge <= length]
-    assert (len(fragments), end) == (len(whole) - 1, whole[-1])
+    assert (len(found), end) == (len(whole) - 1, whole[-1])
     assert (reason == "") == (end == length)
     assert reason == "" or ("cut off" in reason and f"(byte {end})" in reason)
 
@@ -48,9 +58,9 @@ def test_any_flipped_bit_is_found(where: float, bit: int) -> None:
     position = ends[0] + int(where * (len(data) - ends[0]))
     changed = bytearray(data)
     changed[position] ^= 1 << bit
-    fragments, end, reason = scan(changed, ends[0])
+    found, end, reason = scan(changed, ends[0])
     sound = [edge for edge in ends if edge <= position]
-    assert (len(fragments), end) == (len(sound) - 1, sound[-1])
+    assert (len(found), end) == (len(sound) - 1, sound[-1])
     assert f"(byte {end})" in reason
 
 
@@ -74,8 +84,8 @@ def test_a_cut_header_is_no_header(length: int) -> None:
 def test_foreign_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(SegmentDamaged):
         read_header(data)
-    fragments, end, reason = scan(data, 0)
-    assert (fragments, end) == ([], 0)
+    found, end, reason = scan(data, 0)
+    assert (found, end) == ([], 0)
     assert (reason == "") == (data == b"")
 
 
@@ -88,8 +98,8 @@ def test_behind_damage_the_next_sound_fragment_is_found() -> None:
     assert (end, bool(reason)) == (ends[1], True)
     again = next_fragment(changed, end + 1)
     assert again == ends[2]
-    fragments, end, reason = scan(changed, again)
-    assert (len(fragments), end, reason) == (len(ends) - 3, len(data), "")
+    found, end, reason = scan(changed, again)
+    assert (len(found), end, reason) == (len(ends) - 3, len(data), "")
     assert next_fragment(changed, ends[-2] + 1) == -1
     assert next_fragment(changed, len(data) + 10) == -1
 
