@@ -1,23 +1,27 @@
-"""Align one run of the source with everything the target holds: which frames are there already, on which
-clock. Pure.
+"""Align one run of the source with everything the target holds: which frames are there, on which clock.
+Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
-from fovideo.media.codec import AUDIO_TRACK
+from fovideo.media.codec import AUDIO_TRACK, VIDEO_TRACK
 from fovideo.merge.footage import Footage
-from fovideo.merge.line import Index, Line, Mask, covered, line_of, tolerance_of
-from fovideo.merge.match import match, offsets_at
-from fovideo.merge.offset import Offset, find_offset
+from fovideo.merge.line import Index, Line, Mask, Times, covered, line_of, tolerance_of
+from fovideo.merge.match import Matching, match, offsets_at
+from fovideo.merge.offset import Offset, find_offset, repeats
 from fovideo.times import NS_PER_S
 
+Receipts: TypeAlias = MutableMapping[tuple[str, str], tuple[int, int]]
+"""(source store, target store) to (matched frames that told it, second receipt clock minus first)."""
+
 _FOREIGN = 0.1  # matched share below which two recordings come from different encoders
-_RECEIPT_SLACK_NS = 30 * NS_PER_S
+_RECEIPT_SLACK_NS = 5 * NS_PER_S  # a frame reaches two recorders at the same instant but for this
 
 
 @dataclass
@@ -25,68 +29,76 @@ class Aligned:
     """What of a run the target holds, per frame.
 
     held: the identical frame is there. kept: it is there, but only among what is not shown. clash: other
-    content of the same instant is there. anchors: (source time_ns, offset_ns). matched: how many frames gave
-    them.
+    content of the same instant is there. dts_ns: decode time of the identical frame, where held. anchors:
+    (source time_ns, offset_ns). matched: how many frames gave them.
     """
 
     held: Mask
     kept: Mask
     clash: Mask
-    anchors: list[tuple[int, int]]
+    dts_ns: Times
+    anchors: list[tuple[int, int]] = field(default_factory=list)
     matched: int = 0
 
-
-def comparable(source: Footage, target: Footage, window_ns: int) -> bool:
-    """Whether the two could have received the same frames at all.
-
-    A session receives each frame once, and a frame reaches two recorders at about the same instant, by the
-    receipt clocks of machines that are at most the window apart (not at all within one store).
-    """
-    if not len(source.frames) or not len(target.frames) or source.session == target.session:
-        return False
-    ours, theirs = source.frames["receipt_ns"], target.frames["receipt_ns"]
-    if not ours.any() or not theirs.any():
-        return True
-    slack_ns = _RECEIPT_SLACK_NS + (0 if source.store == target.store and source.store else window_ns)
-    return bool(ours.min() <= theirs.max() + slack_ns and theirs.min() <= ours.max() + slack_ns)
-
-
-def overall_offset(
-    source: Footage, targets: Sequence[Footage], track: int, expected_ns: int, window_ns: int
-) -> Offset | None:
-    """The offset against all that the target holds, taken together."""
-    shown = [each for each in targets if not each.conflict]
-    if not shown:
-        return None
-    ours = line_of(source.frames, track)
-    theirs = line_of(np.concatenate([each.frames for each in shown]), track)
-    trusted = source.trusted and all(each.trusted for each in shown)
-    return find_offset(ours, theirs, expected_ns=expected_ns, window_ns=window_ns, trusted=trusted)
+    @classmethod
+    def none_of(cls, count: int) -> Aligned:
+        held, kept, clash = np.zeros((3, count), bool)
+        return cls(held, kept, clash, np.zeros(count, np.int64))
 
 
 def align(
-    source: Footage, targets: Sequence[Footage], primary: int, expected_ns: int, window_ns: int
+    source: Footage,
+    targets: Sequence[Footage],
+    primary: int,
+    expected_ns: int,
+    window_ns: int,
+    receipts: Receipts,
 ) -> Aligned:
     """Match a run against the target's footage: copies of the same session by their stored times, others by
     content.
 
     expected_ns: offset of the clocks as far as known. window_ns: how far from it single runs may be.
+    receipts: what is known of the recorders' receipt clocks; what this run tells is added.
     """
-    count = len(source.frames)
-    result = Aligned(np.zeros(count, bool), np.zeros(count, bool), np.zeros(count, bool), [])
+    result = Aligned.none_of(len(source.frames))
+    found: list[tuple[Footage, Matching]] = []
     for target in targets:
         if target.session == source.session:
             if target.epoch == source.epoch:
-                places, others = _copies(source, target)
-                (result.kept if target.conflict else result.held)[places] = True
-                result.matched += len(places)
-                result.anchors.extend(_ends(source, target, places, others))
-            continue
-        if comparable(source, target, window_ns):
-            _match_content(source, target, primary, expected_ns, window_ns, result)
+                _take_copies(source, target, result)
+        elif len(source.frames) and len(target.frames):
+            found.append((target, _match(source, target, expected_ns, window_ns, receipts)))
+    _learn(source, found, receipts)
+    for target, matching in found:
+        _take_content(source, target, matching, primary, expected_ns, window_ns, receipts, result)
     result.kept &= ~result.held
     result.clash &= ~(result.held | result.kept)
     return result
+
+
+def overall_offset(
+    source: Footage, targets: Sequence[Footage], primary: int, expected_ns: int, window_ns: int
+) -> Offset | None:
+    """The offset against all that the target shows, taken together. Where pictures repeat, sound may tell
+    it.
+    """
+    shown = []
+    for target in targets:
+        if target.conflict or target.session == source.session:
+            continue
+        mine, other = contemporary(source, target, window_ns, {})
+        if mine.any() and other.any():
+            shown.append((target, other))
+    if not shown:
+        return None
+    frames = np.concatenate([target.frames[mask] for target, mask in shown])
+    trusted = source.trusted and all(target.trusted for target, _ in shown)
+    ours, theirs = line_of(source.frames, primary), line_of(frames, primary)
+    if primary == VIDEO_TRACK and repeats(ours, theirs):
+        heard, there = line_of(source.frames, AUDIO_TRACK), line_of(frames, AUDIO_TRACK)
+        if len(heard) and len(there) and not repeats(heard, there):
+            ours, theirs = heard, there
+    return find_offset(ours, theirs, expected_ns=expected_ns, window_ns=window_ns, trusted=trusted)
 
 
 def pinned_offset(source: Footage, targets: Sequence[Footage]) -> int | None:
@@ -101,6 +113,70 @@ def pinned_offset(source: Footage, targets: Sequence[Footage]) -> int | None:
     return int(np.median(found)) if found else None
 
 
+def contemporary(
+    source: Footage, target: Footage, window_ns: int, receipts: Mapping[tuple[str, str], tuple[int, int]]
+) -> tuple[Mask, Mask]:
+    """Which frames of each could have been received at the same instant: only these can be the same.
+
+    Where the receipt clocks' difference is unknown, it is at most the window.
+    """
+    ours, theirs = source.frames["receipt_ns"], target.frames["receipt_ns"]
+    if not ours.any() or not theirs.any():
+        return np.ones(len(ours), bool), np.ones(len(theirs), bool)
+    known = receipts.get((source.store, target.store))
+    slack_ns = _RECEIPT_SLACK_NS
+    if source.store == target.store and source.store:
+        known = known or (0, 0)
+    elif known is None:
+        slack_ns += window_ns
+    offset_ns = 0 if known is None else known[1]
+    mine = (ours + offset_ns >= theirs.min() - slack_ns) & (ours + offset_ns <= theirs.max() + slack_ns)
+    other = (theirs >= ours.min() + offset_ns - slack_ns) & (theirs <= ours.max() + offset_ns + slack_ns)
+    return np.asarray(mine, bool), np.asarray(other, bool)
+
+
+def _match(
+    source: Footage,
+    target: Footage,
+    expected_ns: int,
+    window_ns: int,
+    receipts: Mapping[tuple[str, str], tuple[int, int]],
+) -> Matching:
+    """Match what may have been received at the same instant; indices are of the whole footage."""
+    mine, theirs = (np.flatnonzero(mask) for mask in contemporary(source, target, window_ns, receipts))
+    found = match(
+        source.frames[mine],
+        target.frames[theirs],
+        window_ns=window_ns,
+        expected_ns=expected_ns,
+        trusted=source.trusted and target.trusted,
+    )
+    return Matching(mine[found.source], theirs[found.target], found.anchors, found.offset_ns, found.drift_ppb)
+
+
+def _learn(source: Footage, found: Sequence[tuple[Footage, Matching]], receipts: Receipts) -> None:
+    """Note how the receipt clocks differ, from the pair with the most matching frames."""
+    for target, matching in found:
+        key = (source.store, target.store)
+        known = receipts.get(key, (0, 0))
+        ours = source.frames["receipt_ns"][matching.source]
+        theirs = target.frames["receipt_ns"][matching.target]
+        if len(matching) > known[0] and source.store != target.store and ours.any() and theirs.any():
+            receipts[key] = (len(matching), int(np.median(theirs - ours)))
+
+
+def _take_copies(source: Footage, target: Footage, result: Aligned) -> None:
+    places, others = _copies(source, target)
+    if not len(places):
+        return
+    (result.kept if target.conflict else result.held)[places] = True
+    result.dts_ns[places] = target.frames["dts_ns"][others]
+    result.matched += len(places)
+    times = source.frames["time_ns"][places]
+    offsets = target.frames["time_ns"][others] - times
+    result.anchors.extend((int(times[at]), int(offsets[at])) for at in {0, len(places) - 1})
+
+
 def _copies(source: Footage, target: Footage) -> tuple[Index, Index]:
     """Footage of one session came from the same frames: stored time, digest and track identify each."""
     order = np.lexsort((target.frames["digest"], target.stored_ns))
@@ -109,8 +185,7 @@ def _copies(source: Footage, target: Footage) -> tuple[Index, Index]:
     last = np.searchsorted(theirs, source.stored_ns, side="right")
     found = np.full(len(source.stored_ns), -1, np.int64)
     for step in range(int((last - first).max(initial=0))):
-        at = np.minimum(first + step, len(order) - 1)
-        other = order[at]
+        other = order[np.minimum(first + step, len(order) - 1)]
         same = (
             (first + step < last)
             & (target.frames["digest"][other] == source.frames["digest"])
@@ -121,35 +196,39 @@ def _copies(source: Footage, target: Footage) -> tuple[Index, Index]:
     return places, found[places]
 
 
-def _ends(source: Footage, target: Footage, places: Index, others: Index) -> list[tuple[int, int]]:
-    """Anchors from the first and the last of the pairs."""
-    times = source.frames["time_ns"][places]
-    offsets = target.frames["time_ns"][others] - times
-    return [(int(times[at]), int(offsets[at])) for at in {0, len(places) - 1} if len(places)]
-
-
-def _match_content(
-    source: Footage, target: Footage, primary: int, expected_ns: int, window_ns: int, result: Aligned
+def _take_content(
+    source: Footage,
+    target: Footage,
+    found: Matching,
+    primary: int,
+    expected_ns: int,
+    window_ns: int,
+    receipts: Receipts,
+    result: Aligned,
 ) -> None:
-    trusted = source.trusted and target.trusted
-    found = match(source.frames, target.frames, window_ns=window_ns, expected_ns=expected_ns, trusted=trusted)
+    mine, theirs = contemporary(source, target, window_ns, receipts)
+    good = mine[found.source] & theirs[found.target]
+    if len(found) and good.mean() < 0.5:  # alike, but of another time
+        found, good = Matching(found.source[:0], found.target[:0]), good[:0]
+    ours, others = found.source[good], found.target[good]
     held = np.zeros(len(source.frames), bool)
-    held[found.source] = True
+    held[ours] = True
     if target.conflict:
         result.kept |= held
         return
     result.held |= held
-    result.matched += len(found)
+    result.dts_ns[ours] = target.frames["dts_ns"][others]
+    result.matched += len(ours)
     result.anchors.extend(found.anchors)
     partnered = np.zeros(len(target.frames), bool)
-    partnered[found.target] = True
+    partnered[others] = True
     for track in {primary, AUDIO_TRACK}:  # not metadata: several documents of one instant contradict nothing
-        ours, theirs = line_of(source.frames, track), line_of(target.frames, track)
-        if not len(ours) or not len(theirs):
+        line, there = line_of(source.frames, track), line_of(target.frames[theirs], track)
+        if not len(line) or not len(there):
             continue
-        shift_ns = offsets_at(found.anchors, ours.time_ns) if found.anchors else expected_ns
-        clashing = _clashes(ours.moved(shift_ns), held, theirs, partnered)
-        result.clash[ours.index[clashing]] = True
+        shift_ns = offsets_at(found.anchors, line.time_ns) if found.anchors else expected_ns
+        clashing = _clashes(line.moved(shift_ns), held, there, partnered[theirs])
+        result.clash[line.index[clashing & mine[line.index]]] = True
 
 
 def _clashes(ours: Line, held: Mask, theirs: Line, partnered: Mask) -> Mask:

@@ -27,23 +27,25 @@ def piece_bytes(
         with Path(data.path).open("rb") as file:
             file.seek(data.offset)
             data = file.read(data.size_bytes)
-    return cut_down(data, row, piece.rows, tracks, provenance)
+    return cut_down(data, row, piece, tracks, provenance)
 
 
-def cut_down(
-    data: bytes, row: Gop, rows: tuple[int, ...], tracks: tuple[Track, ...], provenance: Provenance
-) -> bytes:
+def cut_down(data: bytes, row: Gop, piece: Piece, tracks: tuple[Track, ...], provenance: Provenance) -> bytes:
     """Fragments with only those rows of the row's frame table. Samples are unchanged; fragments of which all
     frames stay are, too. Raises SegmentDamaged or StoreDamaged where the bytes are not what the index says.
     """
-    wanted = np.array(rows, np.int64)
+    wanted = np.array(piece.rows, np.int64)
     parts: list[bytes] = []
     offset = first = 0
     while offset < len(data):
         fragment = parse_fragment(data, offset)
         count = len(fragment.frames)
-        mine = wanted[(wanted >= first) & (wanted < first + count)] - first
-        if len(mine) == count:
+        inside = (wanted >= first) & (wanted < first + count)
+        mine = wanted[inside] - first
+        frames = fragment.frames[mine]
+        if piece.dts_ns:
+            frames["dts_ns"] = np.array(piece.dts_ns, np.int64)[inside]
+        if len(mine) == count and (frames["dts_ns"] == fragment.frames["dts_ns"]).all():
             parts.append(data[offset : offset + fragment.size_bytes])
         elif len(mine):
             header = SegmentHeader(
@@ -58,9 +60,7 @@ def cut_down(
             chosen = [payloads[at] for at in mine.tolist()]
             parts += [
                 bytes(part)
-                for part in encode_fragment(
-                    header, len(parts) + 1, fragment.epoch, fragment.frames[mine], chosen
-                )
+                for part in encode_fragment(header, len(parts) + 1, fragment.epoch, frames, chosen)
             ]
         first += count
         offset += fragment.size_bytes

@@ -44,22 +44,24 @@ def merge(
     dry_run: bool = False,
     lease: int = 0,
     window_ns: int = WINDOW_NS,
+    expected_ns: int = 0,
     progress: Callable[[Progress], None] | None = None,
     wall_clock: Callable[[], int] = time.time_ns,
 ) -> MergeReport:
     """Add to the target every frame that the source holds and it lacks; never removes or changes any.
 
     streams: names (None = all of the source). from_ns, to_ns: only footage of this window, in target time.
-    lease: fencing number to note in the provenance. window_ns: how far the clocks may be apart. A second run
-    inserts nothing. If it raises, what was inserted so far stays, and running it again goes on from there.
-    Raises NoSuchStream for a name the source lacks, MergeError if the target does not settle down or lost a
-    frame, and the errors of both timelines.
+    lease: fencing number to note in the provenance. expected_ns: by how much the target's clock is ahead of
+    the source's, if that is known; window_ns: how far it may be from that. A second run inserts nothing. If
+    it raises, what was inserted so far stays, and running it again goes on from there. Raises NoSuchStream
+    for a name the source lacks, MergeError if the target does not settle down or lost a frame, and the errors
+    of both timelines.
     """
     known = [info.name for info in source.streams()]
     for name in streams or ():
         if name not in known:
             raise NoSuchStream(f"no stream {name!r}", where=source.location)
-    job = _Job(source, target, from_ns, to_ns, lease, window_ns, progress, wall_clock)
+    job = _Job(source, target, from_ns, to_ns, lease, window_ns, expected_ns, progress, wall_clock)
     return MergeReport(
         source=source.location,
         target=target.location,
@@ -79,6 +81,7 @@ class _Job(msgspec.Struct, frozen=True):
     to_ns: int | None
     lease: int
     window_ns: int
+    expected_ns: int
     progress: Callable[[Progress], None] | None
     wall_clock: Callable[[], int]
 
@@ -119,6 +122,7 @@ class _Job(msgspec.Struct, frozen=True):
             from_ns=self.from_ns,
             to_ns=self.to_ns,
             window_ns=self.window_ns,
+            expected_ns=self.expected_ns,
             losses=losses,
             now_ns=self.wall_clock(),
             lease=self.lease,

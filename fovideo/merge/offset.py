@@ -72,7 +72,7 @@ def find_offset(
     far = [each for each in found if each[0].matched >= _STRONG and each[0].quality >= 0.5]
     if here.refuted < _STRONG:
         # Little speaks against the expected offset: only content that never repeats may overrule it.
-        unique = not here.matched and not _repeats(source, target)
+        unique = not here.matched and not repeats(source, target)
         far = far if unique and not trusted else []
         near = near if unique or here.matched or here.refuted else []
     choice = _choose(far + near, expected_ns)
@@ -160,7 +160,7 @@ def _votes(source: Line, target: Line, expected_ns: int, window_ns: int) -> Time
     return np.concatenate(votes) if votes else np.zeros(0, np.int64)
 
 
-def _repeats(source: Line, target: Line) -> bool:
+def repeats(source: Line, target: Line) -> bool:
     """Whether most of what both sides hold is content that comes more than once."""
     values, counts = np.unique(source.digest, return_counts=True)
     others, other_counts = np.unique(target.digest, return_counts=True)

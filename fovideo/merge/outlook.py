@@ -41,7 +41,10 @@ def missing_after(
             shift_ns = shift_at_target_ns(row, stretch.shift_ns, stretch.provenance.correction)
             serial = -1 - len(rows)
             if piece.rows:
-                table = effective(source.stored(place)[list(piece.rows)], shift_ns)
+                table = source.stored(place)[list(piece.rows)]
+                if piece.dts_ns:
+                    table["dts_ns"] = piece.dts_ns
+                table = effective(table, shift_ns)
                 tables[serial] = table
                 rows.append(_row_of(row, serial, table, source.primary))
             else:

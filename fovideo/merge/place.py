@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fovideo.merge.align import align, comparable, overall_offset, pinned_offset
+from fovideo.merge.align import Receipts, align, overall_offset, pinned_offset
 from fovideo.merge.clock import Clock
 from fovideo.merge.footage import Footage, rows_to_compare, unpack
 from fovideo.merge.line import Times
@@ -25,12 +25,14 @@ _ENOUGH = 8  # matched frames that make a run's own offset better than its neigh
 @dataclass
 class Placed:
     """A run of the source with its clock. states: of each frame of the rows that were compared;
-    the target can't hold any frame of the others. matched: frames that gave the clock.
+    the target can't hold any frame of the others. dts_ns: of the same rows, effective decode times of the
+    target's identical frames where the state is THERE. matched: frames that gave the clock.
     """
 
     run: Run
     clock: Clock = field(default_factory=Clock)
     states: dict[int, States] = field(default_factory=dict)
+    dts_ns: dict[int, Times] = field(default_factory=dict)
     matched: int = 0
 
 
@@ -54,23 +56,24 @@ class _Sketch:
         return max(self.start_ns - other.end_ns, other.start_ns - self.end_ns, 0)
 
 
-def place_runs(source: Manifest, target: Manifest, window_ns: int) -> list[Placed]:
-    """Every run of the source, placed. window_ns: how far the clocks may be apart."""
+def place_runs(source: Manifest, target: Manifest, window_ns: int, expected_ns: int = 0) -> list[Placed]:
+    """Every run of the source, placed. window_ns: how far from expected_ns the clocks may be apart."""
     places = rows_to_compare(target, source, window_ns)
     there = [footage for run in target.runs() for footage in unpack(target, run, places)]
     places = rows_to_compare(source, target, window_ns)
-    sketches = [_sketch(source, run, places, there, window_ns) for run in source.runs()]
+    sketches = [_sketch(source, run, places, there, expected_ns, window_ns) for run in source.runs()]
+    receipts: Receipts = {}
     done: list[tuple[_Sketch, Placed]] = []
     for sketch in sorted(sketches, key=lambda each: (each.pinned_ns is None, -each.matched, each.start_ns)):
-        borrowed = _borrow(sketch, done)
-        placed = _place(sketch, there, borrowed, source.primary, window_ns)
+        borrowed = _borrow(sketch, done, expected_ns)
+        placed = _place(sketch, there, borrowed, source.primary, window_ns, receipts)
         there.extend(_planned(sketch, placed))
         done.append((sketch, placed))
     return [placed for _, placed in sorted(done, key=lambda each: each[0].start_ns)]
 
 
 def _sketch(
-    source: Manifest, run: Run, places: set[int], there: Sequence[Footage], window_ns: int
+    source: Manifest, run: Run, places: set[int], there: Sequence[Footage], expected_ns: int, window_ns: int
 ) -> _Sketch:
     footage = unpack(source, run, places)
     first = source.stored(run.places[0])
@@ -78,8 +81,8 @@ def _sketch(
     pinned_ns = None if shown is None else pinned_offset(shown, there)
     offset = None
     if shown is not None:
-        others = [each for each in there if comparable(shown, each, window_ns)]
-        offset = overall_offset(shown, others, source.primary, pinned_ns or 0, window_ns)
+        guess_ns = expected_ns if pinned_ns is None else pinned_ns
+        offset = overall_offset(shown, there, source.primary, guess_ns, window_ns)
     return _Sketch(
         run=run,
         footage=footage,
@@ -91,7 +94,7 @@ def _sketch(
     )
 
 
-def _borrow(sketch: _Sketch, done: Sequence[tuple[_Sketch, Placed]]) -> Clock:
+def _borrow(sketch: _Sketch, done: Sequence[tuple[_Sketch, Placed]], expected_ns: int) -> Clock:
     """The clock of the nearest run that has one of its own and is of the same kind; else one without
     correction.
     """
@@ -100,11 +103,18 @@ def _borrow(sketch: _Sketch, done: Sequence[tuple[_Sketch, Placed]]) -> Clock:
         for number, (other, placed) in enumerate(done)
         if placed.matched and other.kind == sketch.kind
     ]
-    return done[min(known)[1]][1].clock if known else Clock()
+    if known:
+        return done[min(known)[1]][1].clock
+    return Clock.of([(sketch.start_ns, expected_ns)]) if expected_ns else Clock()
 
 
 def _place(
-    sketch: _Sketch, there: Sequence[Footage], borrowed: Clock, primary: int, window_ns: int
+    sketch: _Sketch,
+    there: Sequence[Footage],
+    borrowed: Clock,
+    primary: int,
+    window_ns: int,
+    receipts: Receipts,
 ) -> Placed:
     if sketch.offset is not None and sketch.matched >= _ENOUGH:
         expected_ns = sketch.offset.offset_ns
@@ -116,7 +126,7 @@ def _place(
         expected_ns = sketch.offset.offset_ns
     placed = Placed(sketch.run, borrowed)
     for footage in sketch.footage:  # what is shown comes first
-        aligned = align(footage, there, primary, expected_ns, window_ns)
+        aligned = align(footage, there, primary, expected_ns, window_ns, receipts)
         if not footage.conflict and aligned.anchors:
             placed.clock = Clock.of(aligned.anchors)
             placed.matched = aligned.matched
@@ -127,6 +137,7 @@ def _place(
         cuts = np.flatnonzero(np.diff(footage.row)) + 1
         rows = footage.row[np.concatenate(([0], cuts))].tolist()
         placed.states.update(zip(rows, np.split(states, cuts), strict=True))
+        placed.dts_ns.update(zip(rows, np.split(aligned.dts_ns, cuts), strict=True))
     return placed
 
 

@@ -12,9 +12,11 @@ import numpy as np
 
 from fovideo.errors import UsageError
 from fovideo.merge.clock import Clock
+from fovideo.merge.line import Mask
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.outlook import missing_after
 from fovideo.merge.place import Placed, place_runs
+from fovideo.merge.sequence import moved_frames, states_of
 from fovideo.merge.splice import CLASH, KEPT, LATER, NEW, THERE, Splicer, States
 from fovideo.merge.stretch import build_stretches
 from fovideo.merge.values import Plan
@@ -36,6 +38,7 @@ def plan(
     from_ns: int | None = None,
     to_ns: int | None = None,
     window_ns: int = WINDOW_NS,
+    expected_ns: int = 0,
     losses: Sequence[Loss] = (),
     now_ns: int = 0,
     lease: int = 0,
@@ -49,12 +52,13 @@ def plan(
     """
     if source.identity == target.identity:
         raise UsageError("source and target are the same store", where=source.identity)
-    runs = place_runs(source, target, window_ns)
+    runs = place_runs(source, target, window_ns, expected_ns)
     clocks = {place: placed.clock for placed in runs for place in placed.run.places}
     inside = {place for place in clocks if _is_inside(source.rows[place], clocks[place], from_ns, to_ns)}
-    states = _states(source, target, runs, inside)
+    states = _states(source, target, runs, inside, to_ns)
     cuts = Splicer(source, states).run()
-    stretches = build_stretches(source, cuts, clocks, now_ns, lease)
+    moved = moved_frames(source, runs, states)
+    stretches = build_stretches(source, cuts, clocks, moved, now_ns, lease)
     leader = max(runs, key=lambda placed: placed.matched, default=None)
     duplicates = _count(source, states, inside, THERE)
     return Plan(
@@ -81,7 +85,7 @@ def _is_inside(row: Gop, clock: Clock, from_ns: int | None, to_ns: int | None) -
 
 
 def _states(
-    source: Manifest, target: Manifest, runs: Iterable[Placed], inside: set[int]
+    source: Manifest, target: Manifest, runs: Iterable[Placed], inside: set[int], to_ns: int | None
 ) -> dict[int, States | None]:
     """State of every frame of every row; None for rows that are new as a whole."""
     result: dict[int, States | None] = {}
@@ -89,14 +93,18 @@ def _states(
         for place in placed.run.places:
             row = source.rows[place]
             states = placed.states.get(place)
-            if place not in inside or _waits(row, source, target, placed.clock):
-                states = np.zeros(_rows(source, place), np.uint8) if states is None else states.copy()
-                states[(states == NEW) | (states == CLASH)] = LATER
+            shift_ns = placed.clock.offset_at(row.start_ns)
+            waiting: Mask | bool = place not in inside or _waits(row, source, target, shift_ns)
+            if not waiting and to_ns is not None and row.end_ns + shift_ns > to_ns:
+                waiting = source.stored(place)["time_ns"] + row.shift_ns + shift_ns >= to_ns
+            if np.any(waiting):
+                states = states_of(states, len(source.stored(place))).copy()
+                states[waiting & ((states == NEW) | (states == CLASH))] = LATER
             result[place] = states
     return result
 
 
-def _waits(row: Gop, source: Manifest, target: Manifest, clock: Clock) -> bool:
+def _waits(row: Gop, source: Manifest, target: Manifest, shift_ns: int) -> bool:
     """Whether the row is not for now: the source still writes it, or the target may still write what it
     holds.
     """
@@ -105,11 +113,7 @@ def _waits(row: Gop, source: Manifest, target: Manifest, clock: Clock) -> bool:
     if not target.live_edge_ns:
         return False
     margin_ns = max((row.interval_ns or DEFAULT_INTERVAL_NS) * _EDGE_FRAMES, _EDGE_NS)
-    return row.end_ns + clock.offset_at(row.start_ns) > target.live_edge_ns - margin_ns
-
-
-def _rows(source: Manifest, place: int) -> int:
-    return len(source.stored(place))
+    return row.end_ns + shift_ns > target.live_edge_ns - margin_ns
 
 
 def _is_settled(states: States | None) -> bool:

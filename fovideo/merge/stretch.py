@@ -14,6 +14,7 @@ import numpy as np
 
 from fovideo.media.frames import FrameFlag
 from fovideo.merge.clock import Clock, combined, uncorrected_ns
+from fovideo.merge.line import Times
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.splice import Cut
 from fovideo.merge.values import Kind, Piece, PlannedStretch, Span
@@ -40,9 +41,16 @@ class _Open:
 
 
 def build_stretches(
-    source: Manifest, cuts: Iterable[Cut], clocks: Mapping[int, Clock], now_ns: int, lease: int
+    source: Manifest,
+    cuts: Iterable[Cut],
+    clocks: Mapping[int, Clock],
+    moved: Mapping[int, Times],
+    now_ns: int,
+    lease: int,
 ) -> list[PlannedStretch]:
-    """Stretches of the cuts, by time. clocks: by place of the row."""
+    """Stretches of the cuts, by time. clocks, moved: by place of the row; moved: decode times of its
+    frames, where they differ from the stored ones.
+    """
     done: list[PlannedStretch] = []
     going: dict[tuple[object, ...], _Open] = {}
     for cut in cuts:
@@ -56,16 +64,18 @@ def build_stretches(
         clashing = last is not None and None not in (cut.leads, last.leads) and cut.leads != last.leads
         if last is None or last.key != key or abs(last.shift_ns - shift_ns) > _SAME_SHIFT_NS or clashing:
             if last is not None:
-                done.append(_close(source, lane[2], last, now_ns, lease))
+                done.append(_close(source, lane[2], last, moved, now_ns, lease))
             correction = combined(provenance.correction, Correction(*after))
             last = going[lane] = _Open(key, provenance, shift_ns, correction)
         last.cuts.append(cut)
         last.leads = cut.leads if last.leads is None else last.leads
-    done.extend(_close(source, lane[2], last, now_ns, lease) for lane, last in going.items())
+    done.extend(_close(source, lane[2], last, moved, now_ns, lease) for lane, last in going.items())
     return sorted(done, key=lambda stretch: (stretch.span.from_ns, stretch.span.to_ns, stretch.kind))
 
 
-def _close(source: Manifest, kind: object, made: _Open, now_ns: int, lease: int) -> PlannedStretch:
+def _close(
+    source: Manifest, kind: object, made: _Open, moved: Mapping[int, Times], now_ns: int, lease: int
+) -> PlannedStretch:
     follows = kind is Kind.FILL and any(not _starts_with_key(source, cut) for cut in made.cuts)
     splice = (
         (Splice.FOLLOWS if follows else 0)
@@ -87,7 +97,7 @@ def _close(source: Manifest, kind: object, made: _Open, now_ns: int, lease: int)
         shift_ns=made.shift_ns,
         epoch=source.rows[made.cuts[0].place].epoch,
         span=Span(min(span.from_ns for span in spans), max(span.to_ns for span in spans)),
-        pieces=tuple(_piece(source, cut) for cut in made.cuts),
+        pieces=tuple(_piece(source, cut, moved) for cut in made.cuts),
     )
 
 
@@ -108,12 +118,20 @@ def _span(source: Manifest, cut: Cut, shift_ns: int, correction: Correction) -> 
     return Span(int(times.min()) + shift_ns, int(times.max()) + shift_ns + row.interval_ns)
 
 
-def _piece(source: Manifest, cut: Cut) -> Piece:
+def _piece(source: Manifest, cut: Cut, moved: Mapping[int, Times]) -> Piece:
     row = source.rows[cut.place]
-    if cut.rows is None:
+    dts_ns = moved.get(cut.place) if cut.kind is not Kind.CONFLICT else None
+    if cut.rows is None and dts_ns is None:
         return Piece(row.serial, (), row.frames, 0, row.size_bytes)
-    frames = source.stored(cut.place)[cut.rows]
+    stored = source.stored(cut.place)
+    rows = np.arange(len(stored)) if cut.rows is None else cut.rows
+    frames = stored[rows]
     primary = int(np.count_nonzero(frames["track"] == source.primary))
     return Piece(
-        row.serial, tuple(cut.rows.tolist()), primary, len(frames) - primary, int(frames["size"].sum())
+        serial=row.serial,
+        rows=tuple(rows.tolist()),
+        frames=primary,
+        others=len(frames) - primary,
+        size_bytes=int(frames["size"].sum()),
+        dts_ns=() if dts_ns is None else tuple(dts_ns[rows].tolist()),
     )

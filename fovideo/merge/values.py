@@ -28,7 +28,8 @@ class Piece(msgspec.Struct, frozen=True):
     """A row of the source, or some of its frames.
 
     serial: of the source's row. rows: rows of its frame table, empty = all, so its bytes move as they stand.
-    frames: of the primary track. others: of the other tracks. size_bytes: of the samples.
+    frames: of the primary track. others: of the other tracks. size_bytes: of the samples. dts_ns: stored
+    decode times to give them, one per row, where their own would put them in the wrong order; else empty.
     """
 
     serial: int
@@ -36,6 +37,7 @@ class Piece(msgspec.Struct, frozen=True):
     frames: int
     others: int
     size_bytes: int
+    dts_ns: tuple[int, ...] = ()
 
 
 class PlannedStretch(msgspec.Struct, frozen=True, kw_only=True):

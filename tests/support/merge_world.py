@@ -1,7 +1,8 @@
-"""Cameras, recorders and their clocks in numbers, and a timeline that is slow and obvious: a world to merge in.
+"""Cameras, recorders and their clocks in numbers, and a timeline that is slow and obvious: a world to merge
+in.
 
-Every frame of a camera has an id, its place in decode order, which is its payload too; so sets of ids say exactly who
-holds what, whatever digests and clocks say.
+Every frame of a camera has an id, its place in decode order, which is its payload too; so sets of ids say
+exactly who holds what, whatever digests and clocks say.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import msgspec
 import numpy as np
+from streams import decode_times
 
 from fovideo.errors import NoSuchStream, PlanStale
 from fovideo.media.codec import Codec, Track
@@ -20,7 +23,6 @@ from fovideo.media.frames import Clock, FrameFlag, FrameTable, empty_frames
 from fovideo.segment import SegmentHeader, encode_fragment, encode_table, samples, scan
 from fovideo.timeline.endpoint import FileRange, Inserted, Stretch
 from fovideo.timeline.values import Gop, GopFlag, Loss, Provenance, Splice, StreamInfo
-from streams import decode_times
 
 T0_NS = 1_790_000_000_000_000_000
 STEP_NS = 40_000_000
@@ -45,8 +47,8 @@ def camera(
 ) -> list[Shot]:
     """Frames in decode order, 25 a second.
 
-    content: "moving" = every frame differs; "still" = a scene of which every GOP is like the one before; "frozen" = all
-    frames but keyframes are alike; "loop" = repeats every `loop` frames.
+    content: "moving" = every frame differs; "still" = a scene of which every GOP is like the one before;
+    "frozen" = all frames but keyframes are alike; "loop" = repeats every `loop` frames.
     """
     shots = []
     for number in range(count):
@@ -177,7 +179,7 @@ class Held:
         edges = sorted({0, *starts.tolist(), len(frames)})
         tracks = (VIDEO, AUDIO) if len(set(frames["track"].tolist())) > 1 else (VIDEO,)
         header = None
-        for number, (start, stop) in enumerate(zip(edges, edges[1:], strict=False)):
+        for number, (start, stop) in enumerate(pairwise(edges)):
             if number % gops_per_segment == 0:
                 self._segments += 1
                 base_ns = int(frames["dts_ns"][start]) - S
