@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 
 from fovideo.camera.clock import Piece, Stamped, Stamper
@@ -241,6 +242,8 @@ class Lane:
                 if tracks is not None:
                     self._queue_frames(piece, begin, number)
                     begin, self._tracks = number, tracks
+                    if self._stamper is not None:
+                        self._stamper.set_tracks(tracks)
                     self._steps.append(partial(self._set_format, tracks))
             self._queue_frames(piece, begin, len(piece.frames))
 
@@ -274,6 +277,7 @@ class Lane:
         self._stamper = None
 
     def _open_session(self, start: SessionStart) -> None:
+        start = msgspec.structs.replace(start, tracks=self._tracks)
         self._stamper = Stamper(start, first_epoch=self._next_epoch.get(start.session, 0))
         self._next_epoch = {start.session: self._stamper.epoch}
         provenance = Provenance(

@@ -137,7 +137,7 @@ class Recorder:
     def set_mode(self, name: str, mode: Mode, *, lease: int = 0, pending: bool = False) -> None:
         """Record, or stand by. Takes effect within moments; `flush` waits for it.
 
-        To RECORD: what the ring holds (the pre-roll) is written first. To STANDBY: what came so far is written.
+        To RECORD: what the ring holds (the pre-roll) is written first. To STANDBY: what came so far is.
         lease, pending: see Provenance.lease and GopFlag.PENDING; new ones begin a new segment.
         """
         self._channel(name).lane.want(Intent(mode, lease, pending))

@@ -59,10 +59,17 @@ class MediaClock:
 
 
 def next_run(
-    units: Sequence[Unit], places: Sequence[int], clock: MediaClock, settings: StampSettings, *, patient: bool
+    units: Sequence[Unit],
+    places: Sequence[int],
+    clock: MediaClock,
+    settings: StampSettings,
+    *,
+    reorders: bool,
+    patient: bool,
 ) -> Run | None:
     """The first run among units[i] for i in places (frames of one track, in ring order).
 
+    reorders: the track may have B-frames; without them each frame is a run.
     None when it cannot be told yet where it ends; never None when not patient (and there is a frame).
     """
     first = _first(units, places, clock, patient=patient)
@@ -70,6 +77,8 @@ def next_run(
         return None
     last_max, last_receipt = clock.max_pts, clock.receipt_ns
     jump = last_max is not None and clock.is_jump(first.pts, first.unit.receipt, last_max, last_receipt)
+    if not reorders and clock.max_pts is not None:
+        return Run([first], jump, None)
     members, top = [first], first.pts
     for index in places[1:]:
         unit, since = units[index], members[-1].unit.receipt

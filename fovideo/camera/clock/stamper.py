@@ -13,7 +13,10 @@ from fovideo.camera.clock.secondary import SecondaryClock
 from fovideo.camera.clock.settings import StampSettings
 from fovideo.camera.clock.stamped import Backdate, Stamped
 from fovideo.camera.session_start import SessionStart
+from fovideo.errors import UnsupportedStream
+from fovideo.media.codec import Track
 from fovideo.media.frames import FRAME, Clock, FrameTable
+from fovideo.media.sps import parse
 
 _FRAME = 1  # fovideo.ring.Kind.FRAME; a decision does not import the ring
 
@@ -21,7 +24,7 @@ _FRAME = 1  # fovideo.ring.Kind.FRAME; a decision does not import the ring
 class Stamper:
     """Gives the frames of one session their times.
 
-    However the units are cut into batches, the result is the same (unless a run had to be released by age).
+    However the units are cut into batches, the result is the same (unless a run was released by age).
     first_epoch: number of the first epoch; a later stamper for the same session must go on from `epoch` + 1.
     """
 
@@ -34,11 +37,16 @@ class Stamper:
         self._primary = PrimaryClock(start, self._primary_track, settings)
         self._others: dict[int, SecondaryClock] = {}
         self._shared_offset: int | None = None
+        self._reorders = _reorders(start.tracks)
 
     @property
     def clock(self) -> Clock | None:
         """Source of the primary track's times, None before the first frame."""
         return None if self._primary.offset is None else self._primary.clock
+
+    def set_tracks(self, tracks: tuple[Track, ...]) -> None:
+        """New parameter sets came; they say whether there can be B-frames from here on."""
+        self._reorders = _reorders(tracks)
 
     @property
     def interval_ns(self) -> int:
@@ -67,7 +75,14 @@ class Stamper:
                 break
             old = now_ns is not None and rows[run_begin].receipt <= now_ns - self._settings.reorder_ns
             window = places[place : place + 2 * self._settings.reorder_frames]
-            run = next_run(rows, window, self._primary.media, self._settings, patient=not (old or final))
+            run = next_run(
+                rows,
+                window,
+                self._primary.media,
+                self._settings,
+                reorders=self._reorders,
+                patient=not (old or final),
+            )
             if run is None:
                 break
             place += len(run.members)
@@ -119,6 +134,17 @@ class Stamper:
     def _row(self, unit: Unit, time_ns: int, dts: int, error: int, clock: Clock) -> tuple[int, ...]:
         receipt = self.start.wall_ns(unit.receipt)
         return (time_ns, dts, receipt, error, unit.digest, unit.size, unit.track, unit.flags, clock)
+
+
+def _reorders(tracks: tuple[Track, ...]) -> bool:
+    """Whether frames may be decoded in another order than they are shown: yes, unless the SPS denies it."""
+    for track in tracks:
+        if track.codec.is_video:
+            try:
+                return parse(track.codec, track.parameter_sets).reorder_frames != 0
+            except UnsupportedStream:
+                return True
+    return False
 
 
 class _Output:
