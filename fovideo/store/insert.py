@@ -12,7 +12,7 @@ from fovideo.errors import PlanStale, SegmentDamaged, StoreError, UsageError
 from fovideo.index import Index, Update
 from fovideo.media.codec import Codec, Track
 from fovideo.media.nal import digest_video, xxh64
-from fovideo.segment import Fragment, SegmentHeader, encode_header, samples, scan
+from fovideo.segment import Fragment, SegmentHeader, encode_header, relocate, samples, scan
 from fovideo.store.apply import apply_changes, name_segment
 from fovideo.store.assemble import Assembler, Noted, shift_of
 from fovideo.store.commit import Committer
@@ -144,13 +144,12 @@ def verify_digests(
 
 
 def _runs(found: Sequence[_Found], segment_bytes: int) -> Iterator[list[_Found]]:
-    """Fragments that go into one file: of one clock, in rising time, up to the usual size."""
+    """Fragments that go into one file, up to the usual size."""
     run: list[_Found] = []
     size = 0
     for each in found:
         fragment = each.fragment
-        other = run and fragment.base_ns != run[0].fragment.base_ns
-        if run and (other or (size >= segment_bytes and fragment.key_start) or size >= 2 * segment_bytes):
+        if run and ((size >= segment_bytes and fragment.key_start) or size >= 2 * segment_bytes):
             yield run
             run, size = [], 0
         run.append(each)
@@ -168,12 +167,13 @@ def _write(committer: Committer, stretch: Stretch, run: list[_Found]) -> _Made:
     first = next((each.fragment for each in run if len(each.fragment.frames)), None)
     if first is None:
         raise UsageError("fragments without frames cannot be inserted", where=stretch.stream)
+    start_ns = int(first.frames["dts_ns"].min())
     header = SegmentHeader(
         stream=stretch.stream,
         tracks=tuple(sorted(stretch.tracks, key=lambda track: track.id)),
         provenance=stretch.provenance,
-        base_ns=first.base_ns,
-        start_ns=int(first.frames["dts_ns"].min()),
+        base_ns=start_ns,
+        start_ns=start_ns,
         shift_ns=stretch.shift_ns,
         epoch=stretch.epoch,
     )
@@ -184,12 +184,11 @@ def _write(committer: Committer, stretch: Stretch, run: list[_Found]) -> _Made:
     fd = files.create(path)
     try:
         size_bytes = files.write(fd, [encode_header(header)], 0)
-        for each in run:
+        for sequence, each in enumerate(run, 1):
             fragment = each.fragment
-            size_bytes += _copy(committer, each.part, fd, size_bytes)
-            assembler.add(
-                size_bytes - fragment.size_bytes, fragment.size_bytes, fragment.epoch, fragment.frames
-            )
+            _place(committer, each, header, sequence, fd, size_bytes)
+            assembler.add(size_bytes, fragment.size_bytes, stretch.epoch, fragment.frames)
+            size_bytes += fragment.size_bytes
         files.sync(fd)
     except BaseException:
         files.close(fd)
@@ -199,6 +198,18 @@ def _write(committer: Committer, stretch: Stretch, run: list[_Found]) -> _Made:
     files.close(fd)
     assembler.end_row()
     return _Made(number, header, size_bytes, assembler.changes())
+
+
+def _place(
+    committer: Committer, found: _Found, header: SegmentHeader, sequence: int, fd: int, offset: int
+) -> None:
+    """Write a fragment into another file: a head for that file's clock, the samples as they are."""
+    fragment = found.fragment
+    with opened(found.part) as data:
+        head = relocate(fragment, data, 0, header, sequence, header.epoch)
+    committer.files.write(fd, [head], offset)
+    rest = _slice(found.part, len(head), fragment.size_bytes - len(head))
+    _copy(committer, rest, fd, offset + len(head))
 
 
 def _copy(committer: Committer, part: bytes | FileRange, fd: int, offset: int) -> int:

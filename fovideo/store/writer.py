@@ -14,12 +14,10 @@ from fovideo.segment import Notes, SegmentHeader
 from fovideo.store.assemble import cut, primary_track
 from fovideo.store.segmentfile import Piece, SegmentFile
 from fovideo.timeline.values import Loss, Provenance
-from fovideo.times import NS_PER_S
 
 if TYPE_CHECKING:
     from fovideo.store.commit import Committer
 
-_BASE_MARGIN_NS = 60 * NS_PER_S
 _NO_NOTES = Notes()
 
 
@@ -42,7 +40,6 @@ class StreamWriter:
         self._file: SegmentFile | None = None
         self._backdates: list[tuple[int, int]] = []
         self._untold: list[Loss] = []
-        self._base_ns: int | None = None
         self._started_ns = 0
 
     def __enter__(self) -> StreamWriter:
@@ -136,14 +133,14 @@ class StreamWriter:
         file, sealed = self._file, self._file is not None and self._file.sealed
         point = None if file is None else file.savepoint()
         made: list[SegmentFile] = []
-        previous, base_ns, started_ns = self.previous, self._base_ns, self._started_ns
+        previous, started_ns = self.previous, self._started_ns
         try:
             for piece in pieces:
                 self._write(piece, made)
         except BaseException as error:
             for new in made:
                 self._committer.abandon(new)
-            self._file, self.previous, self._base_ns, self._started_ns = file, previous, base_ns, started_ns
+            self._file, self.previous, self._started_ns = file, previous, started_ns
             if file is not None and point is not None:
                 file.restore(point)
                 file.sealed = sealed
@@ -162,7 +159,7 @@ class StreamWriter:
     def _is_over(self, file: SegmentFile, piece: Piece) -> bool:
         """Whether this piece must or should begin a new segment."""
         frames = piece.frames
-        if file.sealed or (len(frames) and int(frames["dts_ns"].min()) < file.header.base_ns):
+        if file.sealed:
             return True
         track = primary_track(self.tracks)
         mine = frames[frames["track"] == track.id]
@@ -181,20 +178,17 @@ class StreamWriter:
 
     def _begin(self, piece: Piece) -> SegmentFile:
         first_ns = int(piece.frames["dts_ns"].min()) if len(piece.frames) else self._started_ns
-        base_ns = self._base_ns
-        if base_ns is None or first_ns < base_ns:
-            base_ns = max(first_ns - _BASE_MARGIN_NS, 0) // NS_PER_S * NS_PER_S
         header = SegmentHeader(
             stream=self.stream,
             tracks=self.tracks,
             provenance=self.provenance,
-            base_ns=base_ns,
+            base_ns=first_ns,
             start_ns=first_ns,
             epoch=piece.epoch,
             pending=self.pending,
         )
         file = self._committer.create(header, self, self.previous)
-        self._file, self.previous, self._base_ns, self._started_ns = file, file.number, base_ns, first_ns
+        self._file, self.previous, self._started_ns = file, file.number, first_ns
         return file
 
     def _seal(self) -> None:
