@@ -3,7 +3,7 @@
  * Positions are bytes since the ring was made; they never wrap (64 bits), a position modulo capacity is its place.
  * The bytes in [tail, head) are records that the consumer may read; all others belong to the producer.
  *
- *   producer:  room = capacity - (head - tail) ; write record at head ; head := head + size     (store release)
+ *   producer:  room = usable - (head - tail) ; write record at head ; head := head + size       (store release)
  *   consumer:  read records in [tail, head) (load acquire) ; tail := position                   (store release)
  *
  * Each side keeps a copy of the other side's index and looks at the shared one only when the copy says that it
@@ -13,6 +13,8 @@
  *
  * Record: 8 bytes (body size u32, type u32), body, padding to 8. A body is contiguous in memory: the area is mapped
  * twice, or where that cannot be a record that would pass the end is preceded by a SKIP record up to the end.
+ *
+ * Where memory is shared, a page of the capacity is never used: it lets the consumer give released pages back.
  */
 #ifndef FOV_RING_H
 #define FOV_RING_H
@@ -22,7 +24,7 @@
 
 #define FOV_RING_MAGIC 0x31676e69726f7666ULL /* "fvoring1" */
 
-enum { FOV_RING_HEADER = 8, FOV_RING_LINE = 128 };
+enum { FOV_RING_HEADER = 8, FOV_RING_PAGE = 4096 };
 enum { FOV_RECORD_RAW = 0, FOV_RECORD_UNIT = 1, FOV_RECORD_SKIP = 2 };
 
 /* In shared memory. Two lines (of 64) apart, since processors fetch lines in pairs. */
@@ -42,6 +44,7 @@ typedef struct {
     fov_ring_control *control;
     uint8_t *data;
     uint64_t capacity;
+    uint64_t usable; /* bytes that records may take */
     int twice;
     FOV_ALIGN(128) uint64_t cached_tail;
     uint64_t head_lap; /* position of place 0 in the lap of head */
@@ -86,6 +89,7 @@ static inline int fov_ring_open(fov_ring *ring, const fov_map *map, int fresh) {
     ring->control = control;
     ring->data = map->data;
     ring->capacity = map->capacity;
+    ring->usable = map->capacity - (map->twice ? FOV_RING_PAGE : 0);
     ring->twice = map->twice;
     ring->cached_tail = FOV_LOAD_ACQUIRE(&control->tail);
     ring->cached_head = FOV_LOAD_ACQUIRE(&control->tail);
@@ -94,7 +98,7 @@ static inline int fov_ring_open(fov_ring *ring, const fov_map *map, int fresh) {
 
 /* The largest body that fits into an empty ring whatever its position. */
 FOV_INLINE uint64_t fov_ring_limit(const fov_ring *ring) {
-    return (ring->twice ? ring->capacity : ring->capacity / 2) - FOV_RING_HEADER;
+    return (ring->twice ? ring->usable : ring->usable / 2) - FOV_RING_HEADER;
 }
 
 /* Bytes in use; a third thread sees a value of some recent moment. */
@@ -117,9 +121,9 @@ static inline uint8_t *fov_ring_reserve(fov_ring *ring, uint64_t size, uint64_t 
         place = 0;
     }
     need += ring->skip + spare;
-    if (need > ring->capacity - (head - ring->cached_tail)) {
+    if (need > ring->usable - (head - ring->cached_tail)) {
         ring->cached_tail = FOV_LOAD_ACQUIRE(&ring->control->tail);
-        if (need > ring->capacity - (head - ring->cached_tail)) return NULL;
+        if (need > ring->usable - (head - ring->cached_tail)) return NULL;
     }
     return ring->data + place + FOV_RING_HEADER;
 }
@@ -170,6 +174,23 @@ static inline int fov_ring_peek(fov_ring *ring, uint64_t position, fov_record *r
         }
         position += whole;
     }
+}
+
+/* Gives the memory of the records before `position` back to the system; call it right before fov_ring_release.
+ *
+ * The page with `position` on it stays, and goes with the next call. The page with tail on it goes as a whole: what was
+ * before tail is released, and the producer cannot be there again, since it keeps a page away from tail (usable). */
+static inline void fov_ring_discard(const fov_ring *ring, fov_map *map, uint64_t position) {
+    const uint64_t page = FOV_RING_PAGE;
+    uint64_t tail = FOV_LOAD_RELAXED(&ring->control->tail);
+    if (position - tail > FOV_LOAD_ACQUIRE(&ring->control->head) - tail) return;
+    uint64_t start = (tail & ~(page - 1)) % ring->capacity;
+    uint64_t size = (position & ~(page - 1)) - (tail & ~(page - 1));
+    if (start + size > ring->capacity) {
+        fov_map_discard(map, 0, start + size - ring->capacity);
+        size = ring->capacity - start;
+    }
+    fov_map_discard(map, start, size);
 }
 
 /* Everything before `position` may be overwritten from now on. 0, or -1 if it is not in [tail, head]. */

@@ -66,8 +66,12 @@ class Ring:
 
         The view keeps the memory, also when the ring is closed.
         """
-    def release(self, position: int) -> None:
-        """Everything before `position` (the `end` of a row) may be overwritten. ValueError if not in the ring."""
+    def release(self, position: int, *, discard: bool = False) -> None:
+        """Everything before `position` (the `end` of a row) may be overwritten. ValueError if not in the ring.
+
+        discard: give its memory back to the system as well, so that the ring costs what it holds and not what it
+        could hold. That costs the producer a page fault for every 4 KiB. Views of released payloads then show zeros.
+        """
 
     # any thread
 

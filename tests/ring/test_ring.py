@@ -89,6 +89,27 @@ def test_what_cannot_be_attached_to() -> None:
 
 
 @linux
+def test_discarded_memory_goes_back_to_the_system() -> None:
+    def memory(ring: Ring) -> int:
+        return os.fstat(ring.fd).st_blocks * 512
+
+    with Ring(1 << 20) as ring:
+        empty = memory(ring)
+        for size in (1, 5000, 100_000, 700_000) * 5:
+            ring.push(b"x" * size)
+            rest = b"y" * 3000
+            ring.push(rest)
+            assert memory(ring) >= size
+            first, second = ring.units()
+            ring.release(int(first["end"]), discard=True)
+            assert bytes(ring.payload(second["position"], second["size"])) == rest
+            ring.release(int(second["end"]), discard=True)
+            assert memory(ring) <= empty + 8192
+        with pytest.raises(ValueError, match="release"):
+            ring.release(ring.head + 8, discard=True)
+
+
+@linux
 def test_memory_cannot_be_cut_by_a_peer() -> None:
     with Ring(65_536) as ring, pytest.raises(PermissionError):
         os.ftruncate(ring.fd, 4096)

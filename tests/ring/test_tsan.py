@@ -28,6 +28,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
+def test_the_path_for_systems_without_shared_memory(tmp_path: Path) -> None:
+    program = build(SOURCE, tmp_path / "portable", "-fsanitize=thread", "-U__linux__", "-D_GNU_SOURCE")
+    result = run(program, "shared", SECONDS, 65_536, 20_000)
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout.split()[0]) > 10
+
+
 @pytest.mark.parametrize(("capacity", "largest"), SIZES)
 @pytest.mark.parametrize("layout", ["plain", "shared"])
 @pytest.mark.parametrize("sanitizer", ["thread", "address"])

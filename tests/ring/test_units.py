@@ -15,7 +15,7 @@ from fovideo.media.codec import Codec
 from fovideo.media.frames import FrameFlag
 from fovideo.ring import NO_TIME, UNIT, Kind, Packing, Ring
 
-KEY = b"\0\0\0\1\x67sps\0\0\0\1\x68pps\0\0\1\x65" + b"key" * 1000 + b"\x80"
+KEY = b"\0\0\0\1\x67sps\0\0\0\1\x68pps\0\0\1\x65" + b"key" * 1700 + b"\x80"
 DELTA = b"\0\0\0\1\x41" + b"delta" * 1000 + b"\x80"
 
 

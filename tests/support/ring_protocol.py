@@ -3,7 +3,8 @@
 The protocol of fov_ring.h in atomic steps, over a ring of a few cells. Memory is C11's without promises:
 an atomic variable is the list of its values, a load may return any that its thread has not passed yet, a
 release store carries what its thread knows and an acquire load takes that over. Cells are plain memory: two
-accesses, one of them a write, neither known to happen before the other, are a data race and reported. So is a cell that does not hold what was pushed, and a state in which nobody can go on.
+accesses, one of them a write, neither known to happen before the other, are a data race and reported. So is
+a cell that does not hold what was pushed, and a state in which nobody can go on.
 """
 
 from __future__ import annotations

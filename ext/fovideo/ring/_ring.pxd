@@ -35,6 +35,7 @@ cdef extern from "fov_ring.h" nogil:
     uint64_t fov_ring_limit(const fov_ring* ring)
     uint64_t fov_ring_used(const fov_ring* ring)
     int fov_ring_push(fov_ring* ring, const void* data, uint64_t size)
+    void fov_ring_discard(const fov_ring* ring, fov_map* map, uint64_t position)
     int fov_ring_release(fov_ring* ring, uint64_t position)
 
 cdef extern from "fov_unit.h" nogil:

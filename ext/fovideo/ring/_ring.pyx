@@ -150,10 +150,15 @@ cdef class Ring:
             raise ValueError(f"no payload of {length} bytes lies at {position}")
         return self.view[start : start + length]
 
-    def release(self, position) -> None:
+    def release(self, position, *, bint discard=False) -> None:
         cdef _Mapping mapping = self.need()
         cdef uint64_t to = position
-        if fov_ring_release(&mapping.ring, to):
+        cdef int error
+        with nogil:
+            if discard:
+                fov_ring_discard(&mapping.ring, &mapping.map, to)
+            error = fov_ring_release(&mapping.ring, to)
+        if error:
             raise ValueError(f"cannot release up to {to}: the ring holds {self.tail} to {self.head}")
 
     # any thread
