@@ -166,9 +166,9 @@ def _audio(stream: Any, packets: list[Any]) -> ClipTrack:
     config = bytes(context.extradata or b"")
     frames: Iterable[bytes]
     if codec is Codec.AAC and not config:
+        config = _adts_config(bytes(packets[0]))
         to_asc = BitStreamFilterContext("aac_adtstoasc", stream)
         frames = [bytes(out) for packet in packets for out in to_asc.filter(packet)]
-        config = _adts_config(bytes(packets[0]))
     else:
         frames = [bytes(packet) for packet in packets]
     rate = Fraction(48_000 if codec is Codec.OPUS else context.sample_rate)

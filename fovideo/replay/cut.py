@@ -75,7 +75,5 @@ def _step_ns(times: Sequence[int]) -> int:
 
 def common_rate(rate: Fraction) -> Fraction:
     """The usual frame rate within 0.2 % of a measured one, else the measured one."""
-    for usual in _COMMON_RATES:
-        if abs(rate / usual - 1) < Fraction(2, 1000):
-            return usual
-    return rate.limit_denominator(10_000)
+    nearest = min(_COMMON_RATES, key=lambda usual: abs(usual - rate))
+    return nearest if abs(rate / nearest - 1) < Fraction(2, 1000) else rate.limit_denominator(10_000)

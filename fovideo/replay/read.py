@@ -182,15 +182,14 @@ def _from(packets: Iterator[Packet], from_ns: int, primary: int) -> Iterator[Pac
     last_ns: int | None = None
     for packet in packets:
         if packet.track == primary:
+            after_gap = last_ns is not None and packet.dts_ns - last_ns > longest_step_ns(step_ns)
+            if packet.key and (packet.time_ns <= from_ns or after_gap):
+                held.clear()
             if packet.time_ns >= from_ns:
-                if packet.key and last_ns is not None and packet.dts_ns - last_ns > longest_step_ns(step_ns):
-                    held.clear()
                 yield from held
                 yield packet
                 yield from packets
                 return
-            if packet.key:
-                held.clear()
             if last_ns is not None and packet.dts_ns > last_ns:
                 step_ns = packet.dts_ns - last_ns
             last_ns = packet.dts_ns

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -44,19 +44,44 @@ def make_clip(
     """
     if codec not in _VIDEO or (audio is not None and audio not in _AUDIO):
         raise UsageError(f"cannot make a clip of {codec} and {audio}")
-    with av.open(fspath(path), "w", options={"fflags": "+bitexact"}) as out:
-        video: Any = out.add_stream(_VIDEO[codec], rate=Fraction(fps), options=_options(codec, gop, b_frames))
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+    picture = _Picture(width, height, Fraction(fps), max(1, round(seconds * fps)), seed)
+    try:
+        _encode(
+            fspath(path), _VIDEO[codec], _options(codec, gop, b_frames), picture, bit_rate, audio, seconds
+        )
+    except (ValueError, av.error.FFmpegError) as error:
+        raise UsageError(f"cannot make this clip ({error})", where=fspath(path)) from None
+
+
+class _Picture(NamedTuple):
+    width: int
+    height: int
+    fps: Fraction
+    frames: int
+    seed: int
+
+
+def _encode(
+    path: str,
+    encoder: str,
+    options: dict[str, str],
+    picture: _Picture,
+    bit_rate: int,
+    audio: str | None,
+    seconds: float,
+) -> None:
+    with av.open(path, "w", options={"fflags": "+bitexact"}) as out:
+        video: Any = out.add_stream(encoder, rate=picture.fps, options=options)
+        video.width, video.height, video.pix_fmt = picture.width, picture.height, "yuv420p"
         if bit_rate:
             video.bit_rate = bit_rate
         video.codec_context.thread_count = 1
         sound: Any = out.add_stream(_AUDIO[audio][0], rate=_AUDIO[audio][1]) if audio else None
         if sound is not None:
             sound.layout = "mono"
-        count = max(1, round(seconds * Fraction(fps)))
-        for number, picture in enumerate(_pictures(width, height, count, seed)):
-            frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
-            frame.pts, frame.time_base = number, 1 / Fraction(fps)
+        for number, planes in enumerate(_pictures(picture)):
+            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+            frame.pts, frame.time_base = number, 1 / picture.fps
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
         if sound is not None:
@@ -79,12 +104,13 @@ def _options(codec: str, gop: int, b_frames: int) -> dict[str, str]:
     }
 
 
-def _pictures(width: int, height: int, count: int, seed: int) -> Iterator[npt.NDArray[np.uint8]]:
+def _pictures(picture: _Picture) -> Iterator[npt.NDArray[np.uint8]]:
     """Planar YUV 4:2:0: a drifting gradient with a square that circles, and a little noise."""
+    width, height, _, frames, seed = picture
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:height, 0:width]
     side = max(8, min(width, height) // 6)
-    for number in range(count):
+    for number in range(frames):
         noise = random.integers(0, 6, (height, width))
         luma = (columns + 2 * rows + 3 * number + 40 * seed) % 200 + 20 + noise
         angle = 2 * np.pi * number / 50
