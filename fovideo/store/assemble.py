@@ -15,7 +15,7 @@ from fovideo.index import SERIALS_PER_SEGMENT
 from fovideo.media.codec import Codec, Track
 from fovideo.media.frames import FrameFlag, FrameTable
 from fovideo.segment import Notes, SegmentHeader, decode_table, encode_table
-from fovideo.timeline.cover import holes
+from fovideo.timeline.cover import holes, nominal_interval
 from fovideo.timeline.values import Gop, GopFlag
 from fovideo.times import NS_PER_S
 
@@ -28,6 +28,7 @@ LONGEST_HOLE_NS: Final = 5 * NS_PER_S
 SOUND_ROW_NS: Final = 2 * NS_PER_S
 """Length of a row in a stream without video."""
 
+_HISTORY = 16
 _NO_NOTES = Notes()
 
 
@@ -131,6 +132,7 @@ class Assembler:
         self.track = primary_track(header.tracks)
         self.rows = rows
         self.interval_ns = interval_ns
+        self._history = np.zeros(0, dtype=np.int64)
         self.first_epoch = self.last_epoch = -1
         self._row: _Row | None = None
         self._changes: list[Gop | Noted] = []
@@ -173,7 +175,7 @@ class Assembler:
             self._changes.append(Noted(self._serial(self.rows), notes))
         tail = None if self._row is None else self._row.tail
         if self._row is None or breaks_row(tail, frames, epoch, self.track):
-            self.end_row()
+            self._end(frames)
             self._row = _Row(self._serial(self.rows), offset, epoch)
             self.rows += 1
         self._extend(self._row, frames, size_bytes)
@@ -198,6 +200,13 @@ class Assembler:
             tail.start_ns, tail.last_ns = min(tail.start_ns, first), max(tail.last_ns, last)
         else:
             tail.start_ns, tail.last_ns = first, last
+
+    def _end(self, following: FrameTable) -> None:
+        row = self._row
+        self.end_row()
+        mine = following["dts_ns"][following["track"] == self.track.id]
+        if row is not None and len(mine):
+            self._remember(row, int(mine[0]))
 
     def end_row(self) -> None:
         """Nothing will be added to the current row any more: it is COMPLETE."""
@@ -224,10 +233,10 @@ class Assembler:
         flags = GopFlag.KEY if row.key else 0
         flags |= GopFlag.COMPLETE if complete else 0
         flags |= GopFlag.PENDING if self.header.pending else 0
-        if len(mine) > 1:
+        if len(mine):
             self.interval_ns = self._interval(mine) or self.interval_ns
-            if holes(dts, mine["flags"], self.interval_ns).any():
-                flags |= GopFlag.GAPS
+        if len(mine) > 1 and holes(dts, mine["flags"], self.interval_ns).any():
+            flags |= GopFlag.GAPS
         shift_ns = shift_of(self.header, row.tail.start_ns)
         return Gop(
             stream=self.header.stream,
@@ -247,12 +256,17 @@ class Assembler:
         )
 
     def _interval(self, mine: FrameTable) -> int:
-        steps = np.diff(mine["dts_ns"])
-        steps = steps[steps > 0]
-        if not len(steps):
-            return 0
-        interval_ns = int(np.median(steps))
+        """From the row's own frames, and where they are few, from those before it too."""
+        steps = np.concatenate((self._history, np.diff(mine["dts_ns"])))[-max(len(mine) - 1, _HISTORY) :]
+        interval_ns = nominal_interval(steps)
         return max(interval_ns, LONGEST_HOLE_NS) if self.track.codec is Codec.ONVIF else interval_ns
+
+    def _remember(self, row: _Row, next_ns: int) -> None:
+        """Keep the last steps before the next row for its interval."""
+        dts = [table["dts_ns"][table["track"] == self.track.id] for table in row.tables]
+        steps = np.diff(np.concatenate([*dts, [next_ns]]))
+        steps = steps[np.abs(steps) <= LONGEST_HOLE_NS]
+        self._history = np.concatenate((self._history, steps))[-_HISTORY:]
 
     def changes(self) -> list[Gop | Noted]:
         self._flush()

@@ -129,8 +129,11 @@ def _compare(where: str, expected: list[Gop], rows: list[Gop], report: CheckRepo
 
 
 def _same(gop: Gop, row: Gop) -> bool:
-    """Equal but for what later notes and merges change (shift, PENDING) and the instant (COMPLETE)."""
-    loose = GopFlag.PENDING | GopFlag.COMPLETE
+    """Equal but for what later notes and merges change (shift, PENDING) or the instant (COMPLETE) decides.
+
+    GAPS depends on the interval, which recovery knows from fewer frames.
+    """
+    loose = GopFlag.PENDING | GopFlag.COMPLETE | GopFlag.GAPS
     fixed = (gop.offset, gop.size_bytes, gop.epoch, gop.frames, gop.flags & ~loose)
     if fixed != (row.offset, row.size_bytes, row.epoch, row.frames, row.flags & ~loose):
         return False

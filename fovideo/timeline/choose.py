@@ -78,6 +78,8 @@ def _resolve(
     taken_ends: list[int] = []
     for number in sorted(pieces, key=rank):
         for start, end in pieces[number]:
+            if start >= limits[number]:
+                break  # cut off already
             at = bisect_right(taken_ends, start)
             clash = taken_starts[at] if at < len(taken_starts) and taken_starts[at] < end else None
             stop = end if clash is None else clash
@@ -86,7 +88,7 @@ def _resolve(
                 taken_starts.insert(place, start)
                 taken_ends.insert(place, stop)
             if clash is not None:
-                limits[number] = max(clash, start)
+                limits[number] = max(clash, start)  # groups come in time order, so limits only fall
                 shown[number] = limits[number] > rows[number].start_ns
                 break
 

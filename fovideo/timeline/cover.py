@@ -21,6 +21,7 @@ COVER = np.dtype(
         ("interval_ns", "<i8"),  # nominal frame interval, never 0
         ("frames", "<i8"),
         ("row", "<i8"),  # index of the row in the sequence that was given
+        ("broken", "?"),  # frames of the same row are known to be missing right before it
     ]
 )
 
@@ -42,14 +43,20 @@ def longest_step_ns(interval_ns: int) -> int:
     return interval_ns * _LONG_RATIO[0] // _LONG_RATIO[1]
 
 
+def nominal_interval(steps_ns: npt.NDArray[np.int64]) -> int:
+    """Nominal frame interval of steps between neighbouring frames: their lower median; 0 if none is positive."""
+    steps_ns = np.sort(steps_ns[steps_ns > 0])
+    return int(steps_ns[(len(steps_ns) - 1) // 2]) if len(steps_ns) else 0
+
+
 def holes(
-    dts_ns: npt.NDArray[np.int64], flags: npt.NDArray[np.uint8], interval_ns: int
+    times_ns: npt.NDArray[np.int64], flags: npt.NDArray[np.uint8], interval_ns: int
 ) -> npt.NDArray[np.bool_]:
     """For each frame but the first: whether frames are missing right before it. Shape (n - 1,).
 
-    dts_ns: decode times of one track in decode order.
+    times_ns: of one track, never decreasing: decode times, or presentation times in their own order.
     """
-    steps = np.diff(dts_ns)
+    steps = np.diff(times_ns)
     lost = (flags[1:] & FrameFlag.LOST_BEFORE) != 0
     limit = np.where(lost, interval_ns * _LOST_RATIO[0] // _LOST_RATIO[1], longest_step_ns(interval_ns))
     return np.asarray(steps > limit)
@@ -71,7 +78,7 @@ def covers(rows: Sequence[Gop], tables: Tables | None = None) -> Cover:
     """
     whole = np.fromiter(
         (
-            (row.start_ns, row.end_ns, row.interval_ns, row.frames, number)
+            (row.start_ns, row.end_ns, row.interval_ns, row.frames, number, False)
             for number, row in enumerate(rows)
             if row.frames and not (tables is not None and row.flags & GopFlag.GAPS)
         ),
@@ -91,16 +98,18 @@ def covers(rows: Sequence[Gop], tables: Tables | None = None) -> Cover:
 
 def _inner(row: Gop, number: int, frames: FrameTable) -> Cover:
     frames = primary(frames)
+    frames = frames[np.argsort(frames["time_ns"], kind="stable")]
     interval_ns = row.interval_ns or DEFAULT_INTERVAL_NS
-    starts = np.concatenate(([0], np.flatnonzero(holes(frames["dts_ns"], frames["flags"], interval_ns)) + 1))
+    starts = np.concatenate(([0], np.flatnonzero(holes(frames["time_ns"], frames["flags"], interval_ns)) + 1))
     stops = np.append(starts[1:], len(frames))
     result = np.empty(len(starts), dtype=COVER)
-    result["start_ns"] = frames["dts_ns"][starts]
-    result["end_ns"] = frames["dts_ns"][stops - 1] + interval_ns
+    result["start_ns"] = frames["time_ns"][starts]
+    result["end_ns"] = frames["time_ns"][stops - 1] + interval_ns
     result["end_ns"][-1] = max(row.end_ns, int(result["end_ns"][-1]))
     result["interval_ns"] = interval_ns
     result["frames"] = stops - starts
     result["row"] = number
+    result["broken"] = np.arange(len(starts)) > 0
     return result
 
 
@@ -109,7 +118,9 @@ def _fill_intervals(cover: Cover) -> None:
     unknown = cover["interval_ns"] <= 0
     if unknown.any():
         known = cover["interval_ns"][~unknown]
-        cover["interval_ns"][unknown] = int(np.median(known)) if len(known) else DEFAULT_INTERVAL_NS
+        interval_ns = int(np.median(known)) if len(known) else DEFAULT_INTERVAL_NS
+        cover["interval_ns"][unknown] = interval_ns
+        cover["end_ns"][unknown] += interval_ns - 1  # such a row ends 1 ns behind its last frame
     np.maximum(cover["end_ns"], cover["start_ns"] + 1, out=cover["end_ns"])
 
 
@@ -127,6 +138,8 @@ def breaks(cover: Cover) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
     before = np.concatenate((cover["start_ns"][:1], reach[:-1]))
     held = cover["interval_ns"][np.concatenate(([0], holder[:-1]))]
     widest = np.maximum(held, cover["interval_ns"])
-    gap = cover["start_ns"] - before > widest * _LONG_RATIO[0] // _LONG_RATIO[1] - held
+    empty = cover["start_ns"] - before
+    gap = empty > widest * _LONG_RATIO[0] // _LONG_RATIO[1] - held
+    gap |= cover["broken"] & (empty > widest // 4)
     gap[0] = False
     return np.asarray(gap), np.asarray(before)
