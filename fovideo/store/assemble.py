@@ -161,18 +161,20 @@ class Assembler:
     def add(
         self, offset: int, size_bytes: int, epoch: int, frames: FrameTable, notes: Notes = _NO_NOTES
     ) -> None:
-        """The next fragment of the file. `frames` is kept, not copied."""
+        """The next fragment of the file. `frames` is kept, not copied. One without frames belongs to no row."""
         inserted = bool(self.header.provenance.inserted_from)
         if inserted:
             epoch, notes = self.header.epoch, _NO_NOTES
         if self.first_epoch < 0:
             self.first_epoch = epoch
         self.last_epoch = max(self.last_epoch, epoch)
-        if notes.backdates:
+        if notes.backdates or not len(frames):
             self.end_row()
         if notes != _NO_NOTES:
             self._flush()
             self._changes.append(Noted(self._serial(self.rows), notes))
+        if not len(frames):
+            return
         tail = None if self._row is None else self._row.tail
         if self._row is None or breaks_row(tail, frames, epoch, self.track):
             self._end(frames)
