@@ -1,4 +1,4 @@
-"""Coverage drawn as a bar: one character a slice of time, how much of it is covered by its shade and colour."""
+"""Coverage drawn as a bar: a character a slice of time, how much of it is covered by its shade and colour."""
 
 from __future__ import annotations
 

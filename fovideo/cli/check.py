@@ -17,11 +17,11 @@ def command(store: str, repair: bool, as_json: bool) -> int:
 
     Exit code 1 when something is wrong (and, with --repair, could not be mended).
     """
-    from fovideo.peer import check_timeline
+    from fovideo.store import check_store
 
     with progress(quiet=as_json) as bar:
         task = bar.add_task("checking", total=None)
-        report = check_timeline(
+        report = check_store(
             store, repair=repair, progress=lambda done, total: bar.update(task, completed=done, total=total)
         )
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from typing import IO, Any
 import httpx
 import msgspec
 
-from fovideo.errors import FovideoError, PeerError
+from fovideo.errors import FovideoError
 
 POLL_S = 0.05
 
@@ -51,13 +52,25 @@ class DemoSite:
         name = f"cam{number}"
         address = f"rtsp://127.0.0.1:0/{name}"
         options = ["--loop", "--mark", str(number), "--json"]
-        process = self._start(name, ["replay", str(clip), "--serve", address, *options], stdout=subprocess.PIPE)
+        process = self._start(
+            name, ["replay", str(clip), "--serve", address, *options], stdout=subprocess.PIPE
+        )
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
             raise self._died(name)
         hello = json.loads(line)
         return CameraProcess(name, number, hello["url"], hello["start_ns"], hello["fps"])
+
+    def write_config(self, cameras: list[CameraProcess]) -> None:
+        """site.toml for one server, one spare and these cameras, on free ports."""
+        ports = _free_ports(2)
+        lines = ["[site]", 'name = "demo"']
+        for table, name, port in (("server", "rec-1", ports[0]), ("spare", "spare-1", ports[1])):
+            lines += [f"[[{table}]]", f'name = "{name}"', f'listen = "127.0.0.1:{port}"', f'store = "{name}"']
+        for camera in cameras:
+            lines += ["[[camera]]", f'name = "{camera.name}"', 'server = "rec-1"', f'url = "{camera.url}"']
+        (self.folder / "site.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def start(self, name: str, role: str) -> None:
         """Start the server or spare of that name ("serve"/"spare")."""
@@ -110,10 +123,12 @@ class DemoSite:
                     answer = client.get(url + "/v1/health").json()
                     if true(answer):
                         return answer
-                except (httpx.HTTPError, ValueError, PeerError):
+                except (httpx.HTTPError, ValueError):
                     pass  # not up yet
                 time.sleep(POLL_S)
-        raise DemoFailed(f"waited {timeout_s:.0f} s in vain: {what}", where=url, hint=f"last answer: {answer}")
+        raise DemoFailed(
+            f"waited {timeout_s:.0f} s in vain: {what}", where=url, hint=f"last answer: {answer}"
+        )
 
     def _start(self, name: str, arguments: list[str], stdout: int | None = None) -> subprocess.Popen[str]:
         log = (self.folder / f"{name}.log").open("a", encoding="utf-8")
@@ -135,6 +150,16 @@ class DemoSite:
     def _log_hint(self, name: str) -> str:
         log = (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip()
         return f"its log ends: {log.splitlines()[-1]}" if log else "its log is empty"
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [int(each.getsockname()[1]) for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from fovideo.times import format_duration, format_ns
 def command(store: str, stream: str | None, from_ns: int | None, to_ns: int | None, as_json: bool) -> int:
     """List the stretches without frames, each with its reason where it is known.
 
-    With --from and --to, what is missing at the edges of the window counts too. Exit code 1 when there is a gap.
+    With --from and --to, what is missing at the edges of the window counts too. Exit code 1 with any gap.
     """
     from fovideo.peer import open_timeline
     from fovideo.store.describe import describe, gap_json
@@ -29,7 +29,11 @@ def command(store: str, stream: str | None, from_ns: int | None, to_ns: int | No
         streams = describe(timeline, stream=stream, from_ns=from_ns, to_ns=to_ns)
     if as_json:
         print_json(
-            {"streams": [{"name": each.name, "gaps": [gap_json(gap) for gap in each.gaps]} for each in streams]}
+            {
+                "streams": [
+                    {"name": each.name, "gaps": [gap_json(gap) for gap in each.gaps]} for each in streams
+                ]
+            }
         )
     else:
         for each in streams:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 
-import rich_click as click
+import click.exceptions
+import rich_click as rich
 from rich.logging import RichHandler
 
 from fovideo import __version__
@@ -15,23 +16,23 @@ from fovideo.errors import FovideoError
 COMMANDS = ("record", "timeline", "gaps", "merge", "replay", "check", "serve", "spare", "demo")
 
 
-class _Commands(click.RichGroup):
+class _Commands(rich.RichGroup):
     """Imports a command's module when it is called, so that `fovideo --help` is quick."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: rich.Context) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+    def get_command(self, ctx: rich.Context, name: str) -> rich.Command | None:
         if name not in COMMANDS:
             return None
         module = __import__(f"fovideo.cli.{name}", fromlist=["command"])
-        command: click.Command = module.command
+        command: rich.Command = module.command
         return command
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="fovideo")
-@click.option("-v", "--verbose", count=True, help="Log more to stderr; twice for debugging.")
+@rich.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@rich.version_option(__version__, prog_name="fovideo")
+@rich.option("-v", "--verbose", count=True, help="Log more to stderr; twice for debugging.")
 def fovideo(verbose: int) -> None:
     """Failover recording for video surveillance: every frame of the site, each exactly once.
 
@@ -47,14 +48,14 @@ def fovideo(verbose: int) -> None:
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0 done, 1 done but something is missing, 2 usage, 3 failed, 130 interrupted."""
+    """Exit codes: 0 done, 1 done but something is missing, 2 usage, 3 failed, 130 interrupted."""
     try:
         status = fovideo.main(standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
-    except click.ClickException as error:
+    except click.exceptions.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except FovideoError as error:

@@ -99,7 +99,9 @@ def _rest(each: StreamReport) -> None:
         for span in each.conflicts:
             _span("yellow", "conflict", span.from_ns, span.to_ns)
     if each.deferred_frames:
-        _line("yellow", f"{each.deferred_frames} frames wait until the target has written its own; merge again")
+        _line(
+            "yellow", f"{each.deferred_frames} frames wait until the target has written its own; merge again"
+        )
     for span in each.missing:
         _span("red", "still missing", span.from_ns, span.to_ns)
 

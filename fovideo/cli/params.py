@@ -7,11 +7,11 @@ from typing import Any
 import rich_click as click
 
 from fovideo.errors import UsageError
-from fovideo.times import parse_bytes, parse_duration_ns, parse_ns
 from fovideo.timeline.values import check_stream_name
+from fovideo.times import parse_bytes, parse_duration_ns, parse_ns
 
 
-class _Parsed(click.ParamType):
+class Parsed(click.ParamType):  # type: ignore[type-arg]
     """A parameter type made of a parse function that raises UsageError."""
 
     def __init__(self, name: str, parse: Any) -> None:
@@ -26,10 +26,10 @@ class _Parsed(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-TIME = _Parsed("time", parse_ns)
-DURATION = _Parsed("duration", parse_duration_ns)
-SIZE = _Parsed("size", parse_bytes)
-STREAM = _Parsed("name", check_stream_name)
+TIME = Parsed("time", parse_ns)
+DURATION = Parsed("duration", parse_duration_ns)
+SIZE = Parsed("size", parse_bytes)
+STREAM = Parsed("name", check_stream_name)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 one_stream = click.option("--stream", type=STREAM, help="Only this stream.")
@@ -46,3 +46,8 @@ def check_stretch(from_ns: int | None, to_ns: int | None) -> None:
     """Refuse a stretch that ends before it begins."""
     if from_ns is not None and to_ns is not None and to_ns <= from_ns:
         raise UsageError("--to is not after --from", hint="swap them")
+
+
+def is_url(location: str) -> bool:
+    """Whether STORE, SOURCE or TARGET is the URL of a running server."""
+    return location.startswith(("http://", "https://"))

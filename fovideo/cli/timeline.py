@@ -56,7 +56,10 @@ def show_streams(
     width = max(20, min(out.width, 200) - indent - 2)
     for each in streams:
         bar = coverage(
-            [(span.start_ns, span.end_ns, colours[span.provenance]) for span in each.spans], start_ns, end_ns, width
+            [(span.start_ns, span.end_ns, colours[span.provenance]) for span in each.spans],
+            start_ns,
+            end_ns,
+            width,
         )
         out.print(Text(each.name.ljust(indent), style="bold") + Text("│") + bar + Text("│"))
         facts = f"{each.codec}, {each.frames} frames, {format_bytes(each.size_bytes)}"

@@ -37,6 +37,7 @@ class Sent(NamedTuple):
 class LoopSource:
     """A live camera. It starts when it is constructed and needs no thread of its own. Thread-safe.
 
+    fps: video frames a second; frame n is captured at start_ns + n / fps. 0 without video.
     clip: a file, or a clip in memory.
     marker: camera number to write into an SEI message of each access unit, beside the frame's running number.
     fps: frame rate to use instead of the clip's. speed: factor on it; audio is left out unless it is 1.
@@ -68,11 +69,13 @@ class LoopSource:
             if number is not None and not 0 < number <= 1000:
                 raise UsageError(f"not a {name}: {number}", hint="a number above 0, at most 1000")
         loaded = clip if isinstance(clip, Clip) else load_clip(clip, audio=audio)
+        self.fps = Fraction(0)
         self._video: ClipEncoder | None = None
         self._encoders: dict[int, Encoder] = {}
         for each in loaded.tracks:
             if each.track.codec.is_video:
-                self._video = ClipEncoder(each, _rate(each, fps, speed), marker, loop)
+                self.fps = _rate(each, fps, speed)
+                self._video = ClipEncoder(each, self.fps, marker, loop)
                 self._encoders[each.track.id] = self._video
             elif audio and speed == 1:
                 self._encoders[each.track.id] = ClipEncoder(each, each.rate, None, loop)
