@@ -161,7 +161,7 @@ class Assembler:
     def add(
         self, offset: int, size_bytes: int, epoch: int, frames: FrameTable, notes: Notes = _NO_NOTES
     ) -> None:
-        """The next fragment of the file. `frames` is kept, not copied. One without frames belongs to no row."""
+        """The next fragment of the file. `frames` is kept, not copied; without any it belongs to no row."""
         inserted = bool(self.header.provenance.inserted_from)
         if inserted:
             epoch, notes = self.header.epoch, _NO_NOTES
@@ -171,7 +171,6 @@ class Assembler:
         if notes.backdates or not len(frames):
             self.end_row()
         if notes != _NO_NOTES:
-            self._flush()
             self._changes.append(Noted(self._serial(self.rows), notes))
         if not len(frames):
             return

@@ -23,9 +23,9 @@ class PowerCut(BaseException):
 class ForgetfulDisk(Files):
     """Counts the operations, dies at one of them, and then forgets what nobody made durable.
 
-    forget() does to the folder what a power cut may do: of bytes written since the last sync of a file some prefix
-    stays, parts of it as zeros; a file whose name was not made durable may be gone; a rename may not have happened;
-    a removed file may be back.
+    forget() does to the folder what a power cut may do: of bytes written since the last sync of a file some
+    prefix stays, parts of it as zeros; a file whose name was not made durable may be gone; a rename may not
+    have happened; a removed file may be back.
     """
 
     def __init__(self, graveyard: Path, die_at: int = -1) -> None:
