@@ -6,6 +6,7 @@ Knows nothing of what kind of timeline it serves: see fovideo.timeline.endpoint.
 from fovideo.merge.execute import Progress, merge
 from fovideo.merge.manifest import Manifest, load_manifest
 from fovideo.merge.match import Matching, match
+from fovideo.merge.offset import Prior
 from fovideo.merge.plan import WINDOW_NS, plan
 from fovideo.merge.report import MergeReport, StreamReport
 from fovideo.merge.values import Kind, Piece, Plan, PlannedStretch, Span
@@ -19,6 +20,7 @@ __all__ = [
     "Piece",
     "Plan",
     "PlannedStretch",
+    "Prior",
     "Progress",
     "Span",
     "StreamReport",

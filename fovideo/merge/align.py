@@ -5,7 +5,7 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -14,13 +14,14 @@ from fovideo.media.codec import AUDIO_TRACK, VIDEO_TRACK
 from fovideo.merge.footage import Footage
 from fovideo.merge.line import Index, Line, Mask, Times, covered, line_of, tolerance_of
 from fovideo.merge.match import Matching, match, offsets_at
-from fovideo.merge.offset import Offset, find_offset, repeats
-from fovideo.times import NS_PER_S
+from fovideo.merge.offset import Offset, Prior, find_offset, repeats
+from fovideo.times import NS_PER_MS, NS_PER_S
 
 Receipts: TypeAlias = MutableMapping[tuple[str, str], tuple[int, int]]
 """(source store, target store) to (matched frames that told it, second receipt clock minus first)."""
 
 _FOREIGN = 0.1  # matched share below which two recordings come from different encoders
+_CLOSE_NS = 50 * NS_PER_MS  # what error bounds do not know of
 _RECEIPT_SLACK_NS = 5 * NS_PER_S  # a frame reaches two recorders at the same instant but for this
 
 
@@ -50,15 +51,14 @@ def align(
     source: Footage,
     targets: Sequence[Footage],
     primary: int,
-    expected_ns: int,
-    window_ns: int,
+    prior: Prior,
     receipts: Receipts,
 ) -> Aligned:
     """Match a run against the target's footage: copies of the same session by their stored times, others by
     content.
 
-    expected_ns: offset of the clocks as far as known. window_ns: how far from it single runs may be.
-    receipts: what is known of the recorders' receipt clocks; what this run tells is added.
+    prior: what is known of the offset. receipts: what is known of the recorders' receipt clocks; what this
+    run tells is added.
     """
     result = Aligned.none_of(len(source.frames))
     found: list[tuple[Footage, Matching]] = []
@@ -67,18 +67,16 @@ def align(
             if target.epoch == source.epoch:
                 _take_copies(source, target, result)
         elif len(source.frames) and len(target.frames):
-            found.append((target, _match(source, target, expected_ns, window_ns, receipts)))
+            found.append((target, _match(source, target, prior, receipts)))
     _learn(source, found, receipts)
     for target, matching in found:
-        _take_content(source, target, matching, primary, expected_ns, window_ns, receipts, result)
+        _take_content(source, target, matching, primary, prior, receipts, result)
     result.kept &= ~result.held
     result.clash &= ~(result.held | result.kept)
     return result
 
 
-def overall_offset(
-    source: Footage, targets: Sequence[Footage], primary: int, expected_ns: int, window_ns: int
-) -> Offset | None:
+def overall_offset(source: Footage, targets: Sequence[Footage], primary: int, prior: Prior) -> Offset | None:
     """The offset against all that the target shows, taken together. Where pictures repeat, sound may tell
     it.
     """
@@ -86,19 +84,31 @@ def overall_offset(
     for target in targets:
         if target.conflict or target.session == source.session:
             continue
-        mine, other = contemporary(source, target, window_ns, {})
+        mine, other = contemporary(source, target, prior.window_ns, {})
         if mine.any() and other.any():
             shown.append((target, other))
     if not shown:
         return None
     frames = np.concatenate([target.frames[mask] for target, mask in shown])
-    trusted = source.trusted and all(target.trusted for target, _ in shown)
+    prior = _as_claimed(prior, source, *(target for target, _ in shown))
     ours, theirs = line_of(source.frames, primary), line_of(frames, primary)
-    if primary == VIDEO_TRACK and repeats(ours, theirs):
+    if primary == VIDEO_TRACK and repeats(ours, theirs, prior.repeated):
         heard, there = line_of(source.frames, AUDIO_TRACK), line_of(frames, AUDIO_TRACK)
-        if len(heard) and len(there) and not repeats(heard, there):
+        if len(heard) and len(there) and not repeats(heard, there, prior.repeated):
             ours, theirs = heard, there
-    return find_offset(ours, theirs, expected_ns=expected_ns, window_ns=window_ns, trusted=trusted)
+    return find_offset(ours, theirs, prior)
+
+
+def _as_claimed(prior: Prior, *footage: Footage) -> Prior:
+    """The prior, if the error bounds of the frames are true: clocks of cameras agree to ms, of recorders to
+    s.
+    """
+    error_ns = sum(max((each.error_ns for each in side), default=0) for side in (footage[:1], footage[1:]))
+    return replace(
+        prior,
+        near_ns=min(prior.near_ns, error_ns + _CLOSE_NS),
+        trusted=all(each.trusted for each in footage),
+    )
 
 
 def pinned_offset(source: Footage, targets: Sequence[Footage]) -> int | None:
@@ -138,19 +148,12 @@ def contemporary(
 def _match(
     source: Footage,
     target: Footage,
-    expected_ns: int,
-    window_ns: int,
+    prior: Prior,
     receipts: Mapping[tuple[str, str], tuple[int, int]],
 ) -> Matching:
     """Match what may have been received at the same instant; indices are of the whole footage."""
-    mine, theirs = (np.flatnonzero(mask) for mask in contemporary(source, target, window_ns, receipts))
-    found = match(
-        source.frames[mine],
-        target.frames[theirs],
-        window_ns=window_ns,
-        expected_ns=expected_ns,
-        trusted=source.trusted and target.trusted,
-    )
+    mine, theirs = (np.flatnonzero(mask) for mask in contemporary(source, target, prior.window_ns, receipts))
+    found = match(source.frames[mine], target.frames[theirs], _as_claimed(prior, source, target))
     return Matching(mine[found.source], theirs[found.target], found.anchors, found.offset_ns, found.drift_ppb)
 
 
@@ -201,12 +204,11 @@ def _take_content(
     target: Footage,
     found: Matching,
     primary: int,
-    expected_ns: int,
-    window_ns: int,
+    prior: Prior,
     receipts: Receipts,
     result: Aligned,
 ) -> None:
-    mine, theirs = contemporary(source, target, window_ns, receipts)
+    mine, theirs = contemporary(source, target, prior.window_ns, receipts)
     good = mine[found.source] & theirs[found.target]
     if len(found) and good.mean() < 0.5:  # alike, but of another time
         found, good = Matching(found.source[:0], found.target[:0]), good[:0]
@@ -226,7 +228,7 @@ def _take_content(
         line, there = line_of(source.frames, track), line_of(target.frames[theirs], track)
         if not len(line) or not len(there):
             continue
-        shift_ns = offsets_at(found.anchors, line.time_ns) if found.anchors else expected_ns
+        shift_ns = offsets_at(found.anchors, line.time_ns) if found.anchors else prior.expected_ns
         clashing = _clashes(line.moved(shift_ns), held, there, partnered[theirs])
         result.clash[line.index[clashing & mine[line.index]]] = True
 

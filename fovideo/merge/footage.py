@@ -39,6 +39,11 @@ class Footage:
         return int(np.bincount(self.frames["clock"]).argmax()) if len(self.frames) else 0
 
     @property
+    def error_ns(self) -> int:
+        """Bound of the error of its times, by their own account; 0 without frames."""
+        return int(self.frames["error_ns"].max(initial=0))
+
+    @property
     def trusted(self) -> bool:
         """Whether its times are the camera's own clock."""
         return self.clock == Clock.SENDER_REPORT

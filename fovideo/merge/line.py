@@ -4,6 +4,7 @@ compared.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,3 +97,12 @@ def covered(at_ns: Times, line: Line, reach_ns: int) -> Mask:
     close = (after - before <= COVERED * line.interval_ns) & (right > 0) & (right < count)
     near: Any = np.minimum(np.abs(after - at_ns), np.abs(at_ns - before)) <= reach_ns
     return np.asarray(close | near, bool)
+
+
+def repeated_in(lines: Iterable[Line]) -> Digests:
+    """Digests, sorted, that come more than once in footage of which no frame is there twice."""
+    digests = [line.digest for line in lines]
+    if not digests:
+        return np.zeros(0, np.uint64)
+    values, counts = np.unique(np.concatenate(digests), return_counts=True)
+    return np.asarray(values[counts > 1], np.uint64)

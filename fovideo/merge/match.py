@@ -4,14 +4,14 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from fovideo.media.frames import FrameTable
 from fovideo.merge.line import Index, Line, Times, line_of, tolerance_of
-from fovideo.merge.offset import NEAR_NS, find_offset, judge, partners
+from fovideo.merge.offset import Prior, find_offset, judge, partners
 from fovideo.times import NS_PER_MS, NS_PER_S
 
 SECTION_NS = 30 * NS_PER_S
@@ -20,6 +20,8 @@ SECTION_NS = 30 * NS_PER_S
 STEP_PPM = 1000
 """Clocks drift less than this; what differs more has stepped."""
 
+_LEFT_OVER = 3  # so many unmatched frames in a row may be on another offset
+_JUMP_NS = NS_PER_S  # a clock that is put right within an epoch moves less than this
 _OTHER_TRACK_NS = 250 * NS_PER_MS  # how far another track's clock may be from its video's
 _EVENT_NS = 20 * NS_PER_MS  # metadata comes in bursts: its own intervals say nothing
 
@@ -43,19 +45,11 @@ class Matching:
         return len(self.source)
 
 
-def match(
-    source: FrameTable,
-    target: FrameTable,
-    *,
-    window_ns: int,
-    expected_ns: int = 0,
-    near_ns: int = NEAR_NS,
-    trusted: bool = False,
-) -> Matching:
+def match(source: FrameTable, target: FrameTable, prior: Prior) -> Matching:
     """Match two frame tables, each of one session and epoch (the target may also be several on one clock).
 
-    window_ns: how far from expected_ns the clocks may be apart; near_ns, trusted: see find_offset. Video
-    leads; audio and metadata are looked for near their video's offset, each on its own.
+    prior: what is known of the offset. Video leads; audio and metadata are looked for near their video's
+    offset, each on its own.
     """
     tracks = sorted(set(np.unique(source["track"]).tolist()) & set(np.unique(target["track"]).tolist()))
     pairs: list[tuple[Index, Index]] = []
@@ -63,15 +57,14 @@ def match(
     for track in tracks:
         ours, theirs = line_of(source, track), line_of(target, track)
         if anchors:
-            ours = ours.moved(offsets_at(anchors, ours.time_ns))
-            pairs.append(_match_beside(ours, theirs))
+            pairs.append(_match_beside(ours.moved(offsets_at(anchors, ours.time_ns)), theirs, prior))
             continue
-        start = find_offset(
-            ours, theirs, expected_ns=expected_ns, window_ns=window_ns, near_ns=near_ns, trusted=trusted
-        )
+        start = find_offset(ours, theirs, prior)
         if start is not None:
-            pair, anchors = _match_along(ours, theirs, start.offset_ns)
-            pairs.append(pair)
+            along = _Along(ours, theirs, prior, tolerance_of(ours, theirs))
+            along.run(start.offset_ns)
+            pairs.append(along.pairs())
+            anchors = sorted(along.anchors)
     if not pairs:
         return Matching(np.zeros(0, np.int64), np.zeros(0, np.int64))
     left, right = (np.concatenate(side) for side in zip(*pairs, strict=True))
@@ -118,12 +111,12 @@ def walk(
             right.append(j)
             i += 1
             j += 1
-        elif _ahead(source_ns[i], source[i], target_ns, target, j + 1, tolerance_ns) or (
-            late_ns > 0 and not _ahead(target_ns[j], target[j], source_ns, source, i + 1, tolerance_ns)
-        ):
-            j += 1
         else:
-            i += 1
+            skip_target = _ahead(source_ns[i], source[i], target_ns, target, j + 1, tolerance_ns)
+            skip_source = _ahead(target_ns[j], target[j], source_ns, source, i + 1, tolerance_ns)
+            if skip_target == skip_source:
+                skip_target = late_ns > 0
+            i, j = (i, j + 1) if skip_target else (i + 1, j)
     return left, right
 
 
@@ -137,76 +130,103 @@ def _ahead(
     return False
 
 
-def offsets_at(anchors: list[tuple[int, int]] | tuple[tuple[int, int], ...], at_ns: Times) -> Times:
+def offsets_at(anchors: Sequence[tuple[int, int]], at_ns: Times) -> Times:
     """Offset at each source time: between anchors in proportion, beyond them that of the nearest."""
     times, offsets = np.array(anchors, np.int64).T
-    base = int(times[0])
-    first = int(offsets[0])
+    base, first = int(times[0]), int(offsets[0])
     grown = np.interp(
         (at_ns - base).astype(float), (times - base).astype(float), (offsets - first).astype(float)
     )
     return np.asarray(first + np.rint(grown).astype(np.int64), np.int64)
 
 
-def _match_along(
-    source: Line, target: Line, offset_ns: int
-) -> tuple[tuple[Index, Index], list[tuple[int, int]]]:
-    """Match section by section, outwards from the one that fits best, following the offset as it drifts."""
-    tolerance_ns = tolerance_of(source, target)
-    sections = list(_sections(source))
-    hits = [judge(source.part(*section), target, offset_ns, tolerance_ns)[0].matched for section in sections]
-    best = int(np.argmax(hits))
-    done: dict[int, tuple[Index, Index]] = {}
-    anchors: dict[int, tuple[int, int]] = {}
-    for order in (range(best, len(sections)), range(best - 1, -1, -1)):
-        low, high = 0, len(target)
-        if order.step < 0 and best in done:
-            high = int(done[best][1][0]) if len(done[best][1]) else high
-        last = anchors.get(best)
-        for number in order:
-            start, stop = sections[number]
-            part = source.part(start, stop)
-            middle_ns = int(part.time_ns[len(part) // 2])
-            expected_ns, slack_ns = offset_ns, tolerance_ns
-            if last is not None:
-                expected_ns = last[1]
-                slack_ns += abs(middle_ns - last[0]) * STEP_PPM // 1_000_000
-            left, right = _match_section(part, target, low, high, expected_ns, slack_ns, tolerance_ns)
-            done[number] = (left + start, right)
-            if not len(right):
-                continue
-            low, high = (int(right[-1]) + 1, high) if order.step > 0 else (low, int(right[0]))
-            differences = target.time_ns[right] - part.time_ns[left]
-            last = (int(np.median(part.time_ns[left])), int(np.median(differences)))
-            anchors[number] = last
-    left = np.concatenate([done[number][0] for number in sorted(done)])
-    right = np.concatenate([done[number][1] for number in sorted(done)])
-    return (source.index[left], target.index[right]), [anchors[number] for number in sorted(anchors)]
+@dataclass
+class _Along:
+    """Matches two lines section by section, outwards from the one that fits best, following the offset as it
+    drifts.
+    """
+
+    source: Line
+    target: Line
+    prior: Prior
+    tolerance_ns: int
+    anchors: list[tuple[int, int]] = field(default_factory=list)
+    _left: list[Index] = field(default_factory=list)
+    _right: list[Index] = field(default_factory=list)
+
+    def run(self, offset_ns: int) -> None:
+        sections = list(_sections(self.source))
+        hits = [
+            judge(self.source.part(*section), self.target, offset_ns, self.tolerance_ns)[0].matched
+            for section in sections
+        ]
+        best = int(np.argmax(hits))
+        self._section(*sections[best], 0, len(self.target), (None, offset_ns))
+        behind = max(self.anchors, default=(None, offset_ns))
+        before = min(self.anchors, default=(None, offset_ns))
+        for section in sections[best + 1 :]:
+            floor = max((int(right[-1]) + 1 for right in self._right if len(right)), default=0)
+            self._section(*section, floor, len(self.target), behind)
+            behind = max(self.anchors, default=behind)
+        for section in reversed(sections[:best]):
+            ceiling = min((int(right[0]) for right in self._right if len(right)), default=len(self.target))
+            self._section(*section, 0, ceiling, before)
+            before = min(self.anchors, default=before)
+
+    def pairs(self) -> tuple[Index, Index]:
+        """Rows of the two frame tables, by presentation."""
+        left, right = np.concatenate(self._left), np.concatenate(self._right)
+        order = np.argsort(left)
+        return self.source.index[left[order]], self.target.index[right[order]]
+
+    def _section(self, start: int, stop: int, low: int, high: int, last: tuple[int | None, int]) -> None:
+        """Match source[start:stop] within target[low:high]. last: nearest anchor so far.
+
+        Stretches that stay unmatched are tried again on their own: the clock may have been put right in
+        between.
+        """
+        middle_ns = int(self.source.time_ns[(start + stop) // 2])
+        away_ns = 0 if last[0] is None else abs(middle_ns - last[0])
+        slack_ns = self.tolerance_ns + away_ns * STEP_PPM // 1_000_000
+        left, right = self._pair(start, stop, low, high, last[1], slack_ns)
+        offset_ns = self.anchors[-1][1] if len(left) else last[1]
+        edges = np.concatenate(([start - 1], left, [stop]))
+        bounds = np.concatenate(([low - 1], right, [high]))
+        for at in np.flatnonzero(np.diff(edges) > _LEFT_OVER).tolist():
+            first, behind = int(edges[at]) + 1, int(edges[at + 1])
+            self._pair(first, behind, int(bounds[at]) + 1, int(bounds[at + 1]), offset_ns, _JUMP_NS)
+
+    def _pair(
+        self, start: int, stop: int, low: int, high: int, expected_ns: int, slack_ns: int
+    ) -> tuple[Index, Index]:
+        """Equal frames of source[start:stop] and target[low:high], and an anchor from them."""
+        part = self.source.part(start, stop)
+        reach_ns = slack_ns + self.tolerance_ns
+        first, behind = np.searchsorted(
+            self.target.time_ns,
+            [
+                int(part.time_ns[0]) + expected_ns - reach_ns,
+                int(part.time_ns[-1]) + expected_ns + reach_ns + 1,
+            ],
+        )
+        first = max(int(first), low)
+        there = self.target.part(first, max(min(int(behind), high), first))
+        found = find_offset(part, there, self.prior.around(expected_ns, slack_ns))
+        if found is None:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        left, right = pair_up(part.moved(found.offset_ns), there, self.tolerance_ns)
+        if len(left):
+            differences = there.time_ns[right] - part.time_ns[left]
+            self.anchors.append((int(np.median(part.time_ns[left])), int(np.median(differences))))
+        left, right = left + start, right + first
+        self._left.append(left)
+        self._right.append(right)
+        return left, right
 
 
-def _match_section(
-    source: Line, target: Line, low: int, high: int, expected_ns: int, slack_ns: int, tolerance_ns: int
-) -> tuple[Index, Index]:
-    """Places in the section and in the target of equal frames; target places in [low, high)."""
-    reach_ns = slack_ns + tolerance_ns
-    start, stop = np.searchsorted(
-        target.time_ns,
-        [
-            int(source.time_ns[0]) + expected_ns - reach_ns,
-            int(source.time_ns[-1]) + expected_ns + reach_ns + 1,
-        ],
-    )
-    start, stop = max(int(start), low), min(int(stop), high)
-    near = target.part(start, max(stop, start))
-    found = find_offset(source, near, expected_ns=expected_ns, window_ns=slack_ns, near_ns=slack_ns)
-    offset_ns = expected_ns if found is None else found.offset_ns
-    left, right = pair_up(source.moved(offset_ns), near, tolerance_ns)
-    return left, right + start
-
-
-def _match_beside(source: Line, target: Line) -> tuple[Index, Index]:
+def _match_beside(source: Line, target: Line, prior: Prior) -> tuple[Index, Index]:
     """Match a track whose video has been matched; the source's times are on the target's clock already."""
-    found = find_offset(source, target, window_ns=_OTHER_TRACK_NS, near_ns=_OTHER_TRACK_NS)
+    found = find_offset(source, target, prior.around(0, _OTHER_TRACK_NS))
     tolerance_ns = max(tolerance_of(source, target), _EVENT_NS)
     moved = source if found is None else source.moved(found.offset_ns)
     left, right = pair_up(moved, target, tolerance_ns)

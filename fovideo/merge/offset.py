@@ -7,11 +7,11 @@ explain the most, the one nearest to what was expected is taken.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fovideo.merge.line import Line, Mask, Times, covered, tolerance_of
+from fovideo.merge.line import Digests, Line, Mask, Times, covered, tolerance_of
 from fovideo.times import NS_PER_S
 
 NEAR_NS = 2 * NS_PER_S
@@ -23,6 +23,26 @@ _CANDIDATES = 24
 _STRONG = 8  # matched frames that make an offset believable
 _GOOD = 0.9
 _NEARLY_BEST = 0.8
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is known of an offset before frames are compared.
+
+    expected_ns: best guess. near_ns: how far the clocks are from it if they are what they claim to be;
+    window_ns: how far they may be at all. trusted: offsets beyond near_ns need the near ones to be refuted.
+    repeated: digests, sorted, that are known to come more than once in the stream.
+    """
+
+    expected_ns: int = 0
+    window_ns: int = NEAR_NS
+    near_ns: int = NEAR_NS
+    trusted: bool = False
+    repeated: Digests = field(default_factory=lambda: np.zeros(0, np.uint64))
+
+    def around(self, expected_ns: int, window_ns: int) -> Prior:
+        """The same, with another guess that is good to window_ns."""
+        return replace(self, expected_ns=expected_ns, window_ns=window_ns, near_ns=window_ns)
 
 
 @dataclass(frozen=True)
@@ -43,39 +63,26 @@ class Offset:
         return self.matched / (self.matched + self.refuted) if self.matched else 0.0
 
 
-def find_offset(
-    source: Line,
-    target: Line,
-    *,
-    expected_ns: int = 0,
-    window_ns: int,
-    near_ns: int = NEAR_NS,
-    trusted: bool = False,
-) -> Offset | None:
-    """The offset that explains the frames of both lines, or None where no frame of one is on the other.
-
-    expected_ns: best guess; window_ns: how far from it the offset may be. trusted: both clocks are the
-    camera's own, so that far offsets are looked at only where the near ones are refuted.
-    """
+def find_offset(source: Line, target: Line, prior: Prior) -> Offset | None:
+    """The offset that explains the frames of both lines, or None where no frame of one is on the other."""
     if not len(source) or not len(target):
         return None
     tolerance_ns = tolerance_of(source, target)
-    here, residuals = judge(source, target, expected_ns, tolerance_ns)
+    here, residuals = judge(source, target, prior.expected_ns, tolerance_ns)
     if here.matched >= _STRONG and here.quality >= _GOOD:
         return _refined(here, residuals)
     found = [
-        judge(source, target, offset_ns, tolerance_ns)
-        for offset_ns in _candidates(source, target, expected_ns, window_ns, tolerance_ns)
+        judge(source, target, offset_ns, tolerance_ns) for offset_ns in _candidates(source, target, prior)
     ]
     found = [(offset, residuals) for offset, residuals in found if offset.matched]
-    near = [each for each in found if abs(each[0].offset_ns - expected_ns) <= near_ns]
+    near = [each for each in found if abs(each[0].offset_ns - prior.expected_ns) <= prior.near_ns]
     far = [each for each in found if each[0].matched >= _STRONG and each[0].quality >= 0.5]
     if here.refuted < _STRONG:
         # Little speaks against the expected offset: only content that never repeats may overrule it.
-        unique = not here.matched and not repeats(source, target)
-        far = far if unique and not trusted else []
+        unique = not here.matched and not repeats(source, target, prior.repeated)
+        far = far if unique and not prior.trusted else []
         near = near if unique or here.matched or here.refuted else []
-    choice = _choose(far + near, expected_ns)
+    choice = _choose(far + near, prior.expected_ns)
     return None if choice is None else _refined(*choice)
 
 
@@ -122,9 +129,10 @@ def _choose(found: list[tuple[Offset, Times]], expected_ns: int) -> tuple[Offset
     return min(good, key=lambda each: (abs(each[0].offset_ns - expected_ns), -each[0].matched))
 
 
-def _candidates(source: Line, target: Line, expected_ns: int, window_ns: int, tolerance_ns: int) -> list[int]:
+def _candidates(source: Line, target: Line, prior: Prior) -> list[int]:
     """Offsets worth a closer look: the most voted, and those nearest to the expected one."""
-    votes = np.sort(_votes(source, target, expected_ns, window_ns))
+    expected_ns, tolerance_ns = prior.expected_ns, tolerance_of(source, target)
+    votes = np.sort(_votes(source, target, expected_ns, prior.window_ns))
     if not len(votes):
         return []
     ends = np.searchsorted(votes, votes + tolerance_ns, side="right")
@@ -160,10 +168,14 @@ def _votes(source: Line, target: Line, expected_ns: int, window_ns: int) -> Time
     return np.concatenate(votes) if votes else np.zeros(0, np.int64)
 
 
-def repeats(source: Line, target: Line) -> bool:
-    """Whether most of what both sides hold is content that comes more than once."""
+def repeats(source: Line, target: Line, repeated: Digests) -> bool:
+    """Whether most of what both sides hold is content that comes more than once; also if they share
+    nothing.
+    """
     values, counts = np.unique(source.digest, return_counts=True)
     others, other_counts = np.unique(target.digest, return_counts=True)
     both, mine, theirs = np.intersect1d(values, others, assume_unique=True, return_indices=True)
     once = (counts[mine] == 1) & (other_counts[theirs] == 1)
+    if len(repeated):
+        once &= repeated[np.minimum(np.searchsorted(repeated, both), len(repeated) - 1)] != both
     return not len(both) or float(once.mean()) < 0.5

@@ -7,18 +7,20 @@ scene) takes the clock of the nearest run of the source whose times come from th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from fovideo.merge.align import Receipts, align, overall_offset, pinned_offset
 from fovideo.merge.clock import Clock
 from fovideo.merge.footage import Footage, rows_to_compare, unpack
-from fovideo.merge.line import Times
+from fovideo.merge.line import Times, line_of, repeated_in
 from fovideo.merge.manifest import Manifest, Run
-from fovideo.merge.offset import Offset
+from fovideo.merge.offset import NEAR_NS, Offset, Prior
 from fovideo.merge.splice import CLASH, KEPT, NEW, THERE, States
+from fovideo.times import NS_PER_MS
 
+_CLOSE_NS = 100 * NS_PER_MS
 _ENOUGH = 8  # matched frames that make a run's own offset better than its neighbours'
 
 
@@ -61,28 +63,33 @@ def place_runs(source: Manifest, target: Manifest, window_ns: int, expected_ns: 
     places = rows_to_compare(target, source, window_ns)
     there = [footage for run in target.runs() for footage in unpack(target, run, places)]
     places = rows_to_compare(source, target, window_ns)
-    sketches = [_sketch(source, run, places, there, expected_ns, window_ns) for run in source.runs()]
+    runs = [(run, unpack(source, run, places)) for run in source.runs()]
+    repeated = [
+        repeated_in(line_of(each.frames, source.primary) for each in side if not each.conflict)
+        for side in (there, [each for _, footage in runs for each in footage])
+    ]
+    prior = Prior(expected_ns=expected_ns, window_ns=window_ns, repeated=np.union1d(*repeated))
+    sketches = [_sketch(source, run, footage, there, prior) for run, footage in runs]
     receipts: Receipts = {}
     done: list[tuple[_Sketch, Placed]] = []
     for sketch in sorted(sketches, key=lambda each: (each.pinned_ns is None, -each.matched, each.start_ns)):
         borrowed = _borrow(sketch, done, expected_ns)
-        placed = _place(sketch, there, borrowed, source.primary, window_ns, receipts)
+        placed = _place(sketch, there, borrowed, source.primary, prior, receipts)
         there.extend(_planned(sketch, placed))
         done.append((sketch, placed))
     return [placed for _, placed in sorted(done, key=lambda each: each[0].start_ns)]
 
 
 def _sketch(
-    source: Manifest, run: Run, places: set[int], there: Sequence[Footage], expected_ns: int, window_ns: int
+    source: Manifest, run: Run, footage: list[Footage], there: Sequence[Footage], prior: Prior
 ) -> _Sketch:
-    footage = unpack(source, run, places)
     first = source.stored(run.places[0])
     shown = next((each for each in footage if not each.conflict), None)
     pinned_ns = None if shown is None else pinned_offset(shown, there)
     offset = None
     if shown is not None:
-        guess_ns = expected_ns if pinned_ns is None else pinned_ns
-        offset = overall_offset(shown, there, source.primary, guess_ns, window_ns)
+        guess = prior if pinned_ns is None else replace(prior, expected_ns=pinned_ns)
+        offset = overall_offset(shown, there, source.primary, guess)
     return _Sketch(
         run=run,
         footage=footage,
@@ -95,16 +102,16 @@ def _sketch(
 
 
 def _borrow(sketch: _Sketch, done: Sequence[tuple[_Sketch, Placed]], expected_ns: int) -> Clock:
-    """The clock of the nearest run that has one of its own and is of the same kind; else one without
-    correction.
+    """The clock of the nearest run that has one of its own: of the same session, else of the same kind of
+    clock; else what was expected.
     """
     known = [
-        (sketch.distance_ns(other), number)
+        (other.run.session != sketch.run.session, sketch.distance_ns(other), number)
         for number, (other, placed) in enumerate(done)
-        if placed.matched and other.kind == sketch.kind
+        if placed.matched and (other.kind == sketch.kind or other.run.session == sketch.run.session)
     ]
     if known:
-        return done[min(known)[1]][1].clock
+        return done[min(known)[2]][1].clock
     return Clock.of([(sketch.start_ns, expected_ns)]) if expected_ns else Clock()
 
 
@@ -113,20 +120,13 @@ def _place(
     there: Sequence[Footage],
     borrowed: Clock,
     primary: int,
-    window_ns: int,
+    prior: Prior,
     receipts: Receipts,
 ) -> Placed:
-    if sketch.offset is not None and sketch.matched >= _ENOUGH:
-        expected_ns = sketch.offset.offset_ns
-    elif sketch.pinned_ns is not None:
-        expected_ns = sketch.pinned_ns
-    elif borrowed.anchors or sketch.offset is None:
-        expected_ns = borrowed.offset_at((sketch.start_ns + sketch.end_ns) // 2)
-    else:
-        expected_ns = sketch.offset.offset_ns
+    prior = _informed(sketch, borrowed, prior)
     placed = Placed(sketch.run, borrowed)
     for footage in sketch.footage:  # what is shown comes first
-        aligned = align(footage, there, primary, expected_ns, window_ns, receipts)
+        aligned = align(footage, there, primary, prior, receipts)
         if not footage.conflict and aligned.anchors:
             placed.clock = Clock.of(aligned.anchors)
             placed.matched = aligned.matched
@@ -139,6 +139,24 @@ def _place(
         placed.states.update(zip(rows, np.split(states, cuts), strict=True))
         placed.dts_ns.update(zip(rows, np.split(aligned.dts_ns, cuts), strict=True))
     return placed
+
+
+def _informed(sketch: _Sketch, borrowed: Clock, prior: Prior) -> Prior:
+    """What is known of the run's offset now, best knowledge first. Where content repeats, a good guess is
+    kept to.
+    """
+    near_ns = NEAR_NS if sketch.offset is not None and not len(prior.repeated) else _CLOSE_NS
+    if sketch.offset is not None and sketch.matched >= _ENOUGH:
+        expected_ns = sketch.offset.offset_ns
+    elif sketch.pinned_ns is not None:
+        expected_ns = sketch.pinned_ns
+    elif borrowed.anchors:
+        expected_ns = borrowed.offset_at((sketch.start_ns + sketch.end_ns) // 2)
+    elif sketch.offset is not None:
+        expected_ns = sketch.offset.offset_ns
+    else:
+        return prior
+    return replace(prior, expected_ns=expected_ns, near_ns=near_ns)
 
 
 def _planned(sketch: _Sketch, placed: Placed) -> list[Footage]:

@@ -102,6 +102,19 @@ class Wrong:
         return time_ns + self.offset_ns + round((time_ns - T0_NS) * self.drift_ppm / 1e6)
 
 
+def _closed(shots: list[Shot]) -> list[Shot]:
+    """Without the last run of frames whose order was not known yet: a recorder holds those back."""
+    video = [shot for shot in shots if shot.track == 1]
+    latest = max((shot.time_ns for shot in video), default=0)
+    tail = len(video)
+    while tail and video[tail - 1].time_ns < latest:
+        tail -= 1
+    if tail == len(video):
+        return shots
+    behind = {shot.id for shot in video[tail - 1 :]}
+    return [shot for shot in shots if shot.id not in behind]
+
+
 @dataclass
 class World:
     """Timelines by name; sessions and stores get numbers as they come."""
@@ -137,7 +150,7 @@ class World:
         if not session:
             self.sessions += 1
             session = f"{self.sessions:016x}"
-        got = [shot for shot in shots if shot.id not in lost]
+        got = _closed([shot for shot in shots if shot.id not in lost])
         error_ns = random.Random(f"{session}/noise").randint(-noise_ns, noise_ns)
         timeline = self.timeline(name)
         provenance = Provenance(recorder=name, session=session, store=timeline.identity)
@@ -359,6 +372,7 @@ def table_of(
         for shot in shots
     ]
     frames["clock"] = wrong.source
+    frames["error_ns"] = S if wrong.source is Clock.LOCAL else abs(error_ns) + 1_000_000
     for track in set(frames["track"].tolist()):
         mine = frames["track"] == track
         frames["dts_ns"][mine] = decode_times(frames["time_ns"][mine].tolist())
