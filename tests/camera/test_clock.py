@@ -148,7 +148,7 @@ def test_a_jump_of_pts_begins_an_epoch_and_waits_for_new_reports(jump_ns: int) -
 
 
 def test_reports_that_stay_the_same_after_a_jump_are_believed_in_the_end() -> None:
-    """libavformat's pts follow the reports when there are several tracks: a step of the clock is a jump of pts."""
+    """With several tracks libavformat's pts follow the reports: a step of the clock is a jump of pts."""
     camera = Camera(frames=450, steps=[(100, 60 * S)], pts_jumps=[(100, 60 * S)], report_delay=0)
     rows, truth = camera.run()
     stamped = Stamper(start()).stamp(rows, final=True)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fovideo.camera.clock import Stamper
 from fovideo.camera.session_start import SessionStart
+from fovideo.media.frames import Clock
 from fovideo.ring.units import NO_TIME, Units
 
 GOPS = st.sampled_from(
@@ -156,7 +157,8 @@ def test_effective_times_are_true_within_the_error_bound(camera: Camera) -> None
     for backdate in stamped.backdates:
         chosen = (np.arange(len(times)) < backdate.before) & (stamped.epochs == backdate.epoch)
         times[chosen] += backdate.shift_ns
-        reported[chosen] = True
+        after = stamped.frames["clock"][backdate.before :]
+        reported[chosen] |= not len(after) or after[0] == Clock.SENDER_REPORT
     off = np.abs(times - np.array(truth, dtype=np.int64))
     video = stamped.frames["track"] == 1
     assert (off[reported & video] <= stamped.frames["error_ns"][reported & video]).all()

@@ -13,19 +13,23 @@ from fovideo.times import NS_PER_MS
 _SETTLED_NS = 50 * NS_PER_MS
 _LOCAL_WINDOW_NS = 10_000 * NS_PER_MS
 _ADOPT_ANYWHERE_NS = 20_000 * NS_PER_MS
+_GUESSED_EPOCHS = 64
 
 
 class Placed:
-    """A run with times. backdate: shift of the epoch before it; new_epoch: it begins one; moved: by how much
-    wall clock minus media clock changed, None when that says nothing about other tracks."""
+    """A run with times.
 
-    __slots__ = ("backdate", "dts", "errors", "moved", "new_epoch", "times")
+    backdates: (number of epochs back, shift) of what came before. new_epoch: the run begins one.
+    moved: by how much wall clock minus media clock changed, None when that says nothing about other tracks.
+    """
+
+    __slots__ = ("backdates", "dts", "errors", "moved", "new_epoch", "times")
 
     def __init__(self) -> None:
         self.times: list[int] = []
         self.dts: list[int] = []
         self.errors: list[int] = []
-        self.backdate: int | None = None
+        self.backdates: list[tuple[int, int]] = []
         self.new_epoch = False
         self.moved: int | None = 0
 
@@ -44,6 +48,7 @@ class PrimaryClock:
         self._last_dts: int | None = None
         self._deviation = 0
         self._settled = False
+        self._guessed: list[int] = []  # relations of the newest epochs, as long as no report confirmed them
         self._slack: int | None = None
         self._window_ns = 0
 
@@ -68,11 +73,15 @@ class PrimaryClock:
         self._stamp(run, placed)
         return placed
 
-    def pending_shift(self) -> int | None:
-        """Back-dating that waits for a keyframe: what the epoch must shift by if none comes any more."""
-        if self.reported or self.offset is None or self.reports.relation is None:
-            return None
-        return self.reports.relation - self.offset or None
+    def pending(self) -> list[tuple[int, int]]:
+        """Back-dating that waits for a keyframe, to be said if none comes any more; as Placed.backdates."""
+        relation = self.reports.relation
+        return [] if self.reported or relation is None else self._shifts(relation)
+
+    def _shifts(self, relation: int) -> list[tuple[int, int]]:
+        """What moves all guessed epochs to a relation."""
+        newest_first = enumerate(reversed(self._guessed))
+        return [(back, relation - guess) for back, guess in newest_first if relation != guess]
 
     # anchors
 
@@ -85,21 +94,24 @@ class PrimaryClock:
             relation = other.unit.wall - other.pts
         if relation is not None:
             self._report(relation)
-        elif shared_offset is not None:
-            self.offset = shared_offset
-            self.clock = Clock.LOCAL if self._start.container_start_ns is None else Clock.CONTAINER
-        elif self._start.container_start_ns is not None:
-            self.offset, self.clock = self._start.container_start_ns, Clock.CONTAINER
-        else:
-            self._local(self._start.wall_ns(first.unit.receipt) - first.pts, first.unit.receipt)
+            return
+        offset = self._start.container_start_ns if shared_offset is None else shared_offset
+        if offset is None:
+            offset = self._start.wall_ns(first.unit.receipt) - first.pts
+        self._guess(offset, first.unit.receipt)
+        if self._start.container_start_ns is not None:
+            self.clock = Clock.CONTAINER
 
     def _report(self, relation: int) -> None:
         self.offset, self.reported, self._deviation = relation, True, 0
         self.clock = Clock.CONTAINER if self._start.is_file else Clock.SENDER_REPORT
+        self._guessed.clear()
 
-    def _local(self, offset: int, receipt_ns: int) -> None:
+    def _guess(self, offset: int, receipt_ns: int) -> None:
+        """A local relation, in a new epoch."""
         self.offset, self.reported, self.clock = offset, False, Clock.LOCAL
         self._slack, self._window_ns = None, receipt_ns
+        self._guessed = [*self._guessed[1 - _GUESSED_EPOCHS :], offset]
 
     def _continue_after_jump(self, run: Run) -> None:
         """The time goes on by receipt: what the reports said before does not hold for the new pts."""
@@ -107,7 +119,8 @@ class PrimaryClock:
         since = self.media.receipt_ns
         elapsed = receipt - since if self._start.live else 0
         lowest = min(member.pts for member in run.members)
-        self._local(
+        self._guessed.clear()
+        self._guess(
             self.last_time + max(elapsed, self.media.guess_interval(receipt, since)) - lowest, receipt
         )
         self._settled = True
@@ -132,31 +145,33 @@ class PrimaryClock:
         relation, receipt = self.reports.relation, first.unit.receipt
         if relation is not None:
             if self._may_change(first) or receipt - self.reports.since > _ADOPT_ANYWHERE_NS:
-                self._move(placed, relation - self.offset, backdate=True)
+                placed.backdates = self._shifts(relation)
+                placed.moved = relation - self.offset
+                placed.new_epoch = placed.moved != 0
                 self._report(relation)
+        elif self.clock is Clock.LOCAL and self._start.live and self._may_change(first):
+            self._improve_local(receipt, placed)
+
+    def _improve_local(self, receipt_ns: int, placed: Placed) -> None:
+        """By the least delay seen: once soon after the start, with back-dating, then as the clocks drift."""
+        assert self.offset is not None
+        age, slack = receipt_ns - self._window_ns, self._slack or 0
+        settles = not self._settled and age >= self._settings.local_settle_ns
+        if not settles and age < _LOCAL_WINDOW_NS:
             return
-        if self.clock is not Clock.LOCAL or not self._start.live or self._slack is None:
+        better = slack < -_SETTLED_NS if settles else abs(slack) > self._settings.local_drift_ns
+        self._slack, self._window_ns = None, receipt_ns
+        self._settled = True
+        if not better:
             return
-        if self._start.is_file or not self._may_change(first):
-            return
-        age = receipt - self._window_ns
-        if not self._settled and age >= self._settings.local_settle_ns:
-            self._settled = True
-            if self._slack < -_SETTLED_NS:
-                self._move(placed, self._slack, backdate=True)
-            self._local(self.offset + placed.moved if placed.moved else self.offset, receipt)
-        elif age >= _LOCAL_WINDOW_NS:
-            if abs(self._slack) > self._settings.local_drift_ns:
-                self._move(placed, self._slack, backdate=False)
-            self._local(self.offset + placed.moved if placed.moved else self.offset, receipt)
+        placed.new_epoch, placed.moved = True, slack
+        if settles:
+            placed.backdates = self._shifts(self.offset + slack)
+            self._guessed = [self.offset + slack] * len(self._guessed)
+        self._guess(self.offset + slack, receipt_ns)
 
     def _may_change(self, first: Member) -> bool:
         return not self._is_video or bool(first.unit.flags & FrameFlag.KEY)
-
-    def _move(self, placed: Placed, moved: int, *, backdate: bool) -> None:
-        if moved:
-            placed.new_epoch, placed.moved = True, moved
-            placed.backdate = moved if backdate else None
 
     # times
 
@@ -174,8 +189,7 @@ class PrimaryClock:
         self.last_time = max(times)
         error = self._error_ns()
         for number, member in enumerate(run.members):
-            guess = 0 if member.known else self.media.interval_ns or NS_PER_MS
-            placed.errors.append(error + guess)
+            placed.errors.append(error + member.guess_ns)
             self.media.advance(member.pts, member.unit.receipt, jump=run.jump and number == 0)
             slack = self._start.wall_ns(member.unit.receipt) - times[number]
             self._slack = slack if self._slack is None else min(self._slack, slack)

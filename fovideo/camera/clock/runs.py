@@ -16,12 +16,17 @@ from fovideo.times import NS_PER_MS, NS_PER_S
 
 
 class Member(NamedTuple):
-    """A frame of a run. place: in the sequence of units given. known: pts was not interpolated."""
+    """A frame of a run. place: among the units given. guess_ns: uncertainty of interpolated pts, else 0."""
 
     place: int
     unit: Unit
     pts: int
-    known: bool
+    guess_ns: int = 0
+
+    @property
+    def known(self) -> bool:
+        """The camera gave the pts."""
+        return self.guess_ns == 0
 
 
 class Run(NamedTuple):
@@ -72,7 +77,7 @@ def next_run(
     reorders: the track may have B-frames; without them each frame is a run.
     None when it cannot be told yet where it ends; never None when not patient (and there is a frame).
     """
-    first = _first(units, places, clock, patient=patient)
+    first = _first(units, places, clock, reorders=reorders, patient=patient)
     if first is None:
         return None
     last_max, last_receipt = clock.max_pts, clock.receipt_ns
@@ -82,9 +87,9 @@ def next_run(
     members, top = [first], first.pts
     for index in places[1:]:
         unit, since = units[index], members[-1].unit.receipt
-        known = has_pts(unit)
-        pts = unit.pts if known else top + clock.guess_interval(unit.receipt, since)
-        member = Member(index, unit, pts, known)
+        guess_ns = 0 if has_pts(unit) else clock.guess_interval(unit.receipt, since)
+        pts = top + guess_ns if guess_ns else unit.pts
+        member = Member(index, unit, pts, guess_ns)
         if (
             pts > top
             or len(members) >= settings.reorder_frames
@@ -98,23 +103,24 @@ def next_run(
 
 
 def _first(
-    units: Sequence[Unit], places: Sequence[int], clock: MediaClock, *, patient: bool
+    units: Sequence[Unit], places: Sequence[int], clock: MediaClock, *, reorders: bool, patient: bool
 ) -> Member | None:
     """The first frame with its pts, which the packet that opens an RTSP session lacks."""
     index = places[0]
     unit = units[index]
     if has_pts(unit):
-        return Member(index, unit, unit.pts, True)
+        return Member(index, unit, unit.pts)
     if clock.max_pts is not None:
-        return Member(
-            index, unit, clock.max_pts + clock.guess_interval(unit.receipt, clock.receipt_ns), False
-        )
+        guess_ns = clock.guess_interval(unit.receipt, clock.receipt_ns)
+        return Member(index, unit, clock.max_pts + guess_ns, guess_ns)
     ahead = [units[place] for place in places[1:] if has_pts(units[place])][:3]
     if patient and len(ahead) < 3:
         return None
     if not ahead:
-        return Member(index, unit, unit.receipt, False)
+        return Member(index, unit, unit.receipt, clock.guess_interval(0, 0))
     times = sorted(other.pts for other in ahead)
     steps = [after - before for before, after in itertools.pairwise(times) if after > before]
     step = min(steps, default=clock.guess_interval(ahead[0].receipt, unit.receipt))
-    return Member(index, unit, times[0] - step, False)
+    # Before B-frames it may really come after some of those ahead.
+    guess_ns = max(times[-1] - times[0] + step, 4 * step) if reorders else step
+    return Member(index, unit, times[0] - step, guess_ns)

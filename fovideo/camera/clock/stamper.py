@@ -88,14 +88,13 @@ class Stamper:
             place += len(run.members)
             begin = run.members[-1].place + 1
             self._stamp_run(rows, run, out)
-        if final and (shift := self._primary.pending_shift()) is not None:
-            out.backdates.append(Backdate(len(out.rows), self.epoch, shift))
+        if final:
+            self._backdate(self._primary.pending(), out)
         return out.stamped(begin)
 
     def _stamp_run(self, rows: list[Unit], run: Run, out: _Output) -> None:
         placed = self._primary.place(run, self._shared_offset)
-        if placed.backdate is not None:
-            out.backdates.append(Backdate(len(out.rows), self.epoch, placed.backdate))
+        self._backdate(placed.backdates, out)
         if placed.new_epoch:
             self.epoch += 1
             for other in self._others.values():
@@ -117,6 +116,10 @@ class Stamper:
                 member.unit.position,
                 self.epoch,
             )
+
+    def _backdate(self, shifts: list[tuple[int, int]], out: _Output) -> None:
+        for back, shift_ns in shifts:
+            out.backdates.append(Backdate(len(out.rows), self.epoch - back, shift_ns))
 
     def _stamp_others(self, rows: list[Unit], indices: range, out: _Output) -> None:
         for index in indices:
