@@ -1,0 +1,19 @@
+"""Peers: the timeline and the health of other fovideo processes, over HTTP (docs/ref/http.md)."""
+
+from fovideo.peer.connection import Connection, Unanswered
+from fovideo.peer.health import CameraHealth, Health, StoreHealth, WatchedServer
+from fovideo.peer.locate import open_timeline
+from fovideo.peer.probe import Probe
+from fovideo.peer.remote import RemoteStore
+
+__all__ = [
+    "CameraHealth",
+    "Connection",
+    "Health",
+    "Probe",
+    "RemoteStore",
+    "StoreHealth",
+    "Unanswered",
+    "WatchedServer",
+    "open_timeline",
+]

@@ -1,0 +1,173 @@
+"""An HTTP connection to a peer: the token, retries, and errors in fovideo's own words."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+import msgspec
+
+from fovideo.errors import FovideoError, PeerError, PeerUnauthorized, UsageError
+from fovideo.peer.wire import API, MSGPACK, Failure
+
+_log = logging.getLogger(__name__)
+
+PAUSES_S = (0.1, 0.5, 2.0)
+"""Before each further try of a request that changes nothing."""
+
+TIMEOUT = httpx.Timeout(30.0, connect=3.0)
+
+
+class Unanswered(PeerError):
+    """No answer. refused: a machine is there and said that nobody listens; cut: the connection was lost."""
+
+    def __init__(
+        self, what: str, *, where: str = "", hint: str = "", refused: bool = False, cut: bool = False
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.refused, self.cut = refused, cut
+
+
+def check_url(text: str) -> str:
+    """The base URL of a peer, without a trailing slash. UsageError if it cannot be one, or holds a secret."""
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018
+    except ValueError as error:
+        raise UsageError(f"not a URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError("not the URL of a server", where=parts.scheme, hint="like http://rec-1:8750")
+    if parts.username is not None or parts.password is not None:
+        host = parts.netloc.rpartition("@")[2]
+        raise UsageError(
+            "the URL of a server holds no user or password",
+            where=urlunsplit((parts.scheme, host, parts.path, "", "")),
+            hint="give the token in FOVIDEO_TOKEN",
+        )
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+
+
+class Connection:
+    """Requests to one peer. Thread-safe. Every method raises FovideoError only."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str = "",
+        *,
+        timeout: httpx.Timeout = TIMEOUT,
+        pauses_s: tuple[float, ...] = PAUSES_S,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = check_url(url)
+        self._pauses_s, self._sleep = pauses_s, sleep
+        headers = {"Accept": MSGPACK}
+        if not token.isascii() or not token.isprintable():
+            raise UsageError("the token holds a character that HTTP cannot carry", where=self.url)
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        # No proxies from the environment: peers are on the site, and a poll must not go astray.
+        self._client = httpx.Client(headers=headers, timeout=timeout, trust_env=False)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def get(self, path: str, *, again: bool = True, **params: int | str | None) -> httpx.Response:
+        """GET; tried again when the connection is lost."""
+        return self._retry(lambda: self._send("GET", path, params=_given(params)), again)
+
+    def post(self, path: str, content: Any, *, again: bool = False, **options: Any) -> httpx.Response:
+        """POST; again: doing it twice does no harm, so it may be repeated when the connection is lost."""
+        return self._retry(lambda: self._send("POST", path, content=content, **options), again)
+
+    @contextmanager
+    def stream(
+        self, path: str, first: int, last: int, **params: int | str | None
+    ) -> Iterator[httpx.Response]:
+        """GET the bytes first..last of something (both inclusive), to be read piece by piece. No retries."""
+        headers = {"Range": f"bytes={first}-{last}", "Accept-Encoding": "identity"}
+        with (
+            self._in_words(),
+            self._client.stream(
+                "GET", self.url + API + path, params=_given(params), headers=headers
+            ) as answer,
+        ):
+            if answer.is_error:
+                answer.read()
+            self._check(answer)
+            yield answer
+
+    def _retry(self, send: Callable[[], httpx.Response], again: bool) -> httpx.Response:
+        for pause_s in self._pauses_s if again else ():
+            try:
+                return send()
+            except Unanswered as error:
+                if not error.cut:
+                    raise
+                _log.info("%s: %s; trying again", self.url, error.what)
+                self._sleep(pause_s)
+        return send()
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        with self._in_words():
+            answer = self._client.request(method, self.url + API + path, **options)
+        self._check(answer)
+        return answer
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.ConnectTimeout:
+            raise self._unanswered("no answer to the attempt to connect") from None
+        except httpx.TimeoutException:
+            raise self._unanswered("connected, but no answer in time") from None
+        except httpx.ConnectError as error:
+            refused = _is_refused(error)
+            what = "nothing listens there" if refused else f"cannot connect ({error})"
+            raise self._unanswered(what, refused=refused) from None
+        except (httpx.NetworkError, httpx.RemoteProtocolError):
+            raise self._unanswered("the connection was cut", cut=True) from None
+        except httpx.HTTPError as error:
+            raise PeerError(f"not an answer of a fovideo server: {error}", where=self.url) from None
+
+    def _unanswered(self, what: str, *, refused: bool = False, cut: bool = False) -> Unanswered:
+        return Unanswered(what, where=self.url, hint="is it running?", refused=refused, cut=cut)
+
+    def _check(self, answer: httpx.Response) -> None:
+        if answer.is_success:
+            return
+        if answer.status_code == 401:
+            raise PeerUnauthorized(
+                "the token was refused", where=self.url, hint="set FOVIDEO_TOKEN to the site's token"
+            )
+        raise self._failure(answer)
+
+    def _failure(self, answer: httpx.Response) -> FovideoError:
+        try:
+            return msgspec.json.decode(answer.content, type=Failure).error.error(self.url)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return PeerError(
+                f"answers {answer.status_code}, not as a fovideo server does",
+                where=self.url,
+                hint="check the URL",
+            )
+
+
+def _given(params: dict[str, int | str | None]) -> dict[str, int | str]:
+    return {key: value for key, value in params.items() if value is not None}
+
+
+def _is_refused(error: BaseException) -> bool:
+    """Whether a ConnectionRefusedError is at the root of it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConnectionRefusedError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

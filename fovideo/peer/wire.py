@@ -1,0 +1,146 @@
+"""What travels between fovideo processes, for both ends of it. The page of this format: docs/ref/http.md."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from fovideo import errors
+from fovideo.errors import FovideoError, NothingThere, PeerError, PeerUnauthorized, StoreDamaged, StoreError
+from fovideo.media.codec import Track
+from fovideo.timeline.endpoint import FileRange, Stretch
+from fovideo.timeline.values import Gop, Provenance
+
+API = "/v1"
+MSGPACK = "application/msgpack"
+PAGE_ROWS = 5000
+"""Rows in one answer; a client asks for the next page."""
+
+HEAD_LIMIT_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 20
+
+_LENGTH = struct.Struct(">I")
+_KINDS = {
+    kind.__name__: kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, FovideoError) and kind is not PeerUnauthorized
+}
+
+
+class GopPage(msgspec.Struct, frozen=True):
+    """Rows of a stream. more: ask again, for those after the last one."""
+
+    gops: list[Gop]
+    more: bool = False
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An error as it travels: the name of its class in fovideo.errors, and its three parts."""
+
+    kind: str
+    what: str
+    where: str = ""
+    hint: str = ""
+
+    @classmethod
+    def of(cls, error: FovideoError) -> Problem:
+        return cls(type(error).__name__, error.what, error.where, error.hint)
+
+    def error(self, location: str) -> FovideoError:
+        """The error as this side raises it; location: the peer, for `where`."""
+        where = f"{location}: {self.where}" if self.where else location
+        return _KINDS.get(self.kind, PeerError)(self.what, where=where, hint=self.hint)
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Body of every answer that is no success."""
+
+    error: Problem
+
+
+class StretchHead(msgspec.Struct, frozen=True, kw_only=True):
+    """A Stretch without its parts: the first thing in the body of an insertion. sizes: bytes of each part."""
+
+    tracks: tuple[Track, ...]
+    provenance: Provenance
+    generation: int
+    shift_ns: int
+    epoch: int
+    sizes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, stretch: Stretch) -> StretchHead:
+        return cls(
+            tracks=stretch.tracks,
+            provenance=stretch.provenance,
+            generation=stretch.generation,
+            shift_ns=stretch.shift_ns,
+            epoch=stretch.epoch,
+            sizes=tuple(p.size_bytes if isinstance(p, FileRange) else len(p) for p in stretch.parts),
+        )
+
+    def stretch(self, stream: str, parts: tuple[bytes | FileRange, ...]) -> Stretch:
+        return Stretch(
+            stream=stream,
+            tracks=self.tracks,
+            provenance=self.provenance,
+            generation=self.generation,
+            shift_ns=self.shift_ns,
+            epoch=self.epoch,
+            parts=parts,
+        )
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """Body of a settle request: serials of rows."""
+
+    gops: list[int]
+
+
+def encode_head(head: StretchHead) -> bytes:
+    """Length (4 bytes, big-endian) and msgpack of the head; the parts follow it."""
+    body = msgspec.msgpack.encode(head)
+    return _LENGTH.pack(len(body)) + body
+
+
+def head_length(data: bytes | bytearray) -> int | None:
+    """Bytes of the head including its length, once the first four are there. PeerError if absurd."""
+    if len(data) < _LENGTH.size:
+        return None
+    length: int = _LENGTH.unpack_from(data)[0]
+    if length > HEAD_LIMIT_BYTES:
+        raise PeerError("the body is no stretch", hint="see docs/ref/http.md")
+    return _LENGTH.size + length
+
+
+def decode_head(data: bytes | bytearray) -> StretchHead:
+    """The head in exactly these bytes. PeerError if it is none."""
+    try:
+        return msgspec.msgpack.decode(memoryview(data)[_LENGTH.size :], type=StretchHead)
+    except msgspec.MsgspecError as error:
+        raise PeerError(f"the head of the stretch cannot be read: {error}") from None
+
+
+def chunks(part: bytes | FileRange) -> Iterator[bytes]:
+    """The bytes of a part, in pieces. Raises NothingThere when its file is gone, StoreError."""
+    if isinstance(part, bytes):
+        yield part
+        return
+    try:
+        file = Path(part.path).open("rb")  # noqa: SIM115
+    except FileNotFoundError:
+        raise NothingThere("the footage has expired", where=part.path) from None
+    except OSError as error:
+        raise StoreError(f"cannot be read: {error.strerror}", where=part.path) from None
+    with file:
+        left = part.size_bytes
+        file.seek(part.offset)
+        while left:
+            piece = file.read(min(left, CHUNK_BYTES))
+            if not piece:
+                raise StoreDamaged(f"ends {left} bytes early", where=part.path)
+            left -= len(piece)
+            yield piece

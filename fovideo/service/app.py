@@ -1,0 +1,113 @@
+"""The HTTP application of a server or spare: health, metrics and its timeline (docs/ref/http.md).
+
+Health is answered by the event loop alone and touches neither disk nor worker threads: when the disk hangs,
+it still answers, and its figures say that nothing becomes durable.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fovideo.errors import (
+    FovideoError,
+    NoSuchStream,
+    NothingThere,
+    PeerError,
+    PlanStale,
+    SegmentDamaged,
+    StoreBusy,
+    StoreError,
+    StoreFull,
+    UsageError,
+)
+from fovideo.peer.health import Health
+from fovideo.peer.wire import API, Failure, Problem
+from fovideo.service.metrics import HealthCollector
+from fovideo.service.routes import timeline_routes
+from fovideo.timeline.endpoint import Timeline
+
+_STATUS: tuple[tuple[type[FovideoError], int], ...] = (
+    (UsageError, 400),
+    (PeerError, 400),
+    (NoSuchStream, 404),
+    (NothingThere, 404),
+    (PlanStale, 409),
+    (SegmentDamaged, 422),
+    (StoreFull, 507),
+    (StoreBusy, 503),
+    (StoreError, 500),
+)
+
+
+def make_app(
+    timeline: Timeline, health: Callable[[], Health], *, token: str = "", spool: Path | None = None
+) -> Starlette:
+    """The application. It closes nothing that it is given.
+
+    health: called by the event loop for every poll: must not wait for anything.
+    token: what every request must show; "" = none is asked for.
+    spool: folder for insertions on their way in, best on the store's disk; None = the system's.
+    """
+    registry = CollectorRegistry()
+    registry.register(HealthCollector(health))
+
+    async def answer_health(request: Request) -> Response:
+        return Response(msgspec.json.encode(health().as_json()), media_type="application/json")
+
+    async def answer_metrics(request: Request) -> Response:
+        return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return Starlette(
+        routes=[
+            Route("/metrics", answer_metrics),
+            Mount(API, routes=[Route("/health", answer_health), *timeline_routes(timeline, spool)]),
+        ],
+        middleware=[Middleware(TokenCheck, token=token)] if token else [],
+        exception_handlers={FovideoError: _answer_error, HTTPException: _answer_http_error},
+    )
+
+
+class TokenCheck:
+    """Lets requests through that show the token. Compares in constant time."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app, self._expected = app, f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            shown = next((value for key, value in scope["headers"] if key == b"authorization"), b"")
+            if not hmac.compare_digest(shown, self._expected):
+                problem = Problem("PeerUnauthorized", "a token is needed" if not shown else "wrong token")
+                refusal = _failure(401, problem)
+                refusal.headers["WWW-Authenticate"] = "Bearer"
+                await refusal(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _answer_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, FovideoError)
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    return _failure(status, Problem.of(error))
+
+
+def _answer_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    what = f"there is no {request.url.path}" if error.status_code == 404 else error.detail
+    return _failure(error.status_code, Problem("PeerError", what, hint="see docs/ref/http.md"))
+
+
+def _failure(status: int, problem: Problem) -> Response:
+    return Response(msgspec.json.encode(Failure(problem)), status_code=status, media_type="application/json")

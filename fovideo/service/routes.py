@@ -1,0 +1,179 @@
+"""The timeline of a process over HTTP: one route for each method of the Timeline interface."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zstandard
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from fovideo.errors import NothingThere, UsageError
+from fovideo.peer.wire import MSGPACK, PAGE_ROWS, GopPage, Settled, chunks
+from fovideo.service.incoming import receive_stretch
+from fovideo.timeline.endpoint import FileRange, Timeline
+from fovideo.timeline.values import Gop
+
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+_COMPRESS_FROM_BYTES = 1024
+_ZSTD_LEVEL = 3
+
+
+def timeline_routes(timeline: Timeline, spool: Path | None) -> list[Route]:
+    """Routes below /v1. Whatever may wait for a disk runs in a worker thread."""
+    api = _Api(timeline, spool)
+    return [
+        Route("/streams", api.streams),
+        Route("/streams/{stream}/gops", api.gops),
+        Route("/streams/{stream}/gops/{serial:int}/data", api.data),
+        Route("/streams/{stream}/gops/{serial:int}/tracks", api.tracks),
+        Route("/streams/{stream}/provenances", api.provenances),
+        Route("/streams/{stream}/losses", api.losses),
+        Route("/streams/{stream}/stretches", api.insert, methods=["POST"]),
+        Route("/streams/{stream}/settle", api.settle, methods=["POST"]),
+    ]
+
+
+class _Api:
+    def __init__(self, timeline: Timeline, spool: Path | None) -> None:
+        self._timeline, self._spool = timeline, spool
+
+    async def streams(self, request: Request) -> Response:
+        return await _answer(request, self._timeline.streams)
+
+    async def gops(self, request: Request) -> Response:
+        stream, from_ns, to_ns = _stream(request), _number(request, "from_ns"), _number(request, "to_ns")
+        after_ns, after = _number(request, "after_ns"), _number(request, "after")
+
+        def page() -> GopPage:
+            if after_ns is None or after is None:
+                rows = list(self._timeline.gops(stream, from_ns, to_ns))
+            else:
+                start_ns = after_ns if from_ns is None else max(from_ns, after_ns)
+                rows = [
+                    row
+                    for row in self._timeline.gops(stream, start_ns, to_ns)
+                    if (row.start_ns, row.serial) > (after_ns, after)
+                ]
+            return GopPage(rows[:PAGE_ROWS], len(rows) > PAGE_ROWS)
+
+        return await _answer(request, page)
+
+    async def provenances(self, request: Request) -> Response:
+        stream = _stream(request)
+        return await _answer(request, lambda: self._timeline.provenances(stream))
+
+    async def losses(self, request: Request) -> Response:
+        stream, from_ns, to_ns = _stream(request), _number(request, "from_ns"), _number(request, "to_ns")
+        return await _answer(request, lambda: self._timeline.losses(stream, from_ns, to_ns))
+
+    async def tracks(self, request: Request) -> Response:
+        stream, serial, at_ns = _stream(request), _serial(request), _number(request, "at_ns")
+        return await _answer(request, lambda: self._timeline.tracks(stream, self._row(stream, serial, at_ns)))
+
+    async def data(self, request: Request) -> Response:
+        """The bytes of a row, or a range of them."""
+        stream, serial, at_ns = _stream(request), _serial(request), _number(request, "at_ns")
+
+        def find() -> bytes | FileRange:
+            return self._timeline.read(stream, self._row(stream, serial, at_ns))
+
+        part = await run_in_threadpool(find)
+        size = part.size_bytes if isinstance(part, FileRange) else len(part)
+        first, last = _wanted(request.headers.get("range"), size)
+        if isinstance(part, FileRange):
+            wanted: bytes | FileRange = FileRange(part.path, part.offset + first, last + 1 - first)
+        else:
+            wanted = part[first : last + 1]
+        headers = {"Content-Length": str(last + 1 - first), "Accept-Ranges": "bytes"}
+        status = 200
+        if "range" in request.headers:
+            status, headers["Content-Range"] = 206, f"bytes {first}-{last}/{size}"
+        pieces = chunks(wanted)
+        # The first piece is read here, so that footage which is gone is an error and not a cut answer.
+        head = await run_in_threadpool(next, pieces, b"")
+        return StreamingResponse(
+            _chained(head, pieces), status, headers=headers, media_type="application/octet-stream"
+        )
+
+    async def insert(self, request: Request) -> Response:
+        stream = _stream(request)
+        async with receive_stretch(stream, request.stream(), self._spool) as stretch:
+            return await _answer(request, lambda: self._timeline.insert(stretch))
+
+    async def settle(self, request: Request) -> Response:
+        stream = _stream(request)
+        try:
+            settled = msgspec.msgpack.decode(await request.body(), type=Settled)
+        except msgspec.MsgspecError as error:
+            raise UsageError(f"the body cannot be read: {error}") from None
+        return await _answer(request, lambda: self._timeline.settle(stream, settled.gops))
+
+    def _row(self, stream: str, serial: int, at_ns: int | None) -> Gop:
+        """The row of that serial. at_ns: where its client saw it; else it is looked for everywhere."""
+        windows = [(None, None)] if at_ns is None else [(at_ns, at_ns + 1), (None, None)]
+        for from_ns, to_ns in windows:
+            for row in self._timeline.gops(stream, from_ns, to_ns):
+                if row.serial == serial:
+                    return row
+        raise NothingThere(f"no row {serial}", where=stream, hint="it may have expired")
+
+
+def _stream(request: Request) -> str:
+    name: str = request.path_params["stream"]
+    return name
+
+
+def _serial(request: Request) -> int:
+    serial: int = request.path_params["serial"]
+    return serial
+
+
+def _number(request: Request, key: str) -> int | None:
+    text = request.query_params.get(key)
+    if text is None:
+        return None
+    if not re.fullmatch(r"-?\d{1,19}", text):
+        raise UsageError(f"{key} is no whole number: {text[:40]!r}")
+    return int(text)
+
+
+def _wanted(header: str | None, size: int) -> tuple[int, int]:
+    """First and last byte that a Range header asks for."""
+    if header is None:
+        return 0, size - 1
+    match = _RANGE.fullmatch(header.strip())
+    if match is None:
+        raise UsageError(f"not a range: {header[:40]!r}", hint="bytes=FIRST-LAST")
+    first, last = int(match[1]), min(int(match[2] or size), size - 1)
+    if first > last:
+        raise UsageError(f"the range begins at {first}, the row has {size} bytes")
+    return first, last
+
+
+def _chained(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield head
+    yield from rest
+
+
+async def _answer(request: Request, find: Callable[[], Any]) -> Response:
+    """What `find` returns, as msgpack for those who ask for it and JSON for all others."""
+    binary = MSGPACK in request.headers.get("accept", "")
+    compress = "zstd" in request.headers.get("accept-encoding", "")
+
+    def body() -> tuple[bytes, bool]:
+        value = find()
+        data = msgspec.msgpack.encode(value) if binary else msgspec.json.encode(value)
+        if not compress or len(data) < _COMPRESS_FROM_BYTES:
+            return data, False
+        return zstandard.ZstdCompressor(_ZSTD_LEVEL).compress(data), True
+
+    data, compressed = await run_in_threadpool(body)
+    headers = {"Content-Encoding": "zstd"} if compressed else {}
+    return Response(data, headers=headers, media_type=MSGPACK if binary else "application/json")
