@@ -77,7 +77,7 @@ def next_run(
     reorders: the track may have B-frames; without them each frame is a run.
     None when it cannot be told yet where it ends; never None when not patient (and there is a frame).
     """
-    first = _first(units, places, clock, reorders=reorders, patient=patient)
+    first = _first(units, places, clock, depth=settings.reorder_frames if reorders else 1, patient=patient)
     if first is None:
         return None
     last_max, last_receipt = clock.max_pts, clock.receipt_ns
@@ -103,9 +103,12 @@ def next_run(
 
 
 def _first(
-    units: Sequence[Unit], places: Sequence[int], clock: MediaClock, *, reorders: bool, patient: bool
+    units: Sequence[Unit], places: Sequence[int], clock: MediaClock, *, depth: int, patient: bool
 ) -> Member | None:
-    """The first frame with its pts, which the packet that opens an RTSP session lacks."""
+    """The first frame with its pts, which the packet that opens an RTSP session lacks.
+
+    depth: by how many intervals the guess may be off.
+    """
     index = places[0]
     unit = units[index]
     if has_pts(unit):
@@ -121,6 +124,5 @@ def _first(
     times = sorted(other.pts for other in ahead)
     steps = [after - before for before, after in itertools.pairwise(times) if after > before]
     step = min(steps, default=clock.guess_interval(ahead[0].receipt, unit.receipt))
-    # Before B-frames it may really come after some of those ahead.
-    guess_ns = max(times[-1] - times[0] + step, 4 * step) if reorders else step
-    return Member(index, unit, times[0] - step, guess_ns)
+    # If those ahead are B-frames, it is shown after some of them.
+    return Member(index, unit, times[0] - step, step * depth)
