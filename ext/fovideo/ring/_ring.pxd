@@ -19,6 +19,7 @@ cdef extern from "fov_map.h" nogil:
 cdef extern from "fov_port.h" nogil:
     uint64_t FOV_LOAD_ACQUIRE(uint64_t* address)
     uint64_t FOV_LOAD_RELAXED(uint64_t* address)
+    void FOV_STORE_RELAXED(uint64_t* address, uint64_t value)
 
 cdef extern from "fov_ring.h" nogil:
     ctypedef struct fov_ring_control:

@@ -1,0 +1,259 @@
+"""The reading loop without the interpreter lock (see the .pyi for the interface and fov_av.h for the library)."""
+
+import ctypes
+import sys
+
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memset
+
+from fovideo.ring._ring cimport (
+    FOV_KIND_FRAME,
+    FOV_LOAD_RELAXED,
+    FOV_PACKINGS,
+    FOV_STORE_RELAXED,
+    Ring,
+    _Mapping,
+    fov_ring,
+    fov_ring_used,
+    fov_unit,
+    fov_unit_push,
+)
+
+cdef extern from "fov_av_container.h":
+    ctypedef struct fov_timeout_info:
+        double timeout
+    ctypedef struct fov_av_container:
+        void* format_context
+        fov_timeout_info interrupt
+
+cdef extern from "fov_av.h" nogil:
+    enum:
+        FOV_AV_NOPTS
+        FOV_AV_PKT_CORRUPT
+    ctypedef struct fov_av_packet:
+        int64_t pts
+        uint8_t* data
+        int size
+        int stream_index
+        int flags
+    ctypedef struct fov_av_format:
+        unsigned int nb_streams
+    ctypedef struct fov_av_library:
+        fov_av_packet* (*av_packet_alloc)() noexcept nogil
+        void (*av_packet_free)(fov_av_packet** packet) noexcept nogil
+        void (*av_packet_unref)(fov_av_packet* packet) noexcept nogil
+        int (*av_read_frame)(void* context, fov_av_packet* packet) noexcept nogil
+    ctypedef struct fov_av_lane:
+        int64_t numerator
+        int64_t denominator
+        uint8_t track
+        uint8_t packing
+        uint8_t length_size
+        uint8_t flags
+        uint8_t by_hand
+    const char* fov_av_check(const fov_av_library* av)
+    int64_t fov_av_pts_ns(int64_t pts, const fov_av_lane* lane)
+    int64_t fov_av_wall_ns(const fov_av_library* av, const fov_av_packet* packet)
+    int64_t fov_monotonic_ns()
+
+cdef enum:
+    LANES = 32
+    VIDEO_TRACK = 1
+    KEY = 1
+    CORRUPT = 8
+    PRESSURE_NS = 20_000_000  # how often the consumer is told at most
+
+STOPPED = 0
+VIDEO_SILENT = 1
+
+cdef fov_av_library library
+
+
+def _load() -> str:
+    """Fills `library` from the copy of libavformat that PyAV uses; the reason if that cannot be done."""
+    cdef uintptr_t* slots = <uintptr_t*> &library
+    cdef const char* misfit
+    if not sys.platform.startswith("linux"):
+        return "only done on Linux"
+    try:
+        import av.container.core as core
+
+        loaded = ctypes.CDLL(core.__file__)
+        for slot, name in enumerate((
+            "avcodec_version", "avformat_version", "av_packet_alloc", "av_packet_free", "av_packet_unref",
+            "av_new_packet", "av_packet_new_side_data", "av_packet_get_side_data", "av_packet_side_data_name",
+            "av_read_frame",
+        )):
+            slots[slot] = ctypes.cast(getattr(loaded, name), ctypes.c_void_p).value
+    except (ImportError, AttributeError, OSError) as error:
+        return f"libavformat is not where PyAV has it: {error}"
+    misfit = fov_av_check(&library)
+    return misfit.decode() if misfit != NULL else ""
+
+
+WHY_NOT = _load()
+
+
+cdef class Counters:
+    """Written by the thread that reads, without the lock; read by any."""
+    cdef uint64_t _frames, _bytes, _dropped_frames, _last_receipt_ns, _last_video_ns, _sessions
+
+    @property
+    def sessions(self):
+        return FOV_LOAD_RELAXED(&self._sessions)
+
+    @sessions.setter
+    def sessions(self, uint64_t value):
+        FOV_STORE_RELAXED(&self._sessions, value)
+
+    @property
+    def frames(self):
+        return FOV_LOAD_RELAXED(&self._frames)
+
+    @frames.setter
+    def frames(self, uint64_t value):
+        FOV_STORE_RELAXED(&self._frames, value)
+
+    @property
+    def bytes(self):
+        return FOV_LOAD_RELAXED(&self._bytes)
+
+    @bytes.setter
+    def bytes(self, uint64_t value):
+        FOV_STORE_RELAXED(&self._bytes, value)
+
+    @property
+    def dropped_frames(self):
+        return FOV_LOAD_RELAXED(&self._dropped_frames)
+
+    @dropped_frames.setter
+    def dropped_frames(self, uint64_t value):
+        FOV_STORE_RELAXED(&self._dropped_frames, value)
+
+    @property
+    def last_receipt_ns(self):
+        return FOV_LOAD_RELAXED(&self._last_receipt_ns)
+
+    @last_receipt_ns.setter
+    def last_receipt_ns(self, uint64_t value):
+        FOV_STORE_RELAXED(&self._last_receipt_ns, value)
+
+    @property
+    def last_video_ns(self):
+        return FOV_LOAD_RELAXED(&self._last_video_ns)
+
+    @last_video_ns.setter
+    def last_video_ns(self, uint64_t value):
+        FOV_STORE_RELAXED(&self._last_video_ns, value)
+
+
+def usable(container) -> bool:
+    from fovideo.camera._interrupt import can_interrupt
+
+    cdef fov_av_container* fields = <fov_av_container*> <PyObject*> container
+    if WHY_NOT or not can_interrupt(container) or fields.format_context == NULL:
+        return False
+    return (<fov_av_format*> fields.format_context).nb_streams == <unsigned int> len(container.streams)
+
+
+cdef int fill_lanes(fov_av_lane* lanes, tracks) except -1:
+    cdef fov_av_lane* lane
+    memset(lanes, 0, LANES * sizeof(fov_av_lane))
+    for index, track, packing, length_size, numerator, denominator, by_hand in tracks:
+        if not (0 <= index < LANES and 0 < track <= 3 and 0 <= packing < FOV_PACKINGS and 1 <= length_size <= 4
+                and denominator > 0):
+            raise ValueError(f"not a track to read: stream {index}, track {track}, packing {packing}")
+        lane = lanes + <int> index
+        lane.track = track
+        lane.packing = packing
+        lane.length_size = length_size
+        lane.flags = 0 if track == VIDEO_TRACK else KEY
+        lane.numerator = numerator
+        lane.denominator = denominator
+        lane.by_hand = by_hand
+    return 0
+
+
+def run(container, Ring ring not None, Counters counters not None, *, tracks, uint32_t session, int64_t freeze_ns,
+        on_first, on_pressure, on_fragment) -> int:
+    cdef fov_av_lane lanes[LANES]
+    cdef fov_av_lane* lane
+    cdef fov_av_container* fields
+    cdef fov_av_packet* packet
+    cdef _Mapping mapping = ring.need()
+    cdef fov_ring* queue = &mapping.ring
+    cdef fov_unit unit
+    cdef int64_t now_ns, told_ns = 0, video_ns = 0
+    cdef bint first = True, watched = False
+    cdef int result = 0, pushed
+
+    if not usable(container):
+        raise ValueError("this container cannot be read without PyAV")
+    fill_lanes(lanes, tracks)
+    for lane in lanes[:LANES]:
+        watched = watched or lane.track == VIDEO_TRACK
+    watched = watched and freeze_ns > 0
+    fields = <fov_av_container*> <PyObject*> container
+    packet = library.av_packet_alloc()
+    if packet == NULL:
+        raise MemoryError
+    memset(&unit, 0, sizeof(unit))
+    unit.session = session
+    unit.kind = FOV_KIND_FRAME
+    try:
+        with nogil:
+            while True:
+                result = library.av_read_frame(fields.format_context, packet)
+                now_ns = fov_monotonic_ns()
+                if result < 0:
+                    break
+                if fields.interrupt.timeout >= 0:
+                    result = 0
+                    break
+                if not 0 <= packet.stream_index < LANES or packet.size <= 0:
+                    library.av_packet_unref(packet)
+                    continue
+                lane = lanes + packet.stream_index
+                if lane.track == 0:
+                    library.av_packet_unref(packet)
+                    continue
+                if first:
+                    first = False
+                    video_ns = now_ns
+                    FOV_STORE_RELAXED(&counters._last_video_ns, now_ns)
+                    with gil:
+                        on_first()
+                unit.pts_ns = FOV_AV_NOPTS if packet.pts == FOV_AV_NOPTS else fov_av_pts_ns(packet.pts, lane)
+                unit.wall_ns = fov_av_wall_ns(&library, packet)
+                unit.receipt_ns = now_ns
+                pushed = 1
+                if lane.by_hand:
+                    with gil:
+                        on_fragment(packet.data[:packet.size], unit.pts_ns, unit.wall_ns, now_ns)
+                else:
+                    unit.value = 0
+                    unit.track = lane.track
+                    unit.packing = lane.packing
+                    unit.flags = lane.flags | (CORRUPT if packet.flags & FOV_AV_PKT_CORRUPT else 0)
+                    pushed = fov_unit_push(queue, &unit, packet.data, packet.size, lane.length_size)
+                    FOV_STORE_RELAXED(&counters._frames, counters._frames + 1)
+                    if pushed:
+                        FOV_STORE_RELAXED(&counters._bytes, counters._bytes + packet.size)
+                    else:
+                        FOV_STORE_RELAXED(&counters._dropped_frames, counters._dropped_frames + 1)
+                    FOV_STORE_RELAXED(&counters._last_receipt_ns, now_ns)
+                library.av_packet_unref(packet)
+                if lane.track == VIDEO_TRACK:
+                    video_ns = now_ns
+                    FOV_STORE_RELAXED(&counters._last_video_ns, now_ns)
+                elif watched and now_ns - video_ns > freeze_ns:
+                    result = 1
+                    break
+                if (not pushed or 2 * fov_ring_used(queue) > queue.capacity) and now_ns - told_ns > PRESSURE_NS:
+                    told_ns = now_ns
+                    with gil:
+                        on_pressure()
+    finally:
+        library.av_packet_free(&packet)
+    return result

@@ -1,0 +1,59 @@
+from collections.abc import Callable, Iterable
+from typing import Final, final
+
+from av.container import InputContainer
+
+from fovideo.ring._ring import Ring
+
+WHY_NOT: Final[str]
+"""Why containers cannot be read without PyAV in this process; "" when they can."""
+
+STOPPED: Final[int]
+VIDEO_SILENT: Final[int]
+
+@final
+class Counters:
+    """What a reader counts, over all sessions. Written by the reading thread, read by any."""
+
+    sessions: int
+    frames: int
+    bytes: int
+    dropped_frames: int
+    last_receipt_ns: int
+    last_video_ns: int
+
+def usable(container: InputContainer) -> bool:
+    """Whether `run` can read this container: the library fits, and the container is laid out as expected.
+
+    It must be open, opened with a timeout for opening only, and not being read.
+    """
+
+def run(
+    container: InputContainer,
+    ring: Ring,
+    counters: Counters,
+    *,
+    tracks: Iterable[tuple[int, int, int, int, int, int, bool]],
+    session: int,
+    freeze_ns: int,
+    on_first: Callable[[], object],
+    on_pressure: Callable[[], object],
+    on_fragment: Callable[[bytes, int, int, int], object],
+) -> int:
+    """Read packets into the ring without the interpreter lock, until the source ends or is interrupted.
+
+    The calling thread is the ring's only producer meanwhile, and nobody else may use the container, but for
+    fovideo.camera.interrupt.interrupt.
+
+    tracks: of each stream that is recorded (index, Track.id, Packing, NAL length size (1 to 4), numerator and
+        denominator of its time base, by hand). Other streams are skipped.
+    session: UNIT["session"] of the frames. freeze_ns: how long video may be silent while other tracks go on;
+        0 = for ever.
+    on_first: before the first frame. on_pressure: the ring is half full or drops; at most 50 times a second.
+    on_fragment: payload, pts_ns, wall_ns, receipt_ns of each packet of a track that is read "by hand"; it pushes
+        and counts what it makes of it. What these three raise ends the reading and comes out here.
+
+    Returns STOPPED (interrupted between two packets), VIDEO_SILENT, or the negative error code of libavformat,
+    which av.error.err_check turns into its exception: also AVERROR_EOF at the end of the source, and
+    AVERROR_EXIT if a blocked read was interrupted. ValueError: the container is not `usable`, or a track cannot be.
+    """

@@ -1,0 +1,90 @@
+"""Reading a live camera without the interpreter lock, where the compiled loop fits the installed PyAV.
+
+How a session uses it, in place of the loop over `container.demux()`:
+
+    if can_demux(opened.container):
+        demux(opened.container, ring, opened.tracks, counters, session=..., freeze_ns=..., on_first=..., ...)
+
+`counters` is a Counters of this module; everything else (interruption by fovideo.camera.interrupt,
+translation of av.error.FFmpegError, closing) stays as it is. PyAV's own loop is the way where `can_demux`
+says no, and for files, which wait for room in the ring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import av
+from av.container import InputContainer
+
+from fovideo.camera import _demux
+from fovideo.camera._demux import Counters
+from fovideo.camera.tracks import SourceTrack
+from fovideo.errors import CameraFrozen
+from fovideo.media.codec import METADATA_TRACK
+from fovideo.media.nal import packing_of
+from fovideo.ring import Ring
+
+__all__ = ["Counters", "can_demux", "demux"]
+
+
+def can_demux(container: InputContainer) -> bool:
+    """Whether `demux` can read this container: open, with a timeout for opening only, and not being read."""
+    return _demux.usable(container)
+
+
+def demux(
+    container: InputContainer,
+    ring: Ring,
+    tracks: Sequence[SourceTrack],
+    counters: Counters,
+    *,
+    session: int,
+    freeze_ns: int,
+    source: str,
+    on_first: Callable[[], object],
+    on_pressure: Callable[[], object],
+    on_fragment: Callable[[bytes, int, int, int], object],
+) -> None:
+    """Read packets into the ring until the source ends or is interrupted between two packets.
+
+    The calling thread is the ring's only producer meanwhile.
+
+    session: UNIT["session"] of the frames. source: redacted, for messages.
+    freeze_ns: video that is silent for longer while other tracks go on raises CameraFrozen; 0 = it may.
+    on_first: called before the first frame. on_pressure: the ring is half full or drops; at most 50 times a
+        second. on_fragment: payload, pts_ns, wall_ns and receipt_ns of a packet of ONVIF metadata, which the
+        callee joins to documents, pushes and counts.
+    Raises what the callbacks raise, and av.error.FFmpegError as PyAV's own loop does: ExitError when a
+        blocked read was interrupted.
+    """
+    lanes = [
+        (
+            each.index,
+            each.track.id,
+            packing_of(each.track.codec, annexb=not each.nal_length_size),
+            each.nal_length_size or 4,
+            each.numerator,
+            each.denominator,
+            each.track.id == METADATA_TRACK,
+        )
+        for each in tracks
+    ]
+    code = _demux.run(
+        container,
+        ring,
+        counters,
+        tracks=lanes,
+        session=session,
+        freeze_ns=freeze_ns,
+        on_first=on_first,
+        on_pressure=on_pressure,
+        on_fragment=on_fragment,
+    )
+    if code == _demux.VIDEO_SILENT:
+        raise CameraFrozen("video is silent while other tracks go on", where=source)
+    if code < 0:
+        try:
+            av.error.err_check(code)
+        except av.error.EOFError:
+            return

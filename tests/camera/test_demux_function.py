@@ -1,0 +1,90 @@
+"""What a session calls: tracks as it has them, errors as PyAV's own loop raises them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from fovideo.camera import _demux
+from fovideo.camera.demux import Counters, can_demux, demux
+from fovideo.camera.interrupt import interrupt
+from fovideo.camera.tracks import source_tracks
+from fovideo.errors import CameraFrozen
+from fovideo.replay import make_clip
+from fovideo.ring import Ring
+
+pytestmark = pytest.mark.skipif(bool(_demux.WHY_NOT), reason=f"no reading without PyAV: {_demux.WHY_NOT}")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clips") / "clip.mov"
+    make_clip(path, width=160, height=96, seconds=1, audio="pcmu")
+    return path
+
+
+def read(path: Path, ring: Ring, **changes: Any) -> Counters:
+    with av.open(str(path), timeout=(5.0, None)) as container:
+        assert can_demux(container)
+        counters = Counters()
+        arguments: dict[str, Any] = {
+            "session": 1,
+            "freeze_ns": 0,
+            "source": "clip",
+            "on_first": lambda: changes.get("first", lambda _: None)(container),
+            "on_pressure": lambda: None,
+            "on_fragment": lambda *_: None,
+        }
+        arguments |= {name: value for name, value in changes.items() if name != "first"}
+        tracks = source_tracks(container, audio=True, metadata=True, source="clip")
+        demux(container, ring, tracks, counters, **arguments)
+        return counters
+
+
+def test_to_the_end(clip: Path) -> None:
+    with Ring(4 << 20) as ring:
+        counters = read(clip, ring)
+        assert counters.frames == ring.pushed_units
+        assert set(ring.units()["track"].tolist()) == {1, 2}
+
+
+def test_interrupted(clip: Path) -> None:
+    with Ring(4 << 20) as ring:
+        assert read(clip, ring, first=interrupt).frames == 1
+
+
+def test_a_silent_picture(clip: Path) -> None:
+    with Ring(4 << 20) as ring, pytest.raises(CameraFrozen, match="clip: video is silent"):
+        read(clip, ring, freeze_ns=1)
+
+
+def test_a_source_that_breaks(clip: Path, tmp_path: Path) -> None:
+    """A file that is cut short ends or fails as it does under PyAV's own loop."""
+    cut = tmp_path / "cut.mov"
+    cut.write_bytes(clip.read_bytes()[:-5000])
+
+    def outcome(call: Any) -> type[BaseException] | None:
+        try:
+            call()
+        except av.error.FFmpegError as error:
+            return type(error)
+        return None
+
+    def by_pyav() -> None:
+        with av.open(str(cut)) as container:
+            for _ in container.demux():
+                pass
+
+    with Ring(4 << 20) as ring:
+        assert outcome(lambda: read(cut, ring)) == outcome(by_pyav)
+
+
+def test_counters_start_at_nothing_and_can_be_set() -> None:
+    counters = Counters()
+    for name in ("sessions", "frames", "bytes", "dropped_frames", "last_receipt_ns", "last_video_ns"):
+        assert getattr(counters, name) == 0
+        setattr(counters, name, 1 << 62)
+        assert getattr(counters, name) == 1 << 62
