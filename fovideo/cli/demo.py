@@ -12,12 +12,14 @@ import rich_click as click
 from rich import box
 from rich.table import Table
 
+from fovideo.camera.config import CameraConfig
 from fovideo.cli import params
-from fovideo.cli.demo_judge import Verdict, judge
-from fovideo.cli.demo_site import CameraProcess, DemoSite, demo_site
+from fovideo.cli.demo_judge import Verdict, judge, judge_by_witness
+from fovideo.cli.demo_site import POLL_S, CameraProcess, DemoFailed, DemoSite, demo_site
 from fovideo.cli.footage import scratch_folder
 from fovideo.cli.output import errors, out, print_json
 from fovideo.cli.timeline import show_streams
+from fovideo.record import Recorder
 from fovideo.replay import make_clip
 from fovideo.site import load_site
 from fovideo.store import Store
@@ -38,12 +40,19 @@ _AFTER_S = 2.0
     help="Footage for a camera (H.264 or H.265); once a camera. [default: two generated clips]",
 )
 @click.option(
+    "--camera",
+    "urls",
+    multiple=True,
+    metavar="URL",
+    help="A camera of yours instead, judged against what an independent recorder receives; may be repeated.",
+)
+@click.option(
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),
     help="Keep stores, logs and site.toml in this folder.",
 )
 @params.as_json
-def command(clips: tuple[Path, ...], keep: Path | None, as_json: bool) -> int:
+def command(clips: tuple[Path, ...], urls: tuple[str, ...], keep: Path | None, as_json: bool) -> int:
     """Show the whole path on real H.264 over real RTSP, each part its own process.
 
     Two cameras, a recording server and a spare; the server is killed with SIGKILL mid-GOP and restarted.
@@ -54,8 +63,8 @@ def command(clips: tuple[Path, ...], keep: Path | None, as_json: bool) -> int:
             keep.mkdir(parents=True, exist_ok=True)
         folder = keep if keep is not None else stack.enter_context(scratch_folder())
         site = stack.enter_context(demo_site(folder))
-        story = _Story(site, quiet=as_json)
-        cameras = story.cameras(list(clips) or _generated(folder))
+        story = _Story(site, stack, quiet=as_json)
+        cameras = story.cameras(list(clips) or ([] if urls else _generated(folder)), urls)
         result, before, after = story.run(cameras)
     if as_json:
         print_json(result)
@@ -75,19 +84,52 @@ def _generated(folder: Path) -> list[Path]:
     return clips
 
 
+class _Witness:
+    """A recorder of its own for the cameras that carry no markers."""
+
+    def __init__(self, folder: Path, cameras: list[CameraProcess]) -> None:
+        self._folder, self._cameras = folder, [each for each in cameras if not each.marked]
+        self._recording = ExitStack()
+
+    def __enter__(self) -> _Witness:
+        if self._cameras:
+            store = self._recording.enter_context(Store.open(self._folder, write=True, create=True))
+            self._recorder = self._recording.enter_context(Recorder(store, name="witness"))
+            for each in self._cameras:
+                self._recorder.add(CameraConfig(name=each.name, url=each.url))
+        return self
+
+    def wait_for_all(self) -> None:
+        """Until every camera has delivered to it."""
+        deadline = time.monotonic() + 20
+        while self._cameras and not all(each.written_frames for each in self._recorder.status().values()):
+            if time.monotonic() > deadline:
+                errors = "; ".join(each.error for each in self._recorder.status().values() if each.error)
+                raise DemoFailed("a camera delivers nothing", hint=errors)
+            time.sleep(POLL_S)
+
+    def close(self) -> None:
+        """Stop and write what came."""
+        self._recording.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 class _Story:
     """The course of the demo."""
 
-    def __init__(self, site: DemoSite, *, quiet: bool) -> None:
-        self._site, self._quiet = site, quiet
+    def __init__(self, site: DemoSite, stack: ExitStack, *, quiet: bool) -> None:
+        self._site, self._stack, self._quiet = site, stack, quiet
         self._began = time.monotonic()
 
     def say(self, text: str) -> None:
         if not self._quiet:
             errors.print(f"{time.monotonic() - self._began:5.1f} s  {text}", highlight=False, markup=False)
 
-    def cameras(self, clips: list[Path]) -> list[CameraProcess]:
+    def cameras(self, clips: list[Path], urls: tuple[str, ...]) -> list[CameraProcess]:
         cameras = [self._site.start_camera(number, clip) for number, clip in enumerate(clips)]
+        cameras += [CameraProcess(f"cam{number}", number, url) for number, url in enumerate(urls, len(clips))]
         self._site.write_config(cameras)
         self.say(f"{len(cameras)} cameras stream over RTSP")
         return cameras
@@ -96,13 +138,15 @@ class _Story:
         self, cameras: list[CameraProcess]
     ) -> tuple[dict[str, Any], list[StreamDescription], list[StreamDescription]]:
         site, names = self._site, [camera.name for camera in cameras]
+        witness = self._stack.enter_context(_Witness(site.folder / "witness", cameras))
         site.start("rec-1", "serve")
         site.start("spare-1", "spare")
         plan = load_site(site.folder / "site.toml")
         server, spare = plan.server("rec-1").reached_at, plan.spare("spare-1").reached_at
         site.wait_for(server, lambda health: _all_durable(health, names), "the server records all cameras")
-        begin_ns = time.time_ns()
         site.wait_for(spare, lambda health: _all_live(health, names), "the spare holds all cameras")
+        witness.wait_for_all()
+        begin_ns = time.time_ns()
         self.say("the server records, the spare stands by")
         time.sleep(_BEFORE_S + random.random())  # anywhere in a GOP
 
@@ -124,6 +168,7 @@ class _Story:
         site.wait_for(
             server, lambda health: _all_durable(health, names, end_ns), "the server has the last frames"
         )
+        witness.close()
         site.stop("spare-1")
         site.stop("rec-1")
         after = self._timeline()
@@ -142,11 +187,16 @@ class _Story:
             return describe(store)
 
     def _judge(self, cameras: list[CameraProcess], begin_ns: int, end_ns: int) -> list[Verdict]:
-        with Store.open(self._site.folder / "rec-1") as store:
-            return [
-                judge(store, each.name, each.number, each.frame_at(begin_ns) + 1, each.frame_at(end_ns))
-                for each in cameras
-            ]
+        verdicts = []
+        for each in cameras:
+            with Store.open(self._site.folder / "rec-1") as store:
+                if each.marked:
+                    first, last = each.frame_at(begin_ns) + 1, each.frame_at(end_ns)
+                    verdicts.append(judge(store, each.name, each.number, first, last))
+                else:
+                    with Store.open(self._site.folder / "witness") as witness:
+                        verdicts.append(judge_by_witness(store, witness, each.name, begin_ns, end_ns))
+        return verdicts
 
 
 def _camera(health: dict[str, Any], name: str) -> dict[str, Any]:

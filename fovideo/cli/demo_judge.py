@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import msgspec
 
 from fovideo.media.codec import VIDEO_TRACK, Codec
 from fovideo.media.marker import read_marker
-from fovideo.segment import fragments, samples
+from fovideo.segment import decode_table, fragments, samples
+from fovideo.timeline import effective, play_order
 from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.values import Gop
+from fovideo.times import NS_PER_S
+
+_REACH_NS = 2 * NS_PER_S
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -65,3 +70,31 @@ def judge(timeline: Timeline, stream: str, camera: int, first: int, last: int) -
         duplicate=sum(found.values()) - len(found),
         missing_numbers=missing[:20],
     )
+
+
+def judge_by_witness(timeline: Timeline, witness: Timeline, stream: str, from_ns: int, to_ns: int) -> Verdict:
+    """Compare a timeline with what an independent recorder of the same camera received in [from_ns, to_ns).
+
+    For cameras without markers: the two sequences of digests, in decode order, must be the same.
+    """
+    sent = _digests(witness, stream, from_ns, to_ns)
+    # the clocks of two recorders may differ a little: look further and judge between the first and last match
+    found = _digests(timeline, stream, from_ns - _REACH_NS, to_ns + _REACH_NS)
+    blocks = [b for b in SequenceMatcher(a=sent, b=found, autojunk=False).get_matching_blocks() if b.size]
+    matched = sum(block.size for block in blocks)
+    inside = blocks[-1].b + blocks[-1].size - blocks[0].b if blocks else 0
+    return Verdict(
+        stream, sent=len(sent), in_timeline=inside, missing=len(sent) - matched, duplicate=inside - matched
+    )
+
+
+def _digests(timeline: Timeline, stream: str, from_ns: int, to_ns: int) -> list[int]:
+    tables = [
+        effective(decode_table(row.table), row.shift_ns) for row in timeline.gops(stream, from_ns, to_ns)
+    ]
+    order = play_order(tables)
+    return [
+        int(frame["digest"])
+        for number, place in order.tolist()
+        if (frame := tables[number][place])["track"] == VIDEO_TRACK and from_ns <= frame["time_ns"] < to_ns
+    ]

@@ -26,13 +26,18 @@ class DemoFailed(FovideoError):
 
 
 class CameraProcess(msgspec.Struct, frozen=True):
-    """A looped camera of the demo. Frame n is captured at start_ns + n / fps."""
+    """A camera of the demo. Frame n of a looped one is captured at start_ns + n / fps, and marked so."""
 
     name: str
     number: int
     url: str
-    start_ns: int
-    fps: float
+    start_ns: int = 0
+    fps: float = 0.0
+
+    @property
+    def marked(self) -> bool:
+        """Whether its frames are numbered."""
+        return self.fps > 0
 
     def frame_at(self, time_ns: int) -> int:
         """Number of the last frame captured before a time."""
