@@ -96,7 +96,7 @@ def _answered(memory: Memory, event: Answered, settings: Settings) -> tuple[Memo
     duties, shaken = {}, set()
     for name, duty in memory.duties.items():
         seen = event.cameras.get(name, CameraSeen())
-        duty = replace(duty, holding=seen.holding)
+        duty = _noted(duty, seen, now_ns)
         if restarted:
             # What the last instance held in memory is gone; so is what came before this one was ready.
             if (known or not seen.durable_to_ns) and _was_heard(duty, now_ns, settings):
@@ -117,11 +117,18 @@ def _answered(memory: Memory, event: Answered, settings: Settings) -> tuple[Memo
             duty = replace(duty, moved_ns=now_ns, live_ns=-1)  # what it was before the silence proves nothing
         if seen.durable_to_ns != duty.edge_ns:
             live_ns = duty.live_ns if is_live(duty) else now_ns
+            if duty.unsettled_ns >= 0 and now_ns - duty.unsettled_ns < settings.quiet_after_ns:
+                live_ns = -1
             duty = replace(duty, edge_ns=seen.durable_to_ns, moved_ns=now_ns, live_ns=live_ns)
         elif now_ns - duty.moved_ns >= settings.stalled_after_ns:
             duty = replace(duty, live_ns=-1)
         duties[name] = duty
     return replace(memory, duties=duties), frozenset(shaken)
+
+
+def _noted(duty: Duty, seen: CameraSeen, now_ns: int) -> Duty:
+    unsettled_ns = -1 if seen.settled else duty.unsettled_ns if duty.unsettled_ns >= 0 else now_ns
+    return replace(duty, holding=seen.holding, unsettled_ns=unsettled_ns)
 
 
 def _was_heard(duty: Duty, now_ns: int, settings: Settings) -> bool:

@@ -58,11 +58,13 @@ class CameraSeen(msgspec.Struct, frozen=True):
     interruptions: rises whenever frames of this camera may have been lost at the server: at each session that
         begins, and when frames are dropped.
     holding: the server has frames of it in memory that are not on disk yet.
+    settled: its times are as good as those of the spare; before, the edge may be in another clock.
     """
 
     durable_to_ns: int = 0
     interruptions: int = 0
     holding: bool = False
+    settled: bool = True
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -174,6 +176,7 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True):
     since_ns: when the state was entered.
     edge_ns: the server's durable edge as told last; moved_ns: when it was first told, or moved.
     live_ns: since when the edge has been moving without interruption.
+    unsettled_ns: since when the server's times of the camera have not been settled.
     heard_ns: since when this spare has been hearing the camera; unheard_ns: since when not; met: it ever did.
     passed_ns: start of the last pass that brought an outcome; left: its frames without confirmation.
     stuck: passes in a row that changed nothing although something is left.
@@ -185,6 +188,7 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True):
     edge_ns: int = -1
     moved_ns: int = -1
     live_ns: int = -1
+    unsettled_ns: int = -1
     interruptions: int = 0
     holding: bool = False
     heard_ns: int = -1

@@ -123,11 +123,11 @@ class Camera(Table, frozen=True, kw_only=True):
     audio: bool = True
     metadata: bool = True
     preroll_ns: Duration = field(name="preroll", default=Duration(10 * NS_PER_S))
-    ring_bytes: Size = field(name="ring", default=Size(0))
+    ring_bytes: Size = field(name="ring", default=Size(32 * 2**20))
     freeze_ns: Duration = field(name="freeze", default=Duration(3 * NS_PER_S))
     open_timeout_ns: Duration = field(name="open_timeout", default=Duration(5 * NS_PER_S))
-    backoff_min_ns: Duration = field(name="backoff_min", default=Duration(500 * NS_PER_MS))
-    backoff_max_ns: Duration = field(name="backoff_max", default=Duration(10 * NS_PER_S))
+    backoff_min_ns: Duration = field(name="backoff_min", default=Duration(250 * NS_PER_MS))
+    backoff_max_ns: Duration = field(name="backoff_max", default=Duration(8 * NS_PER_S))
 
     def secret_password(self) -> str:
         """The password, "" for none. ConfigError if its file or variable is not there."""

@@ -206,6 +206,22 @@ def test_the_server_dies_again_during_the_merge():
     assert bench.memory.state == State.STANDING_IN
 
 
+def test_an_edge_in_another_clock_is_not_merged_up_to():
+    """Before the first sender report, the server's times of a camera may be anything."""
+    bench = Bench().live()
+    bench.silence()
+    for _ in range(10):
+        bench.answer(instance="b", settled=False)
+    assert bench.memory.state == State.STANDING_IN
+    bench.answer(instance="b")
+    assert bench.memory.state == State.MERGING
+    bench.answer(instance="b", settled=False)
+    assert bench.memory.state == State.STANDING_IN
+    for _ in range(60):
+        bench.answer(instance="b", settled=False)
+    assert bench.memory.state != State.STANDING_IN, "no sender report will ever come"
+
+
 @pytest.mark.parametrize("how", ["silence", "restart", "interruption"])
 def test_the_server_dies_again_during_the_last_pass(how):
     bench = _sealing(Bench().live())

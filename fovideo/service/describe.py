@@ -1,0 +1,40 @@
+"""The health of a process, from what its parts say. Waits for nothing."""
+
+from __future__ import annotations
+
+from fovideo.media.frames import Clock
+from fovideo.peer.health import CameraHealth, StoreHealth
+from fovideo.record import CameraStatus, Mode, Recorder
+
+SENDER_REPORT = "sender-report"
+
+
+def clock_name(clock: Clock | None) -> str:
+    """ "sender-report", "container", "local"; "" = not known yet."""
+    return clock.name.lower().replace("_", "-") if clock else ""
+
+
+def camera_health(status: CameraStatus) -> CameraHealth:
+    return CameraHealth(
+        state=status.state.value,
+        mode=status.mode.value,
+        durable_to_ns=status.durable_to_ns,
+        frames=status.frames,
+        dropped=status.dropped_frames,
+        lost=status.lost_frames,
+        sessions=status.sessions,
+        held_bytes=status.ring_used_bytes if status.mode is Mode.RECORD else 0,
+        clock=clock_name(status.clock),
+        error=status.error,
+    )
+
+
+def store_health(identity: str, recorder: Recorder) -> StoreHealth:
+    status = recorder.store_status()
+    return StoreHealth(
+        id=identity,
+        commits=status.commits,
+        failures=status.failures,
+        last_commit_ns=status.last_commit_ns,
+        error=status.error,
+    )

@@ -1,0 +1,145 @@
+"""One server's place at a spare: its watch, and the hands that carry out what the watch orders."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from fovideo.camera import CameraState
+from fovideo.errors import ConfigError, FovideoError
+from fovideo.failover import HandBack, PassOutcome, Portion, Standing
+from fovideo.peer import Probe, RemoteStore, WatchedServer
+from fovideo.record import Mode, Recorder
+from fovideo.service.describe import clock_name
+from fovideo.service.events import Event, HandedBack, Merged, MergeFailed, TakenOver
+from fovideo.service.ledger import Ledger
+from fovideo.service.mending import mend
+from fovideo.service.settings import failover_settings
+from fovideo.service.watch import Watch, decode_standing
+from fovideo.site import Server, Site
+from fovideo.store import Store
+
+_log = logging.getLogger(__name__)
+
+FLUSH_S = 15.0
+
+
+class Desk:
+    """Made when the spare's store is open; nothing happens before `watch.start`, nothing after `close`."""
+
+    def __init__(
+        self,
+        site: Site,
+        server: Server,
+        store: Store,
+        recorder: Recorder,
+        waiting: set[str],
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._server, self._store, self._recorder, self._emit = server, store, recorder, emit
+        self._token = server.secret_token()
+        self._cameras = {camera.name for camera in site.cameras_of(server.name)}
+        self._ledger = Ledger()
+        self._closing = threading.Event()
+        self._key = f"failover/{server.name}"
+        detection = server.detection
+        if not server.reached_at:
+            raise ConfigError(
+                "nothing tells where to reach it", where=f"server {server.name}", hint="add url"
+            )
+        self._probe = Probe(server.reached_at, self._token, timeout_ns=detection.timeout_ns)
+        standing = decode_standing(store.journal(self._key))
+        leases = [
+            provenance.lease
+            for stream in waiting & self._cameras
+            for provenance in store.provenances(stream).values()
+        ]
+        self.watch = Watch(
+            server.name,
+            sorted(self._cameras),
+            ask=self._probe.ask,
+            hands=self,
+            settings=failover_settings(detection),
+            poll_ns=detection.poll_ns,
+            standing=standing,
+            unmerged=sorted(waiting & self._cameras),
+            lease=max(leases, default=0),
+        )
+
+    def close(self) -> None:
+        self._closing.set()
+        self.watch.stop()
+        self._probe.close()
+
+    def status(self) -> WatchedServer:
+        return self._ledger.status(self.watch.memory, self.watch.answered_wall_ns)
+
+    # Hands
+
+    def heard(self) -> dict[str, str]:
+        return {
+            name: clock_name(status.clock)
+            for name, status in self._recorder.status().items()
+            if name in self._cameras and status.state is CameraState.LIVE
+        }
+
+    def take_over(self, cameras: tuple[str, ...], lease: int) -> None:
+        self._ledger.taken_over(time.time_ns(), lease)
+        for name in cameras:
+            if name in self._cameras:
+                self._recorder.set_mode(name, Mode.RECORD, lease=lease, pending=True)
+        self._emit(TakenOver(self._server.name, cameras, lease))
+
+    def stand_down(self, cameras: tuple[str, ...]) -> None:
+        for name in cameras:
+            if name in self._cameras:
+                self._recorder.set_mode(name, Mode.STANDBY)
+
+    def hand_back(self, order: HandBack) -> None:
+        self._ledger.handed_back(time.time_ns())
+        for report in self._ledger.reports:
+            _log.info(
+                "%s: %s: %d frames brought back", self._server.name, report.name, report.inserted_frames
+            )
+        self._emit(
+            HandedBack(
+                self._server.name,
+                order.cameras,
+                order.incomplete,
+                order.lease,
+                order.over,
+                self._ledger.reports,
+            )
+        )
+
+    def remember(self, standing: Standing) -> None:
+        self._store.note(self._key, msgspec.json.encode(standing))
+
+    def merge(self, portions: tuple[Portion, ...], lease: int) -> tuple[dict[str, PassOutcome], str]:
+        server = self._server.name
+        if not self._recorder.flush(FLUSH_S):
+            # Frames that are not on disk here could not be merged, and would be taken for merged.
+            error = "this spare's own store takes nothing"
+            self._failed(lease, error)
+            return {}, error
+        with contextlib.closing(RemoteStore(self._server.reached_at, self._token)) as target:
+            mended = mend(self._store, target, portions, lease=lease, progress=self._check_closing)
+        self._ledger.merged(mended.reports, mended.error)
+        if mended.reports:
+            self._emit(Merged(server, lease, tuple(mended.reports)))
+        if mended.error:
+            self._emit(MergeFailed(server, lease, mended.error))
+        return mended.outcomes, mended.error
+
+    def _failed(self, lease: int, error: str) -> None:
+        self._ledger.merged([], error)
+        self._emit(MergeFailed(self._server.name, lease, error))
+
+    def _check_closing(self, progress: object) -> None:
+        if self._closing.is_set():
+            raise FovideoError("the spare is being stopped")

@@ -1,0 +1,51 @@
+"""What a spare reports as it happens, beside the events of its recorder."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from fovideo.merge import StreamReport
+from fovideo.record import Event as RecorderEvent
+
+
+class TakenOver(msgspec.Struct, frozen=True, tag="taken-over"):
+    """The spare records these cameras of a server from now on, beginning with its pre-roll."""
+
+    server: str
+    cameras: tuple[str, ...]
+    lease: int
+
+
+class Merged(msgspec.Struct, frozen=True, tag="merged"):
+    """A pass into the server ended; what it did by stream."""
+
+    server: str
+    lease: int
+    streams: tuple[StreamReport, ...]
+
+
+class MergeFailed(msgspec.Struct, frozen=True, tag="merge-failed"):
+    """A pass could not be finished; it is tried again."""
+
+    server: str
+    lease: int
+    error: str
+
+
+class HandedBack(msgspec.Struct, frozen=True, tag="handed-back"):
+    """The cameras are the server's again. incomplete: those of which something could not be brought back.
+
+    over: the server has all of its cameras again. streams: what this takeover brought back, in sum.
+    """
+
+    server: str
+    cameras: tuple[str, ...]
+    incomplete: tuple[str, ...]
+    lease: int
+    over: bool
+    streams: tuple[StreamReport, ...]
+
+
+Event: TypeAlias = RecorderEvent | TakenOver | Merged | MergeFailed | HandedBack

@@ -1,0 +1,78 @@
+"""What a spare did for one server, for its health, metrics and reports."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from fovideo.failover import Memory
+from fovideo.merge import StreamReport
+from fovideo.peer.health import WatchedServer
+
+
+class Ledger:
+    """Counters and the sum of the merge reports of the current (or last) takeover. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._takeover_ns = self._handback_ns = self._takeovers = self._merges = self._inserted = 0
+        self._lease = 0
+        self._error = ""
+        self._reports: dict[str, StreamReport] = {}
+
+    @property
+    def reports(self) -> tuple[StreamReport, ...]:
+        """By stream, over all passes of the takeover."""
+        with self._lock:
+            return tuple(self._reports.values())
+
+    def taken_over(self, now_ns: int, lease: int) -> None:
+        with self._lock:
+            if lease != self._lease:
+                self._reports = {}
+                self._takeovers += 1
+            self._takeover_ns, self._lease = now_ns, lease
+
+    def merged(self, reports: Sequence[StreamReport], error: str) -> None:
+        with self._lock:
+            self._merges += 1
+            self._error = error
+            for report in reports:
+                self._inserted += report.inserted_frames
+                known = self._reports.get(report.name)
+                self._reports[report.name] = report if known is None else _sum(known, report)
+
+    def handed_back(self, now_ns: int) -> None:
+        with self._lock:
+            self._handback_ns, self._error = now_ns, ""
+
+    def status(self, memory: Memory, answered_ns: int) -> WatchedServer:
+        with self._lock:
+            return WatchedServer(
+                state=memory.state.value,
+                cameras={name: memory.duties[name].state.value for name in memory.standing},
+                lease=memory.lease,
+                answered_ns=answered_ns,
+                takeover_ns=self._takeover_ns,
+                handback_ns=self._handback_ns,
+                takeovers=self._takeovers,
+                merges=self._merges,
+                inserted_frames=self._inserted,
+                unmerged_frames=sum(duty.left for duty in memory.duties.values()),
+                error=self._error,
+            )
+
+
+def _sum(before: StreamReport, now: StreamReport) -> StreamReport:
+    """Two passes as one: what was inserted adds up, what was found is as of the last."""
+    return replace(
+        now,
+        inserted_frames=before.inserted_frames + now.inserted_frames,
+        conflicting_frames=max(before.conflicting_frames, now.conflicting_frames),
+        other_frames=before.other_frames + now.other_frames,
+        inserted_bytes=before.inserted_bytes + now.inserted_bytes,
+        inserted=(*before.inserted, *now.inserted),
+        settled_rows=before.settled_rows + now.settled_rows,
+    )

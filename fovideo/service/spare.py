@@ -1,0 +1,69 @@
+"""Spare: holds the newest seconds of every camera, watches the servers, stands in for those that are down."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+
+from fovideo.failover import State
+from fovideo.peer import WatchedServer
+from fovideo.record import Mode
+from fovideo.service.desk import Desk
+from fovideo.service.events import Event
+from fovideo.service.mending import unmerged
+from fovideo.service.settings import camera_config
+from fovideo.service.station import Station
+from fovideo.site import Site
+
+_log = logging.getLogger(__name__)
+
+_FURTHEST_FIRST = (State.STANDING_IN, State.MERGING, State.SEALING, State.SUSPECT)
+
+
+class Spare(Station):
+    """The [[spare]] of that name of a site. ConfigError if the site has none."""
+
+    role = "spare"
+
+    def __init__(self, site: Site, name: str, *, on_event: Callable[[Event], None] | None = None) -> None:
+        endpoint = site.spare(name)
+        super().__init__(site, endpoint, on_event=on_event)
+        self._servers = site.watched_by(endpoint)
+        self._desks: dict[str, Desk] = {}
+
+    def _prepare(self) -> None:
+        names = {server.name for server in self._servers}
+        for camera in self.site.cameras:
+            if camera.server in names:
+                self.recorder.add(camera_config(camera), mode=Mode.STANDBY)
+
+    def _begin(self, undo: contextlib.ExitStack) -> None:
+        waiting = {info.name for info in self.store.streams() if unmerged(self.store, info.name)}
+        desks = {}
+        for server in self._servers:
+            desk = Desk(self.site, server, self.store, self.recorder, waiting, self._emit)
+            desks[server.name] = desk
+            undo.callback(desk.close)
+            waiting -= set(desk.watch.memory.standing)
+        self._desks = desks  # at once: health is asked for by another thread
+        for stream in sorted(waiting):
+            _log.warning(
+                "%s: unmerged footage of a camera that no server here records; fovideo merge brings it back",
+                stream,
+            )
+        for desk in desks.values():
+            desk.watch.start()
+
+    def _end(self) -> None:
+        for desk in self._desks.values():
+            desk.close()
+
+    def _described_state(self) -> str:
+        if self._state != "recording":
+            return self._state
+        states = {desk.watch.memory.state for desk in self._desks.values()}
+        return next((state for state in _FURTHEST_FIRST if state in states), State.WATCHING).value
+
+    def _watched(self) -> dict[str, WatchedServer]:
+        return {name: desk.status() for name, desk in self._desks.items()}

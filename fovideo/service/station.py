@@ -1,0 +1,149 @@
+"""What a server and a spare have in common: a store, a recorder, retention, and an HTTP address."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from fovideo import __version__
+from fovideo.peer.health import Health, WatchedServer
+from fovideo.record import Recorder
+from fovideo.service.app import make_app
+from fovideo.service.describe import camera_health, store_health
+from fovideo.service.events import Event
+from fovideo.service.http import HttpServer
+from fovideo.service.incoming import clean_spool
+from fovideo.service.retention import Retention
+from fovideo.service.settings import store_options
+from fovideo.site import Endpoint, Site
+from fovideo.store import Store
+
+_log = logging.getLogger(__name__)
+
+
+class Station:
+    """A process of a site, in a host application: start() once, stop() once; also a context manager.
+
+    Thread-safe; no signal handlers, no global state, no event loop needed. on_event is called by threads of
+    the station: it must return soon; what it raises is logged and ignored.
+    """
+
+    role = ""
+
+    def __init__(
+        self, site: Site, endpoint: Endpoint, *, on_event: Callable[[Event], None] | None = None
+    ) -> None:
+        self.site, self.name = site, endpoint.name
+        self.instance = os.urandom(8).hex()
+        self.store: Store
+        self.recorder: Recorder
+        self._endpoint, self._on_event = endpoint, on_event
+        self._state = "starting"
+        self._life = threading.Lock()
+        self._undo: contextlib.ExitStack | None = None
+        self._http: HttpServer | None = None
+
+    def start(self) -> None:
+        """Open the store, listen, record. On return the station answers.
+
+        Raises ConfigError, StoreBusy, NotAStore and other StoreErrors; then nothing is left running.
+        """
+        token = self._endpoint.secret_token()
+        host, port = self._endpoint.address
+        with self._life, contextlib.ExitStack() as undo:
+            options = store_options(self._endpoint)
+            self.store = Store.open(self._endpoint.store, write=True, create=True, options=options)
+            undo.callback(self.store.close)
+            if self.store.recovery:
+                _log.warning("%s: recovered: %s", self.name, self.store.recovery)
+            self.recorder = Recorder(
+                self.store, name=self.name, durability_ns=options.durability_ns, on_event=self._emit
+            )
+            undo.callback(self.recorder.close)
+            self._prepare()
+            spool = Path(self._endpoint.store) / "incoming"
+            clean_spool(spool)
+            self._http = HttpServer(make_app(self.store, self.health, token=token, spool=spool), host, port)
+            self._http.start()
+            undo.callback(self._http.stop)
+            retention = Retention(self.store)
+            retention.start()
+            undo.callback(retention.stop)
+            self.recorder.start()
+            self._begin(undo)
+            self._state = "recording"
+            self._undo = undo.pop_all()
+        _log.info("%s: %s of site %s, listens on %s", self.name, self.role, self.site.name, self.url)
+
+    def stop(self) -> None:
+        """Write what was received, end all threads, close the store. May be called twice.
+
+        Raises StoreError when the last frames could not be written.
+        """
+        with self._life:
+            undo, self._undo = self._undo, None
+            if undo is None:
+                return
+            self._state = "stopping"
+            with undo:
+                # Closed first, while health still says "stopping" to those who watch.
+                self._end()
+                self.recorder.close()
+            _log.info("%s: stopped", self.name)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """How this machine reaches it; the port is known after start."""
+        return "" if self._http is None else self._http.url
+
+    def health(self) -> Health:
+        """What GET /v1/health answers. Waits for nothing."""
+        return Health(
+            name=self.name,
+            role=self.role,
+            instance=self.instance,
+            state=self._described_state(),
+            now_ns=time.time_ns(),
+            site=self.site.name,
+            version=__version__,
+            cameras={name: camera_health(status) for name, status in self.recorder.status().items()},
+            store=store_health(self.store.identity, self.recorder),
+            servers=self._watched(),
+        )
+
+    def _prepare(self) -> None:
+        """Add the cameras."""
+        raise NotImplementedError
+
+    def _begin(self, undo: contextlib.ExitStack) -> None:
+        """What is to run beside the recorder."""
+
+    def _end(self) -> None:
+        """Before the recorder is closed."""
+
+    def _described_state(self) -> str:
+        return self._state
+
+    def _watched(self) -> dict[str, WatchedServer]:
+        return {}
+
+    def _emit(self, event: Event) -> None:
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:
+            _log.exception("the event listener failed")
