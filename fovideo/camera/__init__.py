@@ -1,9 +1,9 @@
 """Camera sessions: open a source, put its units into a ring, reconnect; stamping is in `clock`."""
 
+from fovideo.camera.clocks import Clocks
 from fovideo.camera.config import CameraConfig, Credentials
 from fovideo.camera.reader import Reader
 from fovideo.camera.redact import redact, redact_text
-from fovideo.camera.session import Clocks
 from fovideo.camera.session_start import SessionStart
 from fovideo.camera.state import CameraState, ReaderStatus
 

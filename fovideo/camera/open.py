@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import time
+from collections.abc import Callable
 
 import av
 import msgspec
@@ -28,7 +30,12 @@ class Opened(msgspec.Struct, frozen=True):
     container_start_ns: int | None
 
 
-def open_camera(camera: CameraConfig, *, read_timeout_ns: int | None = None) -> Opened:
+def open_camera(
+    camera: CameraConfig,
+    *,
+    read_timeout_ns: int | None = None,
+    now_ns: Callable[[], int] = time.monotonic_ns,
+) -> Opened:
     """Connect, describe, set up and play; returns within about open_timeout_ns.
 
     No packet is lost to probing: what libavformat reads to learn about the streams is delivered all the same.
@@ -38,7 +45,8 @@ def open_camera(camera: CameraConfig, *, read_timeout_ns: int | None = None) -> 
     credentials.
     """
     timeouts = (camera.open_timeout_ns / NS_PER_S, read_timeout_ns and read_timeout_ns / NS_PER_S)
-    with translated(camera, opening=True):
+    deadline_ns = now_ns() + camera.open_timeout_ns
+    with translated(camera, opening=True, late=lambda: now_ns() >= deadline_ns):
         container = av.open(camera.open_url(), options=options(camera), timeout=timeouts)
     try:
         container.flags &= ~_GEN_PTS  # it holds packets back to guess times

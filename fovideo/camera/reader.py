@@ -8,8 +8,11 @@ import secrets
 import threading
 from collections.abc import Callable
 
+from fovideo.camera.clocks import Clocks
 from fovideo.camera.config import CameraConfig
-from fovideo.camera.session import Clocks, Counters, Session
+from fovideo.camera.delivery import Listener
+from fovideo.camera.demux import Counters
+from fovideo.camera.session import Session
 from fovideo.camera.session_start import SessionStart
 from fovideo.camera.state import CameraState, ReaderStatus, state_of
 from fovideo.errors import CameraBroken, CameraError, ConfigError
@@ -140,8 +143,7 @@ class Reader:
             stopping=self._stopping,
             counters=self._counters,
             clocks=self._clocks,
-            on_live=self._live,
-            on_pressure=self._on_pressure,
+            listener=Listener(self._live, self._on_pressure),
         )
         self._session = session
         try:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from fovideo.camera.extradata import video_config
-from fovideo.errors import CameraBroken
+from fovideo.errors import CameraBroken, UnsupportedStream
 from fovideo.media.codec import AUDIO_TRACK, METADATA_TRACK, VIDEO_TRACK, Codec, Track
+from fovideo.media.sps import video_size
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -69,12 +70,12 @@ def _video(stream: Any, source: str) -> SourceTrack | None:
         config = video_config(codec, bytes(context.extradata or b""))
     except ValueError as error:
         raise CameraBroken(str(error), where=source) from None
+    try:
+        width, height = video_size(codec, config.parameter_sets)
+    except UnsupportedStream:  # libavformat may know from the first picture
+        width, height = context.width, context.height
     track = Track(
-        id=VIDEO_TRACK,
-        codec=codec,
-        parameter_sets=config.parameter_sets,
-        width=context.width,
-        height=context.height,
+        id=VIDEO_TRACK, codec=codec, parameter_sets=config.parameter_sets, width=width, height=height
     )
     return _source(track, stream, config.nal_length_size)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import av.error
 
@@ -12,6 +12,7 @@ from fovideo.camera.config import CameraConfig
 from fovideo.camera.redact import redact_text
 from fovideo.errors import CameraBroken, CameraError, CameraFrozen, CameraUnauthorized, CameraUnreachable
 
+SILENT = "connected, but silent"
 _PATH_HINT = "check the path of the url; ONVIF or the camera's manual names it"
 _NETWORK_ERRNOS = {
     getattr(errno, name, None)
@@ -28,12 +29,19 @@ _NETWORK_ERRNOS = {
 
 
 @contextlib.contextmanager
-def translated(camera: CameraConfig, *, opening: bool) -> Iterator[None]:
-    """Raise CameraError instead of libavformat's errors. Their chain is cut: it would show the URL."""
+def translated(
+    camera: CameraConfig, *, opening: bool, late: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
+    """Raise CameraError instead of libavformat's errors. Their chain is cut: it would show the URL.
+
+    late: the time limit has passed; libavformat then says anything, and rarely that.
+    """
     try:
         yield
     except av.error.FFmpegError as error:
         made = translate(error, camera, opening=opening)
+        if late():
+            made = CameraUnreachable("no answer in time", where=camera.source, hint="is it an RTSP server?")
     else:
         return
     raise made
@@ -57,9 +65,7 @@ def translate(error: av.error.FFmpegError, camera: CameraConfig, *, opening: boo
         case av.error.HTTPError():
             return CameraBroken(f"the camera answers with an error: {reason}", where=where, hint=_PATH_HINT)
         case av.error.ExitError():
-            if opening:
-                return CameraUnreachable("no answer in time", where=where, hint="is it an RTSP server?")
-            return CameraFrozen("connected, but silent", where=where)
+            return CameraFrozen(SILENT, where=where)
         case av.error.InvalidDataError():
             what = (
                 "not a video that can be read" if camera.is_file else "does not speak RTSP, or sends garbage"

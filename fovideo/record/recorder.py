@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from fovideo.camera.clocks import Clocks
 from fovideo.camera.config import CameraConfig
 from fovideo.camera.reader import Reader
-from fovideo.camera.session import Clocks
 from fovideo.camera.session_start import SessionStart
 from fovideo.camera.state import CameraState
 from fovideo.errors import CameraError, StoreError, UsageError
