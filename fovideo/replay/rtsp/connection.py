@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 from typing import TYPE_CHECKING
@@ -24,11 +25,12 @@ METHODS = ("OPTIONS", "DESCRIBE", "SETUP", "PLAY", "PAUSE", "TEARDOWN", "GET_PAR
 _KNOWN_ELSEWHERE = {"ANNOUNCE", "RECORD", "REDIRECT"}
 ONVIF_REPLAY = "onvif-replay"
 _READ_BYTES = 64 * 1024
+_LINGER_S = 1.0
 _TRACK = re.compile(r"(.*)/trackID=(\d{1,3})")
 
 
 class Connection:
-    """Reads requests, writes responses; owns the sessions whose packets are interleaved here."""
+    """Reads requests, writes responses; knows the sessions that were set up here."""
 
     def __init__(self, hub: Hub, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._hub, self._reader, self._writer = hub, reader, writer
@@ -48,11 +50,18 @@ class Connection:
         except RtspError as error:  # framing is lost
             self._hub.counters.bad_requests += 1
             self._send(error.status, [("Connection", "close")])
+            await self._linger()
         except (ConnectionError, TimeoutError):
             pass
         finally:
             for session in list(self._sessions.values()):
-                await self._hub.end_session(session, goodbye=False)
+                if session.is_interleaved:
+                    await self._hub.end_session(session, goodbye=False)
+            self._writer.close()
+
+    def _hang_up(self) -> None:
+        """Close the connection once nothing is played any more that was set up here."""
+        if not any(session.is_playing for session in self._sessions.values()):
             self._writer.close()
 
     async def _read(self) -> bytes:
@@ -63,6 +72,15 @@ class Connection:
             except TimeoutError:
                 if not any(session.outlets for session in self._sessions.values()):
                     raise
+
+    async def _linger(self) -> None:
+        """Drop what still comes for a moment: closing on unread input would reset the connection, and with it
+        the answer."""
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            self._writer.write_eof()
+            async with asyncio.timeout(_LINGER_S):
+                while await self._reader.read(_READ_BYTES):
+                    pass
 
     async def _answer(self, request: Request) -> None:
         self._hub.counters.requests += 1
@@ -181,12 +199,11 @@ class Connection:
             session.check_addable(path, track_id)
         link = self._tcp_link(wish.pair) if wish.tcp else None
         if session is None:
-            session = self._hub.new_session(path, source, self._writer.transport.abort)
+            session = self._hub.new_session(path, source, self._writer.transport.abort, self._hang_up)
+        self._sessions[session.id] = session
         if link is None:
             assert wish.pair is not None
             link = await self._udp_link(session, wish.pair)
-        else:
-            self._sessions[session.id] = session
         session.is_replay |= ONVIF_REPLAY in request.headers.get("require", "") and not source.live
         outlet = session.add(track, link)
         timeout = int(self._hub.settings.session_timeout_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 from collections.abc import Callable
 
 from fovideo.errors import NoSuchStream
@@ -36,11 +37,13 @@ class Hub:
         except KeyError:
             raise NoSuchStream("no such stream", where=path) from None
 
-    def new_session(self, path: str, source: Source, abort: Callable[[], None]) -> Session:
+    def new_session(
+        self, path: str, source: Source, abort: Callable[[], None], on_end: Callable[[], None]
+    ) -> Session:
         """A session without tracks; RtspError 453 when there are too many."""
         if len(self.sessions) >= self.settings.max_sessions:
             raise RtspError(453)
-        session = Session(path, source, self.settings, self.counters, abort)
+        session = Session(path, source, self.settings, self.counters, abort, on_end)
         self.sessions[session.id] = session
         self.counters.sessions += 1
         return session
@@ -65,6 +68,9 @@ class Hub:
         task = asyncio.current_task()
         assert task is not None
         self._connections[task] = writer
+        if self.settings.send_buffer_bytes:
+            connected = writer.get_extra_info("socket")
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.settings.send_buffer_bytes)
         self.counters.connections += 1
         try:
             await Connection(self, reader, writer).run()

@@ -11,7 +11,7 @@ from fractions import Fraction
 from fovideo.errors import NothingThere
 from fovideo.media.codec import Track
 from fovideo.replay.rtsp.headers import Range, npt_text, parse_range, parse_rate
-from fovideo.replay.rtsp.link import Link, UdpLink
+from fovideo.replay.rtsp.link import Link, TcpLink
 from fovideo.replay.rtsp.message import RtspError
 from fovideo.replay.rtsp.outlet import Outlet
 from fovideo.replay.rtsp.player import Pace, Player
@@ -25,17 +25,24 @@ Headers = list[tuple[str, str]]
 class Session:
     """Used by the server's loop only.
 
-    abort: resets the client's RTSP connection. is_replay: the client asked for ONVIF's replay extension.
+    on_end: called some time after a playback has come to its end. abort: resets the client's RTSP connection.
+    is_replay: the client asked for ONVIF's replay extension.
     """
 
     def __init__(
-        self, path: str, source: Source, settings: Settings, counters: Counters, abort: Callable[[], None]
+        self,
+        path: str,
+        source: Source,
+        settings: Settings,
+        counters: Counters,
+        abort: Callable[[], None],
+        on_end: Callable[[], None],
     ) -> None:
         self.id = secrets.token_hex(8)
         self.path, self.source = path, source
         self.outlets: dict[int, Outlet] = {}
         self.is_replay = False
-        self.abort = abort
+        self.abort, self._on_end = abort, on_end
         self._settings, self._counters = settings, counters
         self._player: Player | None = None
         self._task: asyncio.Task[None] | None = None
@@ -48,11 +55,15 @@ class Session:
         self._seen = time.monotonic()
 
     @property
+    def is_interleaved(self) -> bool:
+        """Whether packets go through the RTSP connection, so that the session ends with it."""
+        return any(isinstance(outlet.link, TcpLink) for outlet in self.outlets.values())
+
+    @property
     def is_expired(self) -> bool:
         """A client bound to a TCP connection lives as long as that; others must show signs of life."""
-        by_udp = any(isinstance(outlet.link, UdpLink) for outlet in self.outlets.values())
         silent_s = time.monotonic() - self._seen
-        return (by_udp or not self.outlets) and silent_s > self._settings.session_timeout_s
+        return not self.is_interleaved and silent_s > self._settings.session_timeout_s
 
     @property
     def is_playing(self) -> bool:
@@ -157,7 +168,11 @@ class Session:
     def begin(self) -> None:
         """Start what play() prepared, once its response is on the way."""
         if self._player is not None and self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._player.run())
+            self._task = asyncio.get_running_loop().create_task(self._run(self._player))
+
+    async def _run(self, player: Player) -> None:
+        await player.run()
+        asyncio.get_running_loop().call_later(self._settings.end_grace_s, self._on_end)
 
     async def pause(self) -> None:
         """Hold a recording where it is; a live stream just stops."""
