@@ -44,6 +44,7 @@ class LoopSource:
     loop: False ends the stream after one round.
     metadata: makes ONVIF metadata documents, `metadata_fps` a second; None = no such track.
     clock_offset_ns: how far the camera's wall clock is off; step_clock() changes it.
+    fps (attribute): frames of video a second; 0 without video.
     wall_clock, monotonic: ns; the wall clock is read once, at the start.
     """
 
@@ -88,9 +89,7 @@ class LoopSource:
         self._start_monotonic_ns = monotonic()
         self.start_ns = wall_clock()
         self._lock = threading.Lock()
-        self._offsets: tuple[tuple[int, int], ...] = (
-            (-_EVER_NS, clock_offset_ns),
-        )  # (from media_ns on, offset)
+        self._offsets: tuple[tuple[int, int], ...] = ((-_EVER_NS, clock_offset_ns),)  # media_ns from, offset
         self._freezes: tuple[tuple[int, int], ...] = ()  # media_ns [from, to)
 
     def freeze(self) -> None:

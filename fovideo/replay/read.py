@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from fovideo.errors import FovideoError, SegmentDamaged, StoreError
+from fovideo.errors import FovideoError, NothingThere, SegmentDamaged, StoreError
 from fovideo.media.codec import Track
 from fovideo.media.frames import FrameFlag, FrameTable
 from fovideo.replay.rows import Rows
@@ -18,6 +19,8 @@ from fovideo.timeline.cover import DEFAULT_INTERVAL_NS, longest_step_ns
 from fovideo.timeline.endpoint import FileRange, Timeline
 from fovideo.timeline.order import effective, play_order
 from fovideo.timeline.values import Gop, Splice
+
+log = logging.getLogger(__name__)
 
 _EVER_NS = 1 << 62
 
@@ -90,20 +93,21 @@ def _frames(
     for group in rows.groups(from_ns, to_ns):
         held: list[tuple[Choice, FrameTable, Sequence[bytes]]] = []
         for choice in group:
+            row = choice.gop
             try:
-                held.append((choice, *_load(rows, choice.gop)))
+                if (row.segment, row.provenance) not in known:
+                    known[row.segment, row.provenance] = rows.timeline.tracks(rows.stream, row)
+                held.append((choice, *_load(rows, row)))
+            except NothingThere:
+                log.debug("row %d of %s expired while it was read", row.serial, rows.stream)
             except (SegmentDamaged, StoreError) as error:
                 if on_damage is None:
                     raise
                 on_damage(error)
         ends = [choice.end_ns if choice.end_ns < choice.gop.end_ns else _EVER_NS for choice, _, _ in held]
-        order = play_order([table for _, table, _ in held], ends)
-        for number, place in order.tolist():
+        for number, place in play_order([table for _, table, _ in held], ends).tolist():
             choice, table, payloads = held[number]
             row, frame = choice.gop, table[place]
-            key = (row.segment, row.provenance)
-            if key not in known:
-                known[key] = rows.timeline.tracks(rows.stream, row)
             flags = int(frame["flags"])
             packet = Packet(
                 int(frame["time_ns"]),
@@ -112,7 +116,7 @@ def _frames(
                 bool(flags & FrameFlag.KEY),
                 payloads[place],
                 flags,
-                known[key],
+                known[row.segment, row.provenance],
             )
             yield _Read(packet, row)
 
@@ -120,7 +124,11 @@ def _frames(
 def _load(rows: Rows, row: Gop) -> tuple[FrameTable, list[bytes]]:
     """Frame table (effective times) and payloads of a row."""
     part = rows.timeline.read(rows.stream, row)
-    data = _bytes(part) if isinstance(part, FileRange) else part
+    try:
+        data = _bytes(part) if isinstance(part, FileRange) else part
+    except FileNotFoundError:
+        rows.timeline.read(rows.stream, row)  # NothingThere when retention was faster
+        raise StoreError("a segment file is missing", where=_place(part), hint="run fovideo check") from None
     tables, payloads, offset = [], [], 0
     try:
         while offset < len(data):
@@ -129,9 +137,14 @@ def _load(rows: Rows, row: Gop) -> tuple[FrameTable, list[bytes]]:
             payloads += [bytes(payload) for payload in samples(fragment, data, offset)]
             offset += fragment.size_bytes
     except SegmentDamaged as error:
-        where = part.path if isinstance(part, FileRange) else rows.timeline.location
-        raise SegmentDamaged(error.what, where=where, hint="run fovideo check") from None
+        raise SegmentDamaged(
+            error.what, where=_place(part) or rows.timeline.location, hint="run fovideo check"
+        ) from None
     return effective(np.concatenate(tables), row.shift_ns), payloads
+
+
+def _place(part: bytes | FileRange) -> str:
+    return part.path if isinstance(part, FileRange) else ""
 
 
 def _bytes(part: FileRange) -> bytes:
@@ -139,6 +152,8 @@ def _bytes(part: FileRange) -> bytes:
         with Path(part.path).open("rb") as file:
             file.seek(part.offset)
             data = file.read(part.size_bytes)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise StoreError(f"cannot read ({error.strerror})", where=part.path) from None
     if len(data) != part.size_bytes:
