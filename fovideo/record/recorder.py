@@ -13,10 +13,12 @@ from fovideo.camera.config import CameraConfig
 from fovideo.camera.reader import Reader
 from fovideo.camera.session_start import SessionStart
 from fovideo.camera.state import CameraState
-from fovideo.errors import CameraError, StoreError, UsageError
-from fovideo.record.events import Event, Mode, SessionBegan, StateChanged, StoreFailed, StoreRecovered
+from fovideo.errors import CameraError, UsageError
+from fovideo.record.channel import Channel
+from fovideo.record.events import Event, Mode, SessionBegan, StateChanged
 from fovideo.record.lane import Intent, Lane
 from fovideo.record.status import CameraStatus, StoreStatus
+from fovideo.record.writer import Writer
 from fovideo.ring import Ring
 from fovideo.times import NS_PER_S
 
@@ -26,17 +28,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _WATCH_S = 0.1
-_LONGEST_RETRY_S = 5.0
 _STOP_S = 0.5
-
-
-class _Channel:
-    """A camera's reader and lane."""
-
-    def __init__(self, reader: Reader, lane: Lane) -> None:
-        self.reader, self.lane = reader, lane
-        self.leaving = False
-        self.left = threading.Event()
 
 
 class Recorder:
@@ -65,19 +57,22 @@ class Recorder:
         if durability_ns <= 0:
             raise UsageError("durability must be positive")
         self.store, self.name = store, name
-        self._interval_s = durability_ns / 2 / NS_PER_S
         self._on_event = on_event
         self._clocks = clocks or Clocks()
         self._chance = chance or random.Random()
         self._lock = threading.Lock()
-        self._channels: dict[str, _Channel] = {}
-        self._wake = threading.Event()
+        self._channels: dict[str, Channel] = {}
         self._stopping = threading.Event()
-        self._ticked = threading.Condition()
-        self._requested = self._done = 0
         self._threads: list[threading.Thread] = []
-        self._commits = self._store_failures = self._last_commit_ns = self._failing_since_ns = 0
-        self._store_error: StoreError | None = None
+        self._writer = Writer(
+            store,
+            name,
+            interval_ns=durability_ns // 2,
+            clocks=self._clocks,
+            channels=self._all_channels,
+            on_left=self._forget,
+            emit=self._emit,
+        )
 
     # cameras
 
@@ -108,7 +103,7 @@ class Recorder:
             ring,
             on_state=on_state,
             on_session=on_session,
-            on_pressure=self._wake.set,
+            on_pressure=self._writer.wake,
             clocks=self._clocks,
             chance=self._chance,
         )
@@ -117,7 +112,7 @@ class Recorder:
                 raise UsageError("the recorder is closed")
             if camera.name in self._channels:
                 raise UsageError("there is a camera of this name already", where=camera.name)
-            self._channels[camera.name] = _Channel(reader, lane)
+            self._channels[camera.name] = Channel(reader, lane)
             if self._threads:
                 reader.start()
 
@@ -128,11 +123,10 @@ class Recorder:
         channel.reader.join(_STOP_S)
         channel.leaving = True
         if not self._threads:
-            self._tick()
-        self._wake.set()
-        while not channel.left.wait(_WATCH_S):
-            if self._stopping.is_set():
-                return
+            self._writer.tick()
+        self._writer.wake()
+        while not channel.left.wait(_WATCH_S) and not self._stopping.is_set():
+            pass
 
     def set_mode(self, name: str, mode: Mode, *, lease: int = 0, pending: bool = False) -> None:
         """Record, or stand by. Takes effect within moments; `flush` waits for it.
@@ -141,9 +135,9 @@ class Recorder:
         lease, pending: see Provenance.lease and GopFlag.PENDING; new ones begin a new segment.
         """
         self._channel(name).lane.want(Intent(mode, lease, pending))
-        self._wake.set()
+        self._writer.wake()
 
-    def _channel(self, name: str) -> _Channel:
+    def _channel(self, name: str) -> Channel:
         with self._lock:
             channel = self._channels.get(name)
         if channel is None:
@@ -158,7 +152,7 @@ class Recorder:
             if self._threads or self._stopping.is_set():
                 raise UsageError("a recorder is started once")
             self._threads = [
-                threading.Thread(target=self._write, name=f"writer-{self.name}", daemon=True),
+                threading.Thread(target=self._writer.run, name=f"writer-{self.name}", daemon=True),
                 threading.Thread(target=self._watch, name=f"watch-{self.name}", daemon=True),
             ]
             for channel in self._channels.values():
@@ -171,13 +165,7 @@ class Recorder:
 
         Frames whose place in decode order is not known yet (a run of B-frames) do not count.
         """
-        with self._ticked:
-            self._requested += 1
-            mine = self._requested
-            self._wake.set()
-            return self._ticked.wait_for(lambda: self._done >= mine or not self._running, timeout_s) and (
-                self._done >= mine
-            )
+        return bool(self._threads) and self._writer.flush(timeout_s)
 
     def close(self) -> None:
         """Stop the cameras, write what they delivered, end all threads. May be called twice.
@@ -195,13 +183,13 @@ class Recorder:
                 channel.reader.join(max(deadline_ns - self._clocks.monotonic_ns(), 0) / NS_PER_S)
                 channel.leaving = True
             self._stopping.set()
-        self._wake.set()
+        self._writer.stop()
         for thread in self._threads:
             thread.join()
         if not self._threads:
-            self._tick()
-        if self._store_error is not None:
-            raise self._store_error
+            self._writer.tick()
+        if self._writer.error is not None:
+            raise self._writer.error
 
     def __enter__(self) -> Recorder:
         self.start()
@@ -210,26 +198,24 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def _running(self) -> bool:
-        return bool(self._threads) and self._threads[0].is_alive()
-
     # what is known
 
     def status(self) -> dict[str, CameraStatus]:
         """All cameras, by name."""
         with self._lock:
             channels = dict(self._channels)
-        return {name: _status(channel) for name, channel in channels.items()}
+        return {name: channel.status() for name, channel in channels.items()}
 
     def store_status(self) -> StoreStatus:
-        error = self._store_error
-        return StoreStatus(
-            commits=self._commits,
-            failures=self._store_failures,
-            last_commit_ns=self._last_commit_ns,
-            error="" if error is None else str(error),
-        )
+        return self._writer.status()
+
+    def _all_channels(self) -> list[Channel]:
+        with self._lock:
+            return list(self._channels.values())
+
+    def _forget(self, channel: Channel) -> None:
+        with self._lock:
+            self._channels.pop(channel.lane.name, None)
 
     def _emit(self, event: Event) -> None:
         if self._on_event is None:
@@ -239,121 +225,8 @@ class Recorder:
         except Exception:
             _log.exception("the event listener failed")
 
-    # threads
-
     def _watch(self) -> None:
         while not self._stopping.wait(_WATCH_S):
             now_ns = self._clocks.monotonic_ns()
-            with self._lock:
-                channels = list(self._channels.values())
-            for channel in channels:
+            for channel in self._all_channels():
                 channel.reader.check(now_ns)
-
-    def _write(self) -> None:
-        retry_s = self._interval_s
-        while True:
-            if self._store_error is not None:
-                self._stopping.wait(retry_s)
-                retry_s = min(retry_s * 2, _LONGEST_RETRY_S)
-            else:
-                self._wake.wait(self._interval_s)
-                retry_s = self._interval_s
-            self._wake.clear()
-            last = self._stopping.is_set()
-            with self._ticked:
-                requested = self._requested
-            worked = self._tick()
-            with self._ticked:
-                if worked:
-                    self._done = requested
-                self._ticked.notify_all()
-            if last:
-                break
-        with self._ticked:
-            self._ticked.notify_all()
-
-    def _tick(self) -> bool:
-        """Drain all lanes and commit. True when the store took everything."""
-        now_ns = self._clocks.monotonic_ns()
-        with self._lock:
-            channels = list(self._channels.items())
-        failure: StoreError | None = None
-        drained = []
-        for name, channel in channels:
-            try:
-                self._drain(channel, now_ns)
-                drained.append((name, channel))
-            except StoreError as error:
-                failure = failure or error
-            except Exception as error:
-                # One camera's stream must not stop the others.
-                _log.exception("camera %s: its frames cannot be written", name)
-                channel.lane.give_up(error)
-        if failure is not None or self._store_error is not None or any(c.lane.writing for _, c in channels):
-            try:
-                self.store.commit()
-                self._commits += 1
-                self._last_commit_ns = self._clocks.wall_ns()
-                for _, channel in channels:
-                    channel.lane.committed()
-            except StoreError as error:
-                failure = failure or error
-        self._judge(failure, now_ns)
-        if failure is None or self._stopping.is_set():
-            for name, channel in drained:
-                if channel.leaving:
-                    self._leave(name, channel)
-        return failure is None
-
-    @staticmethod
-    def _drain(channel: _Channel, now_ns: int) -> None:
-        leaving = channel.leaving
-        channel.lane.drain(now_ns)
-        if leaving:
-            channel.lane.finish(now_ns)
-
-    def _leave(self, name: str, channel: _Channel) -> None:
-        with self._lock:
-            self._channels.pop(name, None)
-        if channel.reader.join(0):
-            channel.lane.ring.close()
-        channel.left.set()
-
-    def _judge(self, failure: StoreError | None, now_ns: int) -> None:
-        before, self._store_error = self._store_error, failure
-        if failure is not None:
-            self._store_failures += 1
-            if before is None:
-                self._failing_since_ns = now_ns
-                _log.error("%s: the store takes nothing: %s", self.name, failure)
-                self._emit(StoreFailed(str(failure)))
-        elif before is not None:
-            _log.warning("%s: the store works again", self.name)
-            self._emit(StoreRecovered(now_ns - self._failing_since_ns))
-
-
-def _status(channel: _Channel) -> CameraStatus:
-    lane, reader = channel.lane, channel.reader.status()
-    closed = lane.ring.closed
-    return CameraStatus(
-        camera=lane.name,
-        mode=lane.mode,
-        lease=lane.lease,
-        state=reader.state,
-        session=reader.session,
-        sessions=reader.sessions,
-        frames=reader.frames,
-        bytes=reader.bytes,
-        dropped_frames=reader.dropped_frames,
-        lost_frames=lane.lost_frames,
-        written_frames=lane.written_frames,
-        written_bytes=lane.written_bytes,
-        last_receipt_ns=reader.last_receipt_ns,
-        durable_to_ns=lane.durable_to_ns,
-        clock=lane.clock,
-        error=reader.error or lane.error,
-        ring_used_bytes=0 if closed else lane.ring.used_bytes,
-        ring_bytes=0 if closed else lane.ring.capacity_bytes,
-        failures=lane.failures,
-        reader=reader,
-    )

@@ -135,7 +135,7 @@ class Loss(msgspec.Struct, frozen=True, array_like=True):
     """Frames that the recorder knows to have lost.
 
     reason: "disk-slow" (ring full, whole GOPs dropped), "transport", "expired" (quota forced it), "cut" (torn
-    tail), "damaged" (found by check --repair).
+    tail), "damaged" (found by check --repair), "unwritable" (frames that no segment file can hold).
     """
 
     start_ns: int

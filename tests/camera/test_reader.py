@@ -195,9 +195,9 @@ CHALLENGE = 'WWW-Authenticate: Digest realm="camera", nonce="0123456789abcdef"\r
 
 
 def test_a_wrong_password() -> None:
-    with Server(answers("401 Unauthorized", CHALLENGE)) as server:
-        with watched(server.url, user="admin", password="hunter2") as camera:
-            camera.wait_state(CameraState.UNAUTHORIZED)
+    refusal = answers("401 Unauthorized", CHALLENGE)
+    with Server(refusal) as server, watched(server.url, user="admin", password="hunter2") as camera:
+        camera.wait_state(CameraState.UNAUTHORIZED)
     assert "refuses the credentials" in camera.errors[0]
     assert "hunter2" not in str(camera.errors)
     assert "hunter2" not in str(camera.reader.status())
