@@ -60,8 +60,6 @@ class Station:
             options = store_options(self._endpoint)
             self.store = Store.open(self._endpoint.store, write=True, create=True, options=options)
             undo.callback(self.store.close)
-            if self.store.recovery:
-                _log.warning("%s: recovered: %s", self.name, self.store.recovery)
             self.recorder = Recorder(
                 self.store, name=self.name, durability_ns=options.durability_ns, on_event=self._emit
             )
