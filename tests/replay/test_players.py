@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
 import pytest
 from memory_timeline import MemoryTimeline
+from rtsp_client import RtspClient
 from streams import T0_NS, audio, metadata, video
 
 from fovideo.media.codec import Codec
@@ -61,6 +65,16 @@ def clock_ns(packet: Any) -> int | None:
     if not packet.has_sidedata("prft"):
         return None
     return int.from_bytes(bytes(packet.get_sidedata("prft"))[:8], "little") * 1000
+
+
+def needs(program: str) -> Any:
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is absent")
+
+
+def run(*command: str) -> bytes:
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -150,6 +164,22 @@ def test_password(clip: Clips, schemes: Any) -> None:
                 receive(wrong, Codec.H264, count=3)
 
 
+@needs("openssl")
+def test_tls(clip: Clips, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subject = ("-subj", "/CN=127.0.0.1", "-keyout", str(key), "-out", str(certificate))
+    run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with RtspServer(tls=context) as server:
+        url = server.add_stream("cam", LoopSource(clip(), marker=1))
+        assert url.startswith("rtsps://")
+        with contextlib.suppress(ConnectionError), RtspClient(url) as plain:
+            plain.request("OPTIONS")
+        numbers = receive(url, Codec.H264, count=20).numbers()
+    assert numbers == list(range(numbers[0], numbers[0] + 20))
+
+
 def test_a_stream_that_is_not_there(server: RtspServer) -> None:
     with pytest.raises(av.error.HTTPNotFoundError):
         receive(server.url("absent"), Codec.H264)
@@ -214,16 +244,6 @@ def test_a_gap_takes_a_moment_and_the_clock_jumps(server: RtspServer, timeline: 
     assert abs(clocks[-1] - int(frames["time_ns"][-1])) <= 12_000
     times = [packet.pts * float(packet.time_base) for packet in got.packets[0] if packet.pts is not None]
     assert times[-1] > 3600, "who reads sender reports sees the jump"
-
-
-def needs(program: str) -> Any:
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is absent")
-
-
-def run(*command: str) -> bytes:
-    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout
 
 
 @needs("ffprobe")

@@ -95,6 +95,7 @@ def test_garbage_gives_messages_or_a_status_and_nothing_else(pieces: list[bytes]
         (b"OPTIONS * RTSP/1.0\r\nno colon\r\n\r\n", 400),
         (b"OPTIONS * RTSP/1.0\r\nbad name: x\r\n\r\n", 400),
         (b"OPTIONS * RTSP/1.0\r\nContent-Length: x\r\n\r\n", 400),
+        (b"OPTIONS * RTSP/1.0\r\nRequire: a\rX: b\r\n\r\n", 400),
         (b"OPTIONS * RTSP/1.0\r\nContent-Length: %d\r\n\r\n" % (MAX_BODY_BYTES + 1), 413),
         (b"OPTIONS " + b"x" * MAX_LINE_BYTES + b" RTSP/1.0\r\n\r\n", 414),
         (b"x" * (MAX_LINE_BYTES + 1), 414),

@@ -51,8 +51,8 @@ class Connection:
             self._hub.counters.bad_requests += 1
             self._send(error.status, [("Connection", "close")])
             await self._linger()
-        except (ConnectionError, TimeoutError):
-            pass
+        except OSError as error:  # cut, idle for too long, or broken TLS
+            log.debug("connection ended: %s", error)
         finally:
             for session in list(self._sessions.values()):
                 if session.is_interleaved:

@@ -39,6 +39,7 @@ REASONS = {
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VERSION = re.compile(rb"RTSP/(\d)\.(\d)")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _PRINTABLE = re.compile(rb"[\x21-\x7e]+")
 
 
@@ -150,16 +151,17 @@ def _headers(lines: list[bytes]) -> dict[str, str]:
     for line in lines:
         if not line:
             continue
-        if line[:1] in b" \t" and name:
-            headers[name] += " " + line.strip().decode("latin-1")
-            continue
-        key, colon, value = line.partition(b":")
-        key = key.rstrip()
-        if not colon or not _TOKEN.fullmatch(key):
+        text = line.decode("latin-1")
+        if _CONTROL.search(text):  # headers are echoed
             raise RtspError(400, fatal=True)
-        name = key.decode("ascii").lower()
-        text = value.strip().decode("latin-1")
-        headers[name] = f"{headers[name]}, {text}" if name in headers else text
+        if text[0] in " \t" and name:
+            headers[name] += f" {text.strip()}"
+            continue
+        key, colon, value = text.partition(":")
+        name = key.rstrip().lower()
+        if not colon or not _TOKEN.fullmatch(name.encode("latin-1")):
+            raise RtspError(400, fatal=True)
+        headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
     return headers
 
 

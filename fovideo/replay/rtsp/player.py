@@ -78,6 +78,8 @@ class Player:
                 self._report(outlet)
         except FovideoError as error:
             log.warning("playback ended: %s", error)
+        except Exception:
+            log.exception("playback failed")
         finally:
             await self._feed.close()
         for outlet in self._outlets.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +19,7 @@ class RtspServer:
     """Serves sources under paths, by TCP and UDP. All methods are thread-safe.
 
     port: 0 takes a free one; `port` then tells which.
+    tls: serve rtsps. RTP by UDP is not encrypted by it.
     user, password: what clients must show, by Digest or Basic; None = everyone may play.
     """
 
@@ -29,11 +31,13 @@ class RtspServer:
         user: str | None = None,
         password: str = "",
         schemes: tuple[Scheme, ...] = ("digest", "basic"),
+        tls: ssl.SSLContext | None = None,
         settings: Settings | None = None,
     ) -> None:
         self.host, self.port = host, port
         authenticator = None if user is None else Authenticator(user, password, schemes=schemes)
         self._hub = Hub(settings or Settings(), authenticator)
+        self._tls = tls
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
@@ -49,7 +53,7 @@ class RtspServer:
         """URL of a path; with credentials when they are given."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         login = f"{user}:{password}@" if user else ""
-        return f"rtsp://{login}{host}:{self.port}/{path.strip('/')}"
+        return f"{'rtsps' if self._tls else 'rtsp'}://{login}{host}:{self.port}/{path.strip('/')}"
 
     def start(self) -> Self:
         """Listen. Raises UsageError when the address is not free; a server starts once."""
@@ -120,7 +124,7 @@ class RtspServer:
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         try:
-            server = await asyncio.start_server(self._hub.serve, self.host, self.port)
+            server = await asyncio.start_server(self._hub.serve, self.host, self.port, ssl=self._tls)
         except OSError as error:
             self._failure = error
             return
