@@ -49,7 +49,7 @@ def missing_after(
                 rows.append(_row_of(row, serial, table, source.primary))
             else:
                 moved_ns = shift_ns - row.shift_ns
-                if row.flags & GopFlag.GAPS:
+                if row.flags & (GopFlag.GAPS | GopFlag.KEY) != GopFlag.KEY:
                     tables[serial] = effective(source.stored(place), shift_ns)
                 rows.append(
                     msgspec.structs.replace(

@@ -39,6 +39,14 @@ class Placed:
 
 
 @dataclass(frozen=True)
+class Placement:
+    """The source's runs by time, and all footage that the target will hold, as far as it was compared."""
+
+    runs: list[Placed]
+    union: list[Footage]
+
+
+@dataclass(frozen=True)
 class _Sketch:
     """A run before it is placed. kind: what its times come from (media.frames.Clock)."""
 
@@ -58,7 +66,7 @@ class _Sketch:
         return max(self.start_ns - other.end_ns, other.start_ns - self.end_ns, 0)
 
 
-def place_runs(source: Manifest, target: Manifest, window_ns: int, expected_ns: int = 0) -> list[Placed]:
+def place_runs(source: Manifest, target: Manifest, window_ns: int, expected_ns: int = 0) -> Placement:
     """Every run of the source, placed. window_ns: how far from expected_ns the clocks may be apart."""
     places = rows_to_compare(target, source, window_ns)
     there = [footage for run in target.runs() for footage in unpack(target, run, places)]
@@ -77,7 +85,7 @@ def place_runs(source: Manifest, target: Manifest, window_ns: int, expected_ns: 
         placed = _place(sketch, there, borrowed, source.primary, prior, receipts)
         there.extend(_planned(sketch, placed))
         done.append((sketch, placed))
-    return [placed for _, placed in sorted(done, key=lambda each: each[0].start_ns)]
+    return Placement([placed for _, placed in sorted(done, key=lambda each: each[0].start_ns)], there)
 
 
 def _sketch(

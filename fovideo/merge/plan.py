@@ -16,7 +16,7 @@ from fovideo.merge.line import Mask
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.outlook import missing_after
 from fovideo.merge.place import Placed, place_runs
-from fovideo.merge.sequence import moved_frames, states_of
+from fovideo.merge.sequence import lost_before, moved_frames, pattern_of, states_of
 from fovideo.merge.splice import CLASH, KEPT, LATER, NEW, THERE, Splicer, States
 from fovideo.merge.stretch import build_stretches
 from fovideo.merge.values import Plan
@@ -52,12 +52,14 @@ def plan(
     """
     if source.identity == target.identity:
         raise UsageError("source and target are the same store", where=source.identity)
-    runs = place_runs(source, target, window_ns, expected_ns)
+    placement = place_runs(source, target, window_ns, expected_ns)
+    runs = placement.runs
     clocks = {place: placed.clock for placed in runs for place in placed.run.places}
     inside = {place for place in clocks if _is_inside(source.rows[place], clocks[place], from_ns, to_ns)}
     states = _states(source, target, runs, inside, to_ns)
-    cuts = Splicer(source, states).run()
-    moved = moved_frames(source, runs, states)
+    pattern = pattern_of(source, placement)
+    cuts = Splicer(source, states, lost_before(source, placement, pattern)).run()
+    moved = moved_frames(source, placement, states, pattern)
     stretches = build_stretches(source, cuts, clocks, moved, now_ns, lease)
     leader = max(runs, key=lambda placed: placed.matched, default=None)
     duplicates = _count(source, states, inside, THERE)

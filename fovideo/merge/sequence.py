@@ -1,64 +1,113 @@
-"""Decode times of inserted frames: where a session lost frames that its neighbours need, its decode times
-differ.
+"""The order in which inserted frames are decoded among those that are there. Pure.
 
 Decode times are derived from the presentation times that a recorder received (docs/design/architecture.md).
 Where frames are reordered and some are missing on one side, the two sides derive different ones, and frames
-put in between would come in the wrong order. Their decode times are moved between those of the frames that
-they lie between in the source. Presentation times are never touched. Pure.
+put in between would come in the wrong order. Their decode times are moved to where they belong: between the
+frames that they lie between in the source, and among others of the target by the pattern of the stream.
+Presentation times are never touched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
 
-from fovideo.merge.line import Mask, Times
+from fovideo.media.frames import FrameFlag, empty_frames
+from fovideo.merge.footage import Footage
+from fovideo.merge.line import Mask, Times, interval_of
 from fovideo.merge.manifest import Manifest
-from fovideo.merge.place import Placed
+from fovideo.merge.place import Placed, Placement
+from fovideo.merge.reorder import UNKNOWN, Pattern, Sequence, find_pattern
 from fovideo.merge.splice import NEW, THERE, States
+from fovideo.timeline.cover import holes
 from fovideo.times import NS_PER_MS
-
-_STEP_NS = NS_PER_MS
-"""Distance kept of what has to move, if there is room."""
-
 
 Moved: TypeAlias = dict[int, Times]
 """By place of a source row, stored decode times for all of its frames: only rows of which some had to
 move.
 """
 
+_STEP_NS = NS_PER_MS
+"""Distance kept of what has to move, if there is room."""
 
-def moved_frames(source: Manifest, runs: Iterable[Placed], states: Mapping[int, States | None]) -> Moved:
-    """Decode times for the new frames of the primary track, where those they have do not fit the target's."""
-    result: Moved = {}
-    for placed in runs:
-        places = [place for place in placed.run.places if place in placed.dts_ns]
-        if not places:
+
+@dataclass(frozen=True)
+class _Joined:
+    """Frames of the primary track of a run's compared rows, in decode order, on the target's clock.
+
+    at: (place of the row, row of its table) of each.
+    """
+
+    time_ns: Times
+    dts_ns: Times
+    flags: np.ndarray[tuple[int], np.dtype[np.uint8]]
+    there: Mask
+    new: Mask
+    interval_ns: int
+    at: list[tuple[int, int]]
+
+
+def pattern_of(source: Manifest, placement: Placement) -> Pattern | None:
+    """The pattern in which the stream's frames are reordered, from all that was compared."""
+    sequences = []
+    for footage in placement.union:
+        frames = footage.frames[footage.frames["track"] == source.primary]
+        sequences.append(Sequence(frames["time_ns"], frames["flags"] & FrameFlag.KEY != 0))
+    return find_pattern(sequences)
+
+
+def lost_before(source: Manifest, placement: Placement, pattern: Pattern | None) -> dict[int, Mask]:
+    """Per frame of the compared rows, whether frames of the primary track are missing right before it in its
+    session.
+
+    The first frame of a row counts with the row before, if that was compared too.
+    """
+    result: dict[int, Mask] = {}
+    for placed in placement.runs:
+        joined = _join(source, placed, {})
+        if joined is None:
             continue
-        sizes = [len(source.stored(place)) for place in places]
-        shifts = [
-            source.rows[place].shift_ns + placed.clock.offset_at(source.rows[place].start_ns)
-            for place in places
-        ]
-        frames = np.concatenate([source.stored(place) for place in places])
-        state = np.concatenate(
-            [states_of(states[place], size) for place, size in zip(places, sizes, strict=True)]
-        )
-        there = state == THERE
-        own = frames["dts_ns"] + np.repeat(np.array(shifts, np.int64), sizes)
-        partner = np.concatenate([placed.dts_ns[place] for place in places])
-        chosen = np.flatnonzero((frames["track"] == source.primary) & (there | (state == NEW)))
-        wanted = np.where(there, partner, own)[chosen]
-        change = np.zeros(len(frames), np.int64)
-        change[chosen] = np.where(there[chosen], 0, fitted(wanted, there[chosen]) - wanted)
-        stops = np.cumsum(sizes).tolist()
-        for place, stop, size in zip(places, stops, sizes, strict=True):
-            mine = change[stop - size : stop]
-            if mine.any():
-                result[place] = source.stored(place)["dts_ns"] + mine
+        lost = np.concatenate(([True], holes(joined.dts_ns, joined.flags, joined.interval_ns)))
+        if pattern is not None:
+            places = pattern.places(joined.time_ns)
+            known = (places[1:] != UNKNOWN) & (places[:-1] != UNKNOWN)
+            told = joined.flags[1:] & FrameFlag.LOST_BEFORE != 0
+            lost[1:] = np.where(known, (np.diff(places) != 1) | told, lost[1:])
+        for place in placed.states:
+            result[place] = np.zeros(len(source.stored(place)), bool)
+        for (place, row), flag in zip(joined.at, lost.tolist(), strict=True):
+            result[place][row] = flag
+    return result
+
+
+def moved_frames(
+    source: Manifest,
+    placement: Placement,
+    states: Mapping[int, States | None],
+    pattern: Pattern | None,
+) -> Moved:
+    """Decode times for the new frames of the primary track, where those they have do not fit the target's."""
+    changes: dict[int, dict[int, int]] = {}
+    for placed in placement.runs:
+        joined = _join(source, placed, states)
+        if joined is None or not joined.there.any():
+            continue
+        chosen = np.flatnonzero(joined.there | joined.new)
+        dts = joined.dts_ns[chosen]
+        others = _others(placement.union, placed, source.primary)
+        fitted = fit(dts, joined.time_ns[chosen], joined.there[chosen], others, pattern)
+        for number in np.flatnonzero(fitted != dts).tolist():
+            place, row = joined.at[int(chosen[number])]
+            changes.setdefault(place, {})[row] = int(fitted[number] - dts[number])
+    result: Moved = {}
+    for place, change in changes.items():
+        moved = source.stored(place)["dts_ns"].copy()
+        moved[list(change)] += np.array(list(change.values()), np.int64)
+        result[place] = moved
     return result
 
 
@@ -67,28 +116,78 @@ def states_of(states: States | None, count: int) -> States:
     return np.full(count, NEW, np.uint8) if states is None else states
 
 
-def fitted(dts_ns: Times, fixed: Mask) -> Times:
-    """Decode times in decode order that rise strictly around the fixed ones, with as little change as
+def _join(source: Manifest, placed: Placed, states: Mapping[int, States | None]) -> _Joined | None:
+    """The frames of a run; decode times are those of the identical frames where the target has them."""
+    parts = []
+    at: list[tuple[int, int]] = []
+    for place in placed.run.places:
+        if place not in placed.states:
+            continue
+        table, row = source.stored(place), source.rows[place]
+        mine = np.flatnonzero(table["track"] == source.primary)
+        shift_ns = row.shift_ns + placed.clock.offset_at(row.start_ns)
+        state = states_of(states.get(place, placed.states[place]), len(table))[mine]
+        own, partner = table["dts_ns"][mine] + shift_ns, placed.dts_ns[place][mine]
+        dts = np.where(state == THERE, partner, own)
+        parts.append((table["time_ns"][mine] + shift_ns, dts, table["flags"][mine], state))
+        at.extend((place, number) for number in mine.tolist())
+    if not at:
+        return None
+    time, dts, flags, state = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _Joined(time, dts, flags, state == THERE, state == NEW, interval_of(np.sort(time)), at)
+
+
+def _others(union: Iterable[Footage], placed: Placed, primary: int) -> tuple[Times, Times]:
+    """Decode and presentation times of the target's frames that are not the run's own, by decode time."""
+    key = (placed.run.session, placed.run.epoch)
+    tables = [
+        each.frames[each.frames["track"] == primary]
+        for each in union
+        if not each.conflict and (each.session, each.epoch) != key
+    ]
+    frames = np.concatenate([*tables, empty_frames()])
+    order = np.argsort(frames["dts_ns"], kind="stable")
+    return frames["dts_ns"][order], frames["time_ns"][order]
+
+
+def fit(
+    dts_ns: Times, time_ns: Times, fixed: Mask, others: tuple[Times, Times], pattern: Pattern | None
+) -> Times:
+    """Decode times that rise strictly in the order given, around the fixed ones, with as little change as
     possible.
 
-    Frames between two fixed ones that leave no room (in the wrong order themselves) stay as they are.
+    others: decode and presentation times of frames to go around, too; where they belong only a pattern can
+    tell. Frames between two fixed ones that leave no room (are in the wrong order themselves) stay as they
+    are.
     """
     result = dts_ns.copy()
-    anchors = np.flatnonzero(fixed).tolist()
-    edges = [-1, *anchors, len(dts_ns)]
+    edges = [-1, *np.flatnonzero(fixed).tolist(), len(dts_ns)]
     for before, after in pairwise(edges):
-        if after - before > 1:
-            low = int(dts_ns[before]) if before >= 0 else None
-            high = int(dts_ns[after]) if after < len(dts_ns) else None
-            _fit(result[before + 1 : after], low, high)
+        if after - before < 2:
+            continue
+        low = int(dts_ns[before]) if before >= 0 else None
+        high = int(dts_ns[after]) if after < len(dts_ns) else None
+        part, times = result[before + 1 : after], time_ns[before + 1 : after]
+        between = np.zeros(0, np.int64)
+        if pattern is not None and low is not None and high is not None:
+            first, behind = np.searchsorted(others[0], [low + 1, high])
+            between, places = others[0][first:behind], pattern.places(others[1][first:behind])
+        if not len(between):
+            _squeeze(part, low, high)
+            continue
+        assert pattern is not None
+        bounds = [low, *between.tolist(), high]
+        ahead = np.searchsorted(np.maximum.accumulate(places), pattern.places(times))
+        ahead = np.maximum.accumulate(ahead)
+        for number in np.unique(ahead).tolist():
+            mine = np.flatnonzero(ahead == number)
+            _squeeze(part[mine[0] : mine[-1] + 1], bounds[number], bounds[number + 1])
     return result
 
 
-def _fit(part: Times, low: int | None, high: int | None) -> None:
+def _squeeze(part: Times, low: int | None, high: int | None) -> None:
     """Move a run of decode times into (low, high), in place."""
-    fits_low = low is None or int(part[0]) > low
-    fits_high = high is None or int(part[-1]) < high
-    if fits_low and fits_high:
+    if (low is None or int(part[0]) > low) and (high is None or int(part[-1]) < high):
         return
     step_ns = _STEP_NS
     if low is not None and high is not None:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fovideo.media.frames import FrameFlag
+from fovideo.merge.line import Mask
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.values import Kind
 from fovideo.timeline.cover import DEFAULT_INTERVAL_NS, holes
@@ -25,14 +26,21 @@ now.
 """
 
 States = npt.NDArray[np.uint8]
-_FILL, _HELD, _CONFLICT = 1, 2, 3
-_KINDS = {_FILL: Kind.FILL, _HELD: Kind.HELD, _CONFLICT: Kind.CONFLICT}
+_LEADS, _ENDS, _OPEN, _HELD, _CONFLICT = range(1, 6)
+_CUTS: Mapping[int, tuple[Kind, bool | None]] = {
+    _LEADS: (Kind.FILL, True),  # stretches that the target's frames continue
+    _ENDS: (Kind.FILL, False),  # stretches that nothing continues
+    _OPEN: (Kind.FILL, None),  # the stretch that goes on at the end of the row
+    _HELD: (Kind.HELD, None),
+    _CONFLICT: (Kind.CONFLICT, None),
+}
 
 
 @dataclass
 class Cut:
     """Frames of one source row that are inserted together. rows: of its frame table; None = the whole row.
 
+    follows: some of them, no keyframes, continue frames that are in the target.
     leads: the frame after its last one (where that is no keyframe) is in the target and continues it;
     None = a keyframe or another cut follows.
     """
@@ -40,6 +48,7 @@ class Cut:
     place: int
     kind: Kind
     rows: npt.NDArray[np.int64] | None
+    follows: bool = False
     leads: bool | None = None
 
 
@@ -55,10 +64,15 @@ class _Row:
 
 @dataclass
 class Splicer:
-    """Goes through the rows of a source manifest by time. states: per row, one per frame; None = all NEW."""
+    """Goes through the rows of a source manifest by time.
+
+    states: per row, one per frame; None = all NEW. lost: per row that was compared, for each frame whether
+    frames of the primary track are missing before it.
+    """
 
     manifest: Manifest
     states: Mapping[int, States | None]
+    lost: Mapping[int, Mask]
     cuts: list[Cut] = field(default_factory=list)
     _rows: dict[int, _Row] = field(default_factory=dict)
     _longest_ns: int = 0
@@ -95,7 +109,7 @@ class Splicer:
             states = np.full(len(frames), NEW, np.uint8)
         video = np.flatnonzero(frames["track"] == self.manifest.primary)
         if not len(video):
-            self._cut(place, states, np.zeros(len(frames), np.uint8), None)
+            self._cut(place, states, np.zeros(len(frames), np.uint8), False)
             return
         first = int(states[video[0]])
         adjacent = previous is not None and (key or self._adjacent(previous, place))
@@ -112,45 +126,51 @@ class Splicer:
         target.
         """
         frames = self.manifest.stored(place)
-        interval_ns = self.manifest.rows[place].interval_ns or DEFAULT_INTERVAL_NS
         flags = frames["flags"][video]
-        lost = np.concatenate(([False], holes(frames["dts_ns"][video], flags, interval_ns)))
+        if place in self.lost:
+            lost = self.lost[place][video]
+        else:
+            interval_ns = self.manifest.rows[place].interval_ns or DEFAULT_INTERVAL_NS
+            lost = np.concatenate(([False], holes(frames["dts_ns"][video], flags, interval_ns)))
         fate = np.zeros(len(frames), np.uint8)
-        leads: bool | None = None
-        filling = False
+        run: list[int] = []  # frames of the stretch that fills and goes on
+        follows = False
         for number, (at, state, flag, hole) in enumerate(
             zip(video.tolist(), states[video].tolist(), flags.tolist(), lost.tolist(), strict=True)
         ):
-            if filling and (state != NEW):
-                leads = (leads is not False) and state == THERE and not hole
-            if state == NEW:
-                decodes = bool(flag & FrameFlag.KEY) or (chain and (filling or not hole or number == 0))
-                if filling and not decodes:
-                    leads = False
-                chain = filling = decodes
-                fate[at] = _FILL if decodes else _HELD
-            else:
-                chain, filling = state == THERE, False
-        open_cut = self._cut(place, states, fate, leads)
-        self._rows[place] = _Row(chain, open_cut if filling else None)
+            key = bool(flag & FrameFlag.KEY)
+            decodes = state == NEW and (key or (chain and (bool(run) or not hole or number == 0)))
+            if run and not decodes:
+                fate[run] = _LEADS if state == THERE and not hole else _ENDS
+                run = []
+            if decodes:
+                follows = follows or not (run or key)
+                run.append(at)
+            elif state == NEW:
+                fate[at] = _HELD
+            chain = decodes or state == THERE
+        fate[run] = _OPEN
+        open_cut = self._cut(place, states, fate, follows)
+        self._rows[place] = _Row(chain, open_cut)
 
-    def _cut(self, place: int, states: States, fate: npt.NDArray[np.uint8], leads: bool | None) -> Cut | None:
-        """Add the cuts of a row; returns the one that fills."""
+    def _cut(self, place: int, states: States, fate: npt.NDArray[np.uint8], follows: bool) -> Cut | None:
+        """Add the cuts of a row; returns the one that goes on at its end."""
         frames = self.manifest.stored(place)
         other = (frames["track"] != self.manifest.primary) & (states == NEW)
-        fate[other] = _HELD if (fate == _HELD).any() and not (fate == _FILL).any() else _FILL
+        codes = set(np.unique(fate).tolist())
+        fate[other] = next((code for code in (_OPEN, _LEADS, _ENDS, _HELD) if code in codes), _OPEN)
         fate[states == CLASH] = _CONFLICT
-        filling = None
-        for code, kind in _KINDS.items():
+        open_cut = None
+        for code, (kind, leads) in _CUTS.items():
             rows = np.flatnonzero(fate == code)
             if not len(rows):
                 continue
-            cut = Cut(place, kind, None if len(rows) == len(frames) else rows)
-            if kind is Kind.FILL:
-                cut.leads, filling = leads, cut
+            cut = Cut(place, kind, None if len(rows) == len(frames) else rows, follows, leads)
+            if code == _OPEN and code in codes:
+                open_cut = cut
             self.cuts.append(cut)
         self._rows.setdefault(place, _Row(False))
-        return filling
+        return open_cut
 
     def _tell(self, previous: int | None, *, adjacent: bool, key: bool, state: int) -> None:
         """Let the row before know what follows it."""
@@ -162,6 +182,8 @@ class Splicer:
     def _adjacent(self, previous: int, place: int) -> bool:
         """Whether no frame is missing between two rows of one session."""
         rows = self.manifest.rows
+        if place in self.lost and previous in self.lost:
+            return not self._first(place, self.lost[place])
         ends = []
         for each in (previous, place):
             frames = self.manifest.stored(each)
@@ -174,6 +196,10 @@ class Splicer:
         flags = np.array([0, after["flags"][0]], np.uint8)
         interval_ns = rows[place].interval_ns or rows[previous].interval_ns or DEFAULT_INTERVAL_NS
         return not bool(holes(dts, flags, interval_ns)[0])
+
+    def _first(self, place: int, flags: Mask) -> bool:
+        primary = self.manifest.stored(place)["track"] == self.manifest.primary
+        return bool(flags[primary][0])
 
     def _inherited(self, place: int) -> bool:
         """Whether the source says that this row continues footage of another session that is there by

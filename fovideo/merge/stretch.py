@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from fovideo.media.frames import FrameFlag
 from fovideo.merge.clock import Clock, combined, uncorrected_ns
 from fovideo.merge.line import Times
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.splice import Cut
 from fovideo.merge.values import Kind, Piece, PlannedStretch, Span
-from fovideo.timeline.values import Correction, Gop, GopFlag, Provenance, Splice
+from fovideo.timeline.values import Correction, Gop, Provenance, Splice
 
 _SAME_SHIFT_NS = 1000  # what rounding may make of one shift
 
@@ -76,10 +75,10 @@ def build_stretches(
 def _close(
     source: Manifest, kind: object, made: _Open, moved: Mapping[int, Times], now_ns: int, lease: int
 ) -> PlannedStretch:
-    follows = kind is Kind.FILL and any(not _starts_with_key(source, cut) for cut in made.cuts)
+    follows = kind is Kind.FILL and any(cut.follows for cut in made.cuts)
     splice = (
         (Splice.FOLLOWS if follows else 0)
-        | (Splice.LEADS if made.leads else 0)
+        | (Splice.LEADS if kind is Kind.FILL and made.leads else 0)
         | (Splice.CONFLICT if kind is Kind.CONFLICT else made.provenance.splice & Splice.CONFLICT)
     )
     provenance = msgspec.structs.replace(
@@ -99,14 +98,6 @@ def _close(
         span=Span(min(span.from_ns for span in spans), max(span.to_ns for span in spans)),
         pieces=tuple(_piece(source, cut, moved) for cut in made.cuts),
     )
-
-
-def _starts_with_key(source: Manifest, cut: Cut) -> bool:
-    if cut.rows is None:
-        return bool(source.rows[cut.place].flags & GopFlag.KEY)
-    frames = source.stored(cut.place)[cut.rows]
-    video = frames[frames["track"] == source.primary]
-    return not len(video) or bool(video["flags"][0] & FrameFlag.KEY)
 
 
 def _span(source: Manifest, cut: Cut, shift_ns: int, correction: Correction) -> Span:

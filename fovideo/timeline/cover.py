@@ -73,14 +73,16 @@ def primary(frames: FrameTable) -> FrameTable:
 def covers(rows: Sequence[Gop], tables: Tables | None = None) -> Cover:
     """Cover of the rows, sorted by start_ns: one entry a row, several where a row has holes.
 
-    tables: called for rows flagged GAPS; without it such rows count as whole.
+    tables: called for rows that are flagged GAPS or do not start at a keyframe (the bounds of a row are decode times,
+    which say little of what is presented where frames lie between those of another row); without it such rows
+    count as whole.
     Rows without frames of the primary track cover nothing.
     """
     whole = np.fromiter(
         (
             (row.start_ns, row.end_ns, row.interval_ns, row.frames, number, False)
             for number, row in enumerate(rows)
-            if row.frames and not (tables is not None and row.flags & GopFlag.GAPS)
+            if row.frames and (tables is None or _is_plain(row))
         ),
         dtype=COVER,
     )
@@ -90,10 +92,15 @@ def covers(rows: Sequence[Gop], tables: Tables | None = None) -> Cover:
         parts += [
             _inner(row, number, tables(row))
             for number, row in enumerate(rows)
-            if row.frames and row.flags & GopFlag.GAPS
+            if row.frames and not _is_plain(row)
         ]
     joined = np.concatenate(parts) if len(parts) > 1 else whole
     return joined[np.lexsort((joined["row"], joined["start_ns"]))]
+
+
+def _is_plain(row: Gop) -> bool:
+    """Whether the row covers what its bounds say."""
+    return row.flags & (GopFlag.GAPS | GopFlag.KEY) == GopFlag.KEY
 
 
 def _inner(row: Gop, number: int, frames: FrameTable) -> Cover:
@@ -105,7 +112,6 @@ def _inner(row: Gop, number: int, frames: FrameTable) -> Cover:
     result = np.empty(len(starts), dtype=COVER)
     result["start_ns"] = frames["time_ns"][starts]
     result["end_ns"] = frames["time_ns"][stops - 1] + interval_ns
-    result["end_ns"][-1] = max(row.end_ns, int(result["end_ns"][-1]))
     result["interval_ns"] = interval_ns
     result["frames"] = stops - starts
     result["row"] = number
