@@ -118,3 +118,9 @@ class MergeError(FovideoError):
 
 class PlanStale(MergeError):
     """The target changed after the plan was made; plan again."""
+
+
+class ManifestDamaged(FovideoError, ValueError):
+    """A custody manifest that is not as it was written."""
+
+    exit_code = 1

@@ -12,11 +12,12 @@ from fovideo.errors import FovideoError, MergeError, NoSuchStream, PlanStale
 from fovideo.merge.cutting import piece_bytes
 from fovideo.merge.manifest import Manifest, load_manifest
 from fovideo.merge.plan import WINDOW_NS, plan
+from fovideo.merge.remaining import explained
 from fovideo.merge.report import MergeReport, StreamReport, report_of
 from fovideo.merge.values import Kind, Plan, PlannedStretch
 from fovideo.merge.verify import verify
 from fovideo.timeline.endpoint import FileRange, Stretch, Timeline
-from fovideo.timeline.values import GopFlag
+from fovideo.timeline.values import GopFlag, Provenance
 
 _log = logging.getLogger(__name__)
 
@@ -46,22 +47,24 @@ def merge(
     window_ns: int = WINDOW_NS,
     expected_ns: int = 0,
     progress: Callable[[Progress], None] | None = None,
+    on_insert: Callable[[str, Provenance, int, int], None] | None = None,
     wall_clock: Callable[[], int] = time.time_ns,
 ) -> MergeReport:
     """Add to the target every frame that the source holds and it lacks; never removes or changes any.
 
     streams: names (None = all of the source). from_ns, to_ns: only footage of this window, in target time.
     lease: fencing number to note in the provenance. expected_ns: by how much the target's clock is ahead of
-    the source's, if that is known; window_ns: how far it may be from that. A second run inserts nothing. If
-    it raises, what was inserted so far stays, and running it again goes on from there. Raises NoSuchStream
-    for a name the source lacks, MergeError if the target does not settle down or lost a frame, and the errors
-    of both timelines.
+    the source's, if that is known; window_ns: how far it may be from that. on_insert: called before each
+    stretch with its stream, and its provenance and span in the target (CustodyRecord.inserted). A second run
+    inserts nothing. If it raises, what was inserted so far stays, and running it again goes on from there.
+    Raises NoSuchStream for a name the source lacks, MergeError if the target does not settle down or lost a
+    frame, and the errors of both timelines.
     """
     known = [info.name for info in source.streams()]
     for name in streams or ():
         if name not in known:
             raise NoSuchStream(f"no stream {name!r}", where=source.location)
-    job = _Job(source, target, from_ns, to_ns, lease, window_ns, expected_ns, progress, wall_clock)
+    job = _Job(source, target, from_ns, to_ns, lease, window_ns, expected_ns, progress, on_insert, wall_clock)
     return MergeReport(
         source=source.location,
         target=target.location,
@@ -83,11 +86,13 @@ class _Job(msgspec.Struct, frozen=True):
     window_ns: int
     expected_ns: int
     progress: Callable[[Progress], None] | None
+    on_insert: Callable[[str, Provenance, int, int], None] | None
     wall_clock: Callable[[], int]
 
     def dry(self, stream: str) -> StreamReport:
-        made = self._plan(stream)[1]
-        return report_of(made, made.stretches, verified=False, settled_rows=0)
+        manifest, made = self._plan(stream)
+        report = report_of(made, made.stretches, verified=False, settled_rows=0)
+        return explained(report, self.source, self.target, manifest, made)
 
     def run(self, stream: str) -> StreamReport:
         done: list[PlannedStretch] = []
@@ -103,7 +108,8 @@ class _Job(msgspec.Struct, frozen=True):
                 continue
             verify(self.target, manifest, done[before:])
             settled = self._settle(manifest, made)
-            return _without_own(report_of(made, done, verified=True, settled_rows=settled), done[:before])
+            report = _without_own(report_of(made, done, verified=True, settled_rows=settled), done[:before])
+            return explained(report, self.source, self.target, manifest, made)
         raise MergeError(
             f"{stream} kept changing during {_ATTEMPTS} attempts to merge into it",
             where=self.target.location,
@@ -136,6 +142,8 @@ class _Job(msgspec.Struct, frozen=True):
         of_frames = sum(stretch.frames for stretch in made.stretches)
         of_bytes = sum(stretch.size_bytes for stretch in made.stretches)
         for planned in made.stretches:
+            if self.on_insert is not None:
+                self.on_insert(made.stream, planned.provenance, planned.span.from_ns, planned.span.to_ns)
             for stretch in self._stretches(manifest, planned, generation):
                 inserted = self.target.insert(msgspec.structs.replace(stretch, generation=generation))
                 generation = inserted.generation

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from fovideo.custody import Missing
 from fovideo.merge.values import Kind, Plan, PlannedStretch, Span
 from fovideo.times import format_ns
 
@@ -23,7 +24,7 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
     still writes there. missing: still without frames. inserted, conflicts: spans of these frames.
     other_frames: inserted audio frames and metadata documents (only of rows that were taken in part).
     verified: every inserted frame was found in the target afterwards. settled_rows: rows of which the source
-    was told that the target holds them.
+    was told that the target holds them. still_missing: `missing` with reasons, cut where they change.
     """
 
     name: str
@@ -40,13 +41,14 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: tuple[Span, ...] = ()
     verified: bool = False
     settled_rows: int = 0
+    still_missing: tuple[Missing, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object; times as RFC 3339."""
         found: dict[str, Any] = {}
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            found[name] = [_span(span) for span in value] if isinstance(value, tuple) else value
+            found[name] = [_json(each) for each in value] if isinstance(value, tuple) else value
         return found
 
 
@@ -111,5 +113,7 @@ def joined(spans: Iterable[Span], reach_ns: int = 1_000_000) -> tuple[Span, ...]
     return tuple(result)
 
 
-def _span(span: Span) -> dict[str, str]:
+def _json(span: Span | Missing) -> dict[str, Any]:
+    if isinstance(span, Missing):
+        return span.as_json()
     return {"from": format_ns(span.from_ns), "to": format_ns(span.to_ns)}

@@ -1,0 +1,151 @@
+"""The record of one merge: remembers what is inserted, and writes the manifest when all is verified.
+
+A merge that was killed leaves a note beside the manifest's name; the next one that writes the same manifest
+lists what the killed one had inserted, too.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from fovideo.custody.attest import Progress, Taken, attest, rows_of
+from fovideo.custody.entries import VERSION, Header
+from fovideo.custody.keys import key_id
+from fovideo.custody.writer import Written, refuse_existing, unwritable, write_manifest
+from fovideo.errors import NoSuchStream, UsageError
+from fovideo.platform import fsync_dir
+from fovideo.timeline.endpoint import Timeline
+from fovideo.timeline.values import Provenance
+from fovideo.times import format_ns
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+
+class _Begun(msgspec.Struct, frozen=True):
+    """The note beside the manifest's name: a merge of these stores has begun."""
+
+    source: str
+    target: str
+    since_ns: int
+
+
+class CustodyRecord:
+    """Of one merge, from before its first insertion to its manifest. Made by begin()."""
+
+    def __init__(
+        self,
+        path: Path,
+        source: str,
+        target: Timeline,
+        since_ns: int | None,
+        lease: int,
+        key: Ed25519PrivateKey | None,
+        wall_clock: Callable[[], int],
+    ) -> None:
+        """Use CustodyRecord.begin. since_ns: when an attempt that was cut off began, if there was one."""
+        self.path = path
+        self._source, self._target, self._since_ns = source, target, since_ns
+        self._lease, self._key, self._wall_clock = lease, key, wall_clock
+        self._taken: list[Taken] = []
+
+    @classmethod
+    def begin(
+        cls,
+        path: str | os.PathLike[str],
+        source: Timeline,
+        target: Timeline,
+        *,
+        lease: int = 0,
+        key: Ed25519PrivateKey | None = None,
+        wall_clock: Callable[[], int] = time.time_ns,
+    ) -> CustodyRecord:
+        """Begin, before the merge does. Raises UsageError where no manifest can be written to `path`."""
+        path = Path(path)
+        refuse_existing(path)
+        note = _note_of(path)
+        before = _read(note)
+        ids = (source.identity, target.identity)
+        if before is not None and (before.source, before.target) != ids:
+            raise UsageError(
+                "a merge of other stores has begun this manifest, and not finished",
+                where=str(note),
+                hint="give this merge a manifest of its own, or remove that file",
+            )
+        if before is None:
+            _write(note, _Begun(*ids, wall_clock()))
+        since_ns = None if before is None else before.since_ns
+        return cls(path, ids[0], target, since_ns, lease, key, wall_clock)
+
+    def inserted(self, stream: str, provenance: Provenance, from_ns: int, to_ns: int) -> None:
+        """Note a stretch that the merge has inserted (effective times of the target)."""
+        self._taken.append(Taken(stream, provenance, from_ns, to_ns))
+
+    def finish(self, progress: Progress | None = None) -> Written:
+        """Once the merge is verified: read what it inserted back from the target, and write the manifest."""
+        taken = self._taken + self._cut_off()
+        header = Header(
+            version=VERSION,
+            source=self._source,
+            target=self._target.identity,
+            created=format_ns(self._wall_clock()),
+            lease=self._lease,
+            key="" if self._key is None else key_id(self._key.public_key()),
+        )
+        entries = attest(self._target, rows_of(self._target, taken), progress)
+        written = write_manifest(self.path, header, entries, self._key)
+        _note_of(self.path).unlink(missing_ok=True)
+        return written
+
+    def _cut_off(self) -> list[Taken]:
+        """What attempts that were cut off have inserted."""
+        if self._since_ns is None:
+            return []
+        found = []
+        for info in self._target.streams():
+            try:
+                provenances = self._target.provenances(info.name).values()
+            except NoSuchStream:
+                continue
+            found += [
+                Taken(info.name, provenance)
+                for provenance in provenances
+                if provenance.inserted_from == self._source and provenance.inserted_ns >= self._since_ns
+            ]
+        return found
+
+
+def _note_of(path: Path) -> Path:
+    return path.with_name(path.name + ".begun")
+
+
+def _read(note: Path) -> _Begun | None:
+    try:
+        return msgspec.json.decode(note.read_bytes(), type=_Begun)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise unwritable(note, error) from error
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise UsageError(
+            "not the note of a merge that has begun", where=str(note), hint="remove it"
+        ) from None
+
+
+def _write(note: Path, begun: _Begun) -> None:
+    new = note.with_name(note.name + ".new")
+    try:
+        with new.open("wb") as file:
+            file.write(msgspec.json.encode(begun) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(note)
+        fsync_dir(note.absolute().parent)
+    except OSError as error:
+        raise unwritable(note, error) from error
