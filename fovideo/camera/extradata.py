@@ -5,13 +5,11 @@ avcC: ISO/IEC 14496-15 5.3.3.1; hvcC: 8.3.3.1. Everything else that starts with 
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from fovideo.media.codec import Codec
+from fovideo.media.nal import iter_annexb
 
-_START_CODE = re.compile(rb"\x00\x00\x01")
 _H264_SETS = (7, 8)
 _H265_SETS = (32, 33, 34)
 
@@ -32,7 +30,7 @@ def video_config(codec: Codec, extradata: bytes) -> VideoConfig:
     short.
     """
     if not extradata or extradata.startswith((b"\0\0\1", b"\0\0\0\1")):
-        return VideoConfig(_in_order(codec, _annexb_nals(extradata)))
+        return VideoConfig(_in_order(codec, [bytes(nal) for nal in iter_annexb(extradata)]))
     try:
         return _avcc(extradata) if codec is Codec.H264 else _hvcc(extradata)
     except IndexError:
@@ -42,13 +40,6 @@ def video_config(codec: Codec, extradata: bytes) -> VideoConfig:
 def nal_type(codec: Codec, nal: bytes) -> int:
     """nal_unit_type of a NAL unit (not empty)."""
     return nal[0] & 0x1F if codec is Codec.H264 else (nal[0] >> 1) & 0x3F
-
-
-def _annexb_nals(data: bytes) -> list[bytes]:
-    starts = [match.end() for match in _START_CODE.finditer(data)]
-    ends = [start - 3 for start in starts[1:]] + [len(data)]
-    nals = [data[start:end].rstrip(b"\0") for start, end in zip(starts, ends, strict=True)]
-    return [nal for nal in nals if nal]
 
 
 def _in_order(codec: Codec, nals: list[bytes]) -> tuple[bytes, ...]:

@@ -27,9 +27,18 @@ class Documents:
         self._parts.append(fragment)
         self._size += len(fragment)
         self._times = pts_ns, wall_ns
-        if fragment.rstrip()[-len(_END) :] == _END:
+        if self._tail().endswith(_END):
             done.append(self._take())
         return done
+
+    def _tail(self) -> bytes:
+        """The end of what was collected; a tag may lie across fragments."""
+        tail = b""
+        for part in reversed(self._parts):
+            tail = (part + tail).rstrip()
+            if len(tail) >= len(_END):
+                break
+        return tail
 
     def _take(self) -> tuple[bytes, int, int]:
         document = b"".join(self._parts)

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class Output:
-    """Steps wait until `perform`. One that the store refuses, and those behind it, stay for another time.
+    """Steps wait for `perform`. One that the store refuses, and those behind it, stay for later.
 
     Payloads stay in the ring until the store has committed them, since it writes them again if the disk fails.
     """
