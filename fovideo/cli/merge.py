@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 
 import rich_click as click
 
-from fovideo.cli import params
+from fovideo.cli import custody, params
 from fovideo.cli.output import out, print_json, progress
 from fovideo.errors import StoreBusy, StoreError
 from fovideo.merge import MergeReport, Progress, StreamReport, merge
@@ -21,6 +22,8 @@ from fovideo.times import format_bytes, format_duration, format_ns
 @params.one_stream
 @params.stretch_options
 @click.option("--dry-run", is_flag=True, help="Plan and report; write nothing.")
+@custody.write_manifest
+@custody.sign_key
 @params.as_json
 def command(
     source: str,
@@ -29,6 +32,8 @@ def command(
     from_ns: int | None,
     to_ns: int | None,
     dry_run: bool,
+    manifest: Path | None,
+    sign_key: Path | None,
     as_json: bool,
 ) -> int:
     """Insert into TARGET every frame that SOURCE has and TARGET lacks, each exactly once.
@@ -36,6 +41,7 @@ def command(
     Running it again inserts nothing. Exit code 1 when frames are still missing, deferred or in conflict.
     """
     params.check_stretch(from_ns, to_ns)
+    wanted = custody.Manifest(manifest, sign_key, dry_run=dry_run)
     with (
         closing(_open_source(source, dry_run)) as origin,
         closing(open_timeline(target, write=not dry_run)) as goal,
@@ -48,6 +54,7 @@ def command(
                 tasks[done.stream] = bar.add_task(done.stream, total=done.of_bytes)
             bar.update(tasks[done.stream], completed=done.size_bytes, total=done.of_bytes)
 
+        record = wanted.begin(origin, goal)
         report = merge(
             origin,
             goal,
@@ -56,11 +63,16 @@ def command(
             to_ns=to_ns,
             dry_run=dry_run,
             progress=show,
+            on_insert=None if record is None else record.inserted,
         )
+        written = None if record is None else custody.finish(record, bar)
     if as_json:
-        print_json(report.as_json())
+        more = {} if written is None else {"manifest": custody.manifest_json(written)}
+        print_json(report.as_json() | more)
     else:
         show_merge(report)
+        if written is not None:
+            custody.show_manifest(written)
     return 0 if report.is_whole else 1
 
 
@@ -102,13 +114,14 @@ def _rest(each: StreamReport) -> None:
         _line(
             "yellow", f"{each.deferred_frames} frames wait until the target has written its own; merge again"
         )
-    for span in each.missing:
-        _span("red", "still missing", span.from_ns, span.to_ns)
+    for gap in each.still_missing:
+        _span("red", "still missing", gap.from_ns, gap.to_ns, f": {gap}")
 
 
 def _line(style: str, text: str) -> None:
     out.print(f"  {text}", style=style, highlight=False, markup=False)
 
 
-def _span(style: str, what: str, from_ns: int, to_ns: int) -> None:
-    _line(style, f"  {what} {format_ns(from_ns)} to {format_ns(to_ns)}, {format_duration(to_ns - from_ns)}")
+def _span(style: str, what: str, from_ns: int, to_ns: int, why: str = "") -> None:
+    length = format_duration(to_ns - from_ns)
+    _line(style, f"  {what} {format_ns(from_ns)} to {format_ns(to_ns)}, {length}{why}")
