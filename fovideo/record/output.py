@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 class Output:
     """Steps wait for `perform`. One that the store refuses, and those behind it, stay for later.
 
-    Payloads stay in the ring until the store has committed them, since it writes them again if the disk fails.
+    Payloads stay in the ring until the store has committed them: it writes them again if the disk fails.
     """
 
     def __init__(self, stream: str, store: Store, ring: Ring, on_loss: Callable[[Loss], None]) -> None:
