@@ -94,7 +94,7 @@ def moved_frames(
     changes: dict[int, dict[int, int]] = {}
     for placed in placement.runs:
         joined = _join(source, placed, states)
-        if joined is None or not joined.there.any():
+        if joined is None or not joined.new.any():
             continue
         chosen = np.flatnonzero(joined.there | joined.new)
         dts = joined.dts_ns[chosen]
@@ -168,14 +168,15 @@ def fit(
         low = int(dts_ns[before]) if before >= 0 else None
         high = int(dts_ns[after]) if after < len(dts_ns) else None
         part, times = result[before + 1 : after], time_ns[before + 1 : after]
-        between = np.zeros(0, np.int64)
-        if pattern is not None and low is not None and high is not None:
-            first, behind = np.searchsorted(others[0], [low + 1, high])
+        between = places = np.zeros(0, np.int64)
+        if pattern is not None:
+            start = int(part[0]) if low is None else low + 1
+            stop = int(part[-1]) + 1 if high is None else high
+            first, behind = np.searchsorted(others[0], [start, stop])
             between, places = others[0][first:behind], pattern.places(others[1][first:behind])
-        if not len(between):
+        if pattern is None or not len(between):
             _squeeze(part, low, high)
             continue
-        assert pattern is not None
         bounds = [low, *between.tolist(), high]
         ahead = np.searchsorted(np.maximum.accumulate(places), pattern.places(times))
         ahead = np.maximum.accumulate(ahead)

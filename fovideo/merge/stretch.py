@@ -55,9 +55,12 @@ def build_stretches(
     for cut in cuts:
         row, provenance = source.rows[cut.place], source.provenance(cut.place)
         number, *after = clocks[cut.place].piece(row.start_ns)
+        if cut.rows is not None or cut.place in moved:
+            # The target may join such pieces to one row, and takes the drift at the start of that.
+            number, *after = (number, clocks[cut.place].offset_at(row.start_ns))
         before_ns = uncorrected_ns(row.start_ns, provenance.correction)
         shift_ns = row.shift_ns - (row.start_ns - before_ns)
-        key = (row.segment, row.provenance, row.epoch, number)
+        key = (row.segment, row.provenance, row.epoch, number, *after)
         lane = (provenance.session, row.epoch, cut.kind)
         last = going.get(lane)
         clashing = last is not None and None not in (cut.leads, last.leads) and cut.leads != last.leads
