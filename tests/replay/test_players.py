@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import ssl
+import statistics
 import subprocess
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -108,8 +109,10 @@ def test_audio_arrives_as_it_was_sent(server: RtspServer, clip: Clips, transport
     start = samples.index(frames[0])
     assert len(frames) > 20
     assert frames == [samples[(start + number) % len(samples)] for number in range(len(frames))]
-    steps = {after.pts - before.pts for before, after in pairwise(got.packets[1][2:])}
-    assert len(steps) == 1, "evenly timed"
+    steps = [after.pts - before.pts for before, after in pairwise(got.packets[1][2:])]
+    assert sum(step != statistics.mode(steps) for step in steps) <= 1, (
+        "even, but where the first report comes"
+    )
 
 
 def test_metadata_arrives_as_it_was_sent(server: RtspServer, clip: Clips) -> None:

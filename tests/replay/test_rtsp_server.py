@@ -256,7 +256,7 @@ def test_a_udp_client_that_is_gone_is_noticed(server: RtspServer, clip: Clips) -
 
 
 def test_silent_udp_sessions_time_out_and_rtcp_keeps_them(clip: Clips) -> None:
-    with RtspServer(settings=Settings(session_timeout_s=1)) as server:
+    with RtspServer(settings=Settings(session_timeout_s=2)) as server:
         url = server.add_stream("x", LoopSource(clip()))
         rtp, rtcp, port = _udp_pair()
         with rtp, rtcp, RtspClient(url) as client:
@@ -265,7 +265,7 @@ def test_silent_udp_sessions_time_out_and_rtcp_keeps_them(clip: Clips) -> None:
             client.request("PLAY", Session=setup.session)
             server_rtcp = int(setup.headers["transport"].split("server_port=")[1].split(";")[0].split("-")[1])
             receiver_report = struct.pack(">BBHI", 0x80, 201, 1, 1)
-            for _ in range(50):  # two seconds of frames
+            for _ in range(60):  # longer than the timeout
                 rtp.recv(2000)
                 rtcp.sendto(receiver_report, ("127.0.0.1", server_rtcp))
             assert server.players() == 1
