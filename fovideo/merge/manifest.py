@@ -13,6 +13,10 @@ from fovideo.media.frames import FRAME, FrameTable
 from fovideo.segment import decode_table
 from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.values import Gop, Provenance, Splice
+from fovideo.times import NS_PER_MS
+
+_SAME_CLOCK_NS = 250 * NS_PER_MS
+"""Rows of one epoch whose shifts differ by more were merged in against different clocks."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +71,23 @@ class Manifest:
         return bool(self.provenance(place).splice & Splice.CONFLICT)
 
     def runs(self) -> list[Run]:
-        """Rows by session and epoch, in order of their first row."""
-        found: dict[tuple[str, int], list[int]] = {}
+        """Rows by session, epoch and how far they were moved, in order of their first row."""
+        found: dict[tuple[str, int], list[list[int]]] = {}
         for place, row in enumerate(self.rows):
             session = self.provenances[row.provenance].session or f"#{row.provenance}"
-            found.setdefault((session, row.epoch), []).append(place)
-        return [
-            Run(session, epoch, self.provenance(places[0]), tuple(places))
-            for (session, epoch), places in found.items()
+            runs = found.setdefault((session, row.epoch), [])
+            for run in runs:
+                if abs(self.rows[run[-1]].shift_ns - row.shift_ns) <= _SAME_CLOCK_NS:
+                    run.append(place)
+                    break
+            else:
+                runs.append([place])
+        made = [
+            Run(session, epoch, self.provenance(run[0]), tuple(run))
+            for (session, epoch), runs in found.items()
+            for run in runs
         ]
+        return sorted(made, key=lambda run: run.places[0])
 
 
 def load_manifest(

@@ -21,8 +21,8 @@ _SAMPLES = 768
 _PARTNERS = 16  # occurrences of a digest to look at, on either side of where it is expected
 _CANDIDATES = 24
 _STRONG = 8  # matched frames that make an offset believable
-_GOOD = 0.9
-_NEARLY_BEST = 0.8
+_GOOD = 0.998
+_LIVELY_NS = 5 * NS_PER_S  # content that does not repeat for so long is no static scene
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def find_offset(source: Line, target: Line, prior: Prior) -> Offset | None:
     if here.refuted < _STRONG:
         # Little speaks against the expected offset: only content that never repeats may overrule it.
         unique = not here.matched and not repeats(source, target, prior.repeated)
-        far = far if unique and not prior.trusted else []
+        far = far if unique and not prior.trusted and _is_long(source, target) else []
         near = near if unique or here.matched or here.refuted else []
     choice = _choose(far + near, prior.expected_ns)
     return None if choice is None else _refined(*choice)
@@ -122,11 +122,19 @@ def _refined(offset: Offset, residuals: Times) -> Offset:
 
 
 def _choose(found: list[tuple[Offset, Times]], expected_ns: int) -> tuple[Offset, Times] | None:
+    """The nearest of those that explain as much as the best, but for a little: repeating content explains
+    itself.
+    """
     if not found:
         return None
-    enough = max(offset.quality for offset, _ in found) * _NEARLY_BEST
+    best = max(offset.quality for offset, _ in found)
+    enough = best - max(1 - _GOOD, (1 - best) / 4)
     good = [each for each in found if each[0].quality >= enough]
     return min(good, key=lambda each: (abs(each[0].offset_ns - expected_ns), -each[0].matched))
+
+
+def _is_long(source: Line, target: Line) -> bool:
+    return max(int(line.time_ns[-1] - line.time_ns[0]) for line in (source, target)) >= _LIVELY_NS
 
 
 def _candidates(source: Line, target: Line, prior: Prior) -> list[int]:

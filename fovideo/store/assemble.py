@@ -230,13 +230,12 @@ class Assembler:
             row.tables = [np.concatenate(row.tables)]
         frames = row.tables[0]
         mine = frames[frames["track"] == self.track.id]
-        dts = mine["dts_ns"]
         flags = GopFlag.KEY if row.key else 0
         flags |= GopFlag.COMPLETE if complete else 0
         flags |= GopFlag.PENDING if self.header.pending else 0
         if len(mine):
             self.interval_ns = self._interval(mine) or self.interval_ns
-        if len(mine) > 1 and holes(dts, mine["flags"], self.interval_ns).any():
+        if len(mine) > 1 and holes(np.sort(mine["time_ns"]), mine["flags"], self.interval_ns).any():
             flags |= GopFlag.GAPS
         shift_ns = shift_of(self.header, row.tail.start_ns)
         return Gop(
