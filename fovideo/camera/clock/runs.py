@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from fovideo.camera.clock.reports import Unit, has_pts
 from fovideo.camera.clock.settings import StampSettings
+from fovideo.media.frames import FrameFlag
 from fovideo.times import NS_PER_MS, NS_PER_S
 
 
@@ -35,6 +36,13 @@ class Run(NamedTuple):
     members: list[Member]
     jump: bool
     following: Member | None
+
+
+class Order(NamedTuple):
+    """reorders: frames may be shown in another order. keys_first: what follows a keyframe is shown later."""
+
+    reorders: bool
+    keys_first: bool
 
 
 class MediaClock:
@@ -69,20 +77,21 @@ def next_run(
     clock: MediaClock,
     settings: StampSettings,
     *,
-    reorders: bool,
+    order: Order,
     patient: bool,
 ) -> Run | None:
     """The first run among units[i] for i in places (frames of one track, in ring order).
 
-    reorders: the track may have B-frames; without them each frame is a run.
+    order: what is known of the track's order; without reordering each frame is a run.
     None when it cannot be told yet where it ends; never None when not patient (and there is a frame).
     """
-    first = _first(units, places, clock, depth=settings.reorder_frames if reorders else 1, patient=patient)
+    certain = not order.reorders or (order.keys_first and units[places[0]].flags & FrameFlag.KEY)
+    first = _first(units, places, clock, depth=1 if certain else settings.reorder_frames, patient=patient)
     if first is None:
         return None
     last_max, last_receipt = clock.max_pts, clock.receipt_ns
     jump = last_max is not None and clock.is_jump(first.pts, first.unit.receipt, last_max, last_receipt)
-    if not reorders and clock.max_pts is not None:
+    if not order.reorders and clock.max_pts is not None:
         return Run([first], jump, None)
     members, top = [first], first.pts
     for index in places[1:]:

@@ -8,13 +8,13 @@ import numpy as np
 
 from fovideo.camera.clock.primary import PrimaryClock
 from fovideo.camera.clock.reports import FIELDS, Unit
-from fovideo.camera.clock.runs import Run, next_run
+from fovideo.camera.clock.runs import Order, Run, next_run
 from fovideo.camera.clock.secondary import SecondaryClock
 from fovideo.camera.clock.settings import StampSettings
 from fovideo.camera.clock.stamped import Backdate, Stamped
 from fovideo.camera.session_start import SessionStart
 from fovideo.errors import UnsupportedStream
-from fovideo.media.codec import Track
+from fovideo.media.codec import Codec, Track
 from fovideo.media.frames import FRAME, Clock, FrameTable
 from fovideo.media.sps import parse
 
@@ -37,7 +37,7 @@ class Stamper:
         self._primary = PrimaryClock(start, self._primary_track, settings)
         self._others: dict[int, SecondaryClock] = {}
         self._shared_offset: int | None = None
-        self._reorders = _reorders(start.tracks)
+        self._order = _order(start.tracks)
 
     @property
     def clock(self) -> Clock | None:
@@ -46,7 +46,7 @@ class Stamper:
 
     def set_tracks(self, tracks: tuple[Track, ...]) -> None:
         """New parameter sets came; they say whether there can be B-frames from here on."""
-        self._reorders = _reorders(tracks)
+        self._order = _order(tracks)
 
     @property
     def interval_ns(self) -> int:
@@ -80,7 +80,7 @@ class Stamper:
                 window,
                 self._primary.media,
                 self._settings,
-                reorders=self._reorders,
+                order=self._order,
                 patient=not (old or final),
             )
             if run is None:
@@ -139,15 +139,16 @@ class Stamper:
         return (time_ns, dts, receipt, error, unit.digest, unit.size, unit.track, unit.flags, clock)
 
 
-def _reorders(tracks: tuple[Track, ...]) -> bool:
-    """Whether frames may be decoded in another order than they are shown: yes, unless the SPS denies it."""
+def _order(tracks: tuple[Track, ...]) -> Order:
+    """Video may be reordered unless its SPS denies it. Keyframes are IDR in H.264, maybe CRA in H.265."""
     for track in tracks:
         if track.codec.is_video:
             try:
-                return parse(track.codec, track.parameter_sets).reorder_frames != 0
+                reorders = parse(track.codec, track.parameter_sets).reorder_frames != 0
             except UnsupportedStream:
-                return True
-    return False
+                reorders = True
+            return Order(reorders, keys_first=track.codec is Codec.H264)
+    return Order(False, True)
 
 
 class _Output:
