@@ -62,7 +62,7 @@ class Environment:
         self._writing = threading.RLock()
         self._gate = threading.Condition()
         self._readers = 0
-        self._growing = False
+        self._alone_in = False
         self._lmdb = self._open(map_bytes, create)
         try:
             self._verify_length()
@@ -147,7 +147,7 @@ class Environment:
     def read(self) -> Iterator[Any]:
         """A read transaction: one consistent snapshot. Keep it short; old pages are not reused meanwhile."""
         with self._gate:
-            self._gate.wait_for(lambda: not self._growing)
+            self._gate.wait_for(lambda: not self._alone_in)
             self._readers += 1
         try:
             with translated(self.folder):
@@ -186,24 +186,41 @@ class Environment:
         with self._writing, translated(self.folder):
             while True:
                 try:
-                    with self._lmdb.begin(write=True) as transaction:
-                        return apply(transaction)
+                    return self._attempt(apply)
                 except lmdb.MapFullError:
                     self._resize(self._lmdb.info()["map_size"] * 2)
                 except lmdb.MapResizedError:
                     self._resize(0)
 
+    def _attempt(self, apply: Callable[[Any], T]) -> T:
+        transaction = self._lmdb.begin(write=True)
+        try:
+            result = apply(transaction)
+            transaction.commit()
+        except BaseException:
+            # py-lmdb 3 lets an abort wait until no other thread is inside a call, which may be never.
+            with self._alone():
+                transaction.abort()
+            raise
+        return result
+
     def _resize(self, map_bytes: int) -> None:
-        """Map anew while no transaction of this process runs. 0 = to the size another process gave it."""
+        """Map anew. 0 = to the size another process gave it."""
+        with self._alone():
+            self._lmdb.set_mapsize(map_bytes)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While no read transaction of this process runs, and none begins."""
         with self._gate:
-            self._gate.wait_for(lambda: not self._growing)
-            self._growing = True
+            self._gate.wait_for(lambda: not self._alone_in)
+            self._alone_in = True
             self._gate.wait_for(lambda: self._readers == 0)
         try:
-            self._lmdb.set_mapsize(map_bytes)
+            yield
         finally:
             with self._gate:
-                self._growing = False
+                self._alone_in = False
                 self._gate.notify_all()
 
 

@@ -34,6 +34,7 @@ class Update(View):
         self._segments: dict[int, SegmentRow] = {}
         self._sizes: dict[int, int] = {}
         self._ages: dict[int, bytes | None] = {}
+        self._states: dict[int, SegmentState] = {}
 
     def _put(self, table: str, key: bytes, value: bytes) -> None:
         self._txn.put(key, value, db=self._tables[table])
@@ -49,10 +50,12 @@ class Update(View):
         for number, segment in self._segments.items():
             key = rows.number_key(number)
             self._put("segments", key, rows.encode(segment))
-            if segment.state is SegmentState.SEALED:
-                self._delete("unsealed", key)
-            else:
-                self._put("unsealed", key, b"")
+            if segment.state is not self._states.get(number):
+                self._states[number] = segment.state
+                if segment.state is SegmentState.SEALED:
+                    self._delete("unsealed", key)
+                else:
+                    self._put("unsealed", key, b"")
             grown += segment.size_bytes - self._sizes[number]
             self._sizes[number] = segment.size_bytes
             self._age(number, rows.age_key(segment))
@@ -125,6 +128,7 @@ class Update(View):
             self._segments[number] = row
             self._sizes[number] = row.size_bytes
             self._ages[number] = rows.age_key(row)
+            self._states[number] = row.state
         return row
 
     def add_segment(self, row: SegmentRow) -> SegmentRow:
@@ -169,10 +173,16 @@ class Update(View):
         stream = self.stream(gop.stream)
         segment = self.segment(gop.segment)
         assert segment is not None
-        self._remove(gop.serial, stream, segment)
         key = rows.gop_key(stream.id, gop.start_ns, gop.serial)
+        number = rows.number_key(gop.serial)
+        known = self._get("serials", number)
+        if known == key:
+            self._uncount(self._get("gops", key), stream, segment)
+        else:
+            if known is not None:
+                self._remove(gop.serial, stream, segment)
+            self._put("serials", number, key)
         self._put("gops", key, rows.encode(gop))
-        self._put("serials", rows.number_key(gop.serial), key)
         stream.frames += gop.frames
         stream.size_bytes += gop.size_bytes
         stream.longest_ns = max(stream.longest_ns, gop.end_ns - gop.start_ns)
@@ -212,6 +222,11 @@ class Update(View):
             return None
         value = self._txn.pop(key, db=self._tables["gops"])
         self._delete("serials", number)
+        return self._uncount(value, stream, segment)
+
+    def _uncount(self, value: bytes | None, stream: StreamRow, segment: SegmentRow) -> Gop | None:
+        if value is None:
+            return None
         old = rows.decode_gop(value)
         stream.frames -= old.frames
         stream.size_bytes -= old.size_bytes

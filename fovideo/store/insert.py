@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fovideo.errors import PlanStale, SegmentDamaged, StoreError, UsageError
+from fovideo.errors import PlanStale, SegmentDamaged, StoreError, StoreFull, UsageError
 from fovideo.index import Index, Update
 from fovideo.media.codec import Codec, Track
 from fovideo.media.nal import digest_video, xxh64
@@ -51,15 +51,20 @@ def insert(committer: Committer, index: Index, stretch: Stretch) -> Inserted:
     if not found:
         raise UsageError("a stretch without fragments", where=stretch.stream)
     made: list[_Made] = []
+    naming = False
     try:
         for run in _runs(found, committer.options.segment_bytes):
             made.append(_write(committer, stretch, run))
         committer.files.sync_folder(committer.folder.incoming)
-        generation = index.update(lambda update: _index(update, committer, stretch, made))
+        naming = True
+        was, generation = index.update(lambda update: _index(update, committer, stretch, made))
+        _require_generation(was, stretch)
     except BaseException as error:
-        for each in made:
-            with contextlib.suppress(OSError):
-                committer.files.remove(committer.folder.incoming_path(each.number))
+        if not naming or isinstance(error, PlanStale | StoreFull):
+            for each in made:
+                with contextlib.suppress(OSError):
+                    committer.files.remove(committer.folder.incoming_path(each.number))
+        # Else the index may name the files after all; recovery removes them if it does not.
         if isinstance(error, OSError) and not isinstance(error, StoreError):
             raise disk_error(error, str(committer.folder.root)) from error
         raise
@@ -221,9 +226,13 @@ def _copy(committer: Committer, part: bytes | FileRange, fd: int, offset: int) -
     return copied
 
 
-def _index(update: Update, committer: Committer, stretch: Stretch, made: list[_Made]) -> int:
+def _index(update: Update, committer: Committer, stretch: Stretch, made: list[_Made]) -> tuple[int, int]:
+    """Name the segments, if the generation is the one planned against. Returns it, and that afterwards."""
+    known = update.find_stream(stretch.stream)
+    was = 0 if known is None else known.generation
+    if stretch.generation not in (-1, was):
+        return was, was
     stream = update.ensure_stream(stretch.stream)
-    _require_generation(stream.generation, stretch)
     interval_ns = stream.interval_ns
     for each in made:
         name = _name(committer, each.header, each.number)
@@ -231,4 +240,4 @@ def _index(update: Update, committer: Committer, stretch: Stretch, made: list[_M
         apply_changes(update, row, each.changes, each.header.epoch)
     stream.interval_ns = interval_ns or stream.interval_ns
     stream.generation += 1
-    return stream.generation
+    return was, stream.generation
