@@ -6,7 +6,6 @@ cryptography is imported when a key is used, not before: most merges sign nothin
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import os
 from collections.abc import Callable
@@ -92,6 +91,6 @@ def is_signed(key: Ed25519PublicKey, link: bytes, signature: str) -> bool:
 
     try:
         key.verify(base64.b64decode(signature, validate=True), _message(link))
-    except (InvalidSignature, binascii.Error):
+    except (InvalidSignature, ValueError):
         return False
     return True

@@ -64,7 +64,7 @@ def write_manifest(
 
 def refuse_existing(path: Path) -> None:
     """UsageError if there is something under the path."""
-    if path.exists():
+    if os.path.lexists(path):
         raise UsageError(
             "is there already, and a manifest is never replaced",
             where=str(path),
