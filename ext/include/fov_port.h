@@ -42,6 +42,13 @@ FOV_INLINE void fov_msvc_store(volatile uint64_t *p, uint64_t v) {
 #define FOV_LOAD_RELAXED(p) fov_msvc_load(p)
 #define FOV_STORE_RELAXED(p, v) fov_msvc_store((p), (v))
 #endif
+/* Read-modify-write of uint64_t and of pointers, acquire and release in one. */
+#define FOV_EXCHANGE(p, v) ((uint64_t)_InterlockedExchange64((volatile __int64 *)(p), (__int64)(v)))
+#define FOV_FETCH_OR(p, v) ((uint64_t)_InterlockedOr64((volatile __int64 *)(p), (__int64)(v)))
+#define FOV_LOAD_PTR(p) _InterlockedCompareExchangePointer((void *volatile *)(p), NULL, NULL)
+#define FOV_EXCHANGE_PTR(p, v) _InterlockedExchangePointer((void *volatile *)(p), (void *)(v))
+#define FOV_SWAP_PTR_IF(p, old, v) \
+    (_InterlockedCompareExchangePointer((void *volatile *)(p), (void *)(v), (void *)(old)) == (void *)(old))
 #else
 #define FOV_INLINE static inline __attribute__((always_inline, unused))
 #define FOV_ALIGN(n) __attribute__((aligned(n)))
@@ -52,6 +59,11 @@ FOV_INLINE void fov_msvc_store(volatile uint64_t *p, uint64_t v) {
 #define FOV_STORE_RELEASE(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define FOV_LOAD_RELAXED(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 #define FOV_STORE_RELAXED(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define FOV_EXCHANGE(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
+#define FOV_FETCH_OR(p, v) __atomic_fetch_or((p), (v), __ATOMIC_ACQ_REL)
+#define FOV_LOAD_PTR(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define FOV_EXCHANGE_PTR(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
+#define FOV_SWAP_PTR_IF(p, old, v) __sync_bool_compare_and_swap((p), (old), (v))
 #endif
 
 /* All supported machines (x86-64, ARM64) are little-endian. */
@@ -70,6 +82,13 @@ FOV_INLINE uint64_t fov_load_u64(const void *p) {
     memcpy(&v, p, 8);
     return v;
 }
+
+FOV_INLINE uint16_t fov_load_u16_be(const void *p) {
+    const uint8_t *b = (const uint8_t *)p;
+    return (uint16_t)(b[0] << 8 | b[1]);
+}
+
+FOV_INLINE uint32_t fov_load_u32_be(const void *p) { return FOV_BSWAP32(fov_load_u32(p)); }
 
 FOV_INLINE void fov_store_u32_be(void *p, uint32_t v) {
     v = FOV_BSWAP32(v);
