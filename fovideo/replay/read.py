@@ -23,6 +23,7 @@ from fovideo.timeline.values import Gop, Splice
 log = logging.getLogger(__name__)
 
 _EVER_NS = 1 << 62
+_REORDERED = 4
 
 
 class Packet(NamedTuple):
@@ -182,12 +183,13 @@ def _decodable(read: Iterator[_Read], rows: Rows, primary: int) -> Iterator[_Rea
 def _continues(before: _Read, after: _Read, rows: Rows) -> bool:
     """Whether a frame of another row, no keyframe, has the frame before it as its reference."""
     interval_ns = max(before.row.interval_ns, after.row.interval_ns) or DEFAULT_INTERVAL_NS
-    if after.packet.dts_ns - before.packet.dts_ns > longest_step_ns(interval_ns):
-        return False
+    step_ns = after.packet.dts_ns - before.packet.dts_ns
     if before.row.provenance == after.row.provenance:
-        return True
+        return step_ns <= longest_step_ns(interval_ns)
     leads, follows = rows.provenance(before.row), rows.provenance(after.row)
-    return bool(leads and leads.splice & Splice.LEADS) or bool(follows and follows.splice & Splice.FOLLOWS)
+    told = bool(leads and leads.splice & Splice.LEADS) or bool(follows and follows.splice & Splice.FOLLOWS)
+    # Around frames that one side lost, reordered frames have decode times that are some intervals off.
+    return told and step_ns <= _REORDERED * interval_ns
 
 
 def _from(packets: Iterator[Packet], from_ns: int, primary: int) -> Iterator[Packet]:
