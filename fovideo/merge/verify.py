@@ -60,12 +60,13 @@ def _keys(frames: FrameTable, shift_ns: int) -> FrameTable:
 
 
 def _by_session(held: Manifest) -> dict[tuple[str, int], FrameTable]:
-    found: dict[tuple[str, int], FrameTable] = {}
+    tables: dict[tuple[str, int], list[FrameTable]] = {}
     for run in held.runs():
-        tables = [_keys(held.stored(place), held.rows[place].shift_ns) for place in run.places]
-        joined = np.concatenate(tables)
-        found[run.session, run.epoch] = joined[np.lexsort((joined["digest"], joined["stored_ns"]))]
-    return found
+        tables.setdefault((run.session, run.epoch), []).extend(
+            _keys(held.stored(place), held.rows[place].shift_ns) for place in run.places
+        )
+    joined = {key: np.concatenate(parts) for key, parts in tables.items()}
+    return {key: table[np.lexsort((table["digest"], table["stored_ns"]))] for key, table in joined.items()}
 
 
 def _planned(source: Manifest, place: int, rows: tuple[int, ...], stretch: PlannedStretch) -> FrameTable:
