@@ -147,8 +147,8 @@ def test_pieces_cover_a_gop_without_holes(entry: GopEntry) -> None:
 
 @given(gop_entries(), st.data())
 def test_a_gop_that_contradicts_itself_is_refused(entry: GopEntry, data: st.DataObject) -> None:
-    names = ["bytes", "fragments", "tracks", "times", "sizes", "marks", "crcs", "start_ns"]
     wrong = {
+        "start_ns": data.draw(st.sampled_from([-(10**20), 10**21])),
         "bytes": entry.bytes + 1,
         "fragments": (*entry.fragments, (0, 1)),
         "tracks": (*entry.tracks, (1, 10**15)),
@@ -156,11 +156,8 @@ def test_a_gop_that_contradicts_itself_is_refused(entry: GopEntry, data: st.Data
         "sizes": (*entry.sizes, -1),
         "marks": entry.marks + "00",
         "crcs": entry.crcs + "00000000",
-        "start_ns": 2**63 - 1 - max(entry.times, default=0),
     }
-    name = data.draw(st.sampled_from(names))
-    if name == "start_ns":
-        wrong[name] = -(2**63)
+    name = data.draw(st.sampled_from(sorted(wrong)))
     with pytest.raises(ValueError):
         msgspec.structs.replace(entry, **{name: wrong[name]}).check()
 
