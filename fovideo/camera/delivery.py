@@ -67,6 +67,8 @@ class Delivery:
             live=not camera.is_file,
             is_file=camera.is_file,
             interval_ns=_interval_ns(opened),
+            # libavformat counts pts from an RTSP session's first packet, and loses that 0 in its parser.
+            first_pts_ns=None if camera.is_file else 0,
         )
 
     def run(self) -> None:

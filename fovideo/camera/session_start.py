@@ -18,6 +18,7 @@ class SessionStart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         speed.
     is_file: pts of all tracks share one clock, and clocks inside it are the container's.
     interval_ns: frame interval that the source announces; 0 = unknown.
+    first_pts_ns: pts of a first frame that comes without, or None.
     """
 
     tracks: tuple[Track, ...]
@@ -29,6 +30,7 @@ class SessionStart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     live: bool = True
     is_file: bool = False
     interval_ns: int = 0
+    first_pts_ns: int | None = None
 
     def wall_ns(self, receipt_ns: int) -> int:
         """This machine's wall clock at a monotonic receipt time, as if nobody had set it since the start."""

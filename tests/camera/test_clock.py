@@ -178,6 +178,23 @@ def test_the_first_packet_without_pts_before_b_frames() -> None:
     assert stamped.frames["time_ns"].tolist() == truth
 
 
+@pytest.mark.parametrize("joined", range(10))
+def test_the_first_pts_of_an_rtsp_session_is_known(joined: int) -> None:
+    """Wherever among the B-frames the session begins."""
+    rows, truth = Camera(gop=B_FRAMES, missing=frozenset({0}), joined=joined).run()
+    base = WALL + int(truth[0] - WALL)
+    rows["pts_ns"][1:] = np.array(truth[1:]) - base
+    stamped = Stamper(start(first_pts_ns=0)).stamp(rows, final=True)
+    assert stamped.frames["time_ns"].tolist() == truth
+    assert set(stamped.frames["error_ns"]) == {MS}
+
+
+def test_a_first_pts_that_cannot_be_is_not_believed() -> None:
+    rows, truth = Camera(gop=(0,), missing=frozenset({0}), pts_base_ns=5 * S).run()
+    stamped = Stamper(start(first_pts_ns=0)).stamp(rows, final=True)
+    assert stamped.frames["time_ns"].tolist() == truth
+
+
 def test_missing_pts_are_interpolated() -> None:
     stamped, truth = stamp(Camera(missing=frozenset({7, 8})))
     assert stamped.frames["time_ns"].tolist() == truth

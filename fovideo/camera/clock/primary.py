@@ -40,7 +40,9 @@ class PrimaryClock:
     def __init__(self, start: SessionStart, track: int, settings: StampSettings) -> None:
         self._start, self._settings, self._is_video = start, settings, track == VIDEO_TRACK
         self.reports = Reports(settings, trust_first=start.is_file)
-        self.media = MediaClock(settings, live=start.live, interval_ns=start.interval_ns)
+        self.media = MediaClock(
+            settings, live=start.live, interval_ns=start.interval_ns, first_pts=start.first_pts_ns
+        )
         self.offset: int | None = None
         self.reported = False
         self.clock = Clock.LOCAL

@@ -48,8 +48,16 @@ class Order(NamedTuple):
 class MediaClock:
     """Where the media clock of one track stands; only `advance` moves it, so that looking ahead is free."""
 
-    def __init__(self, settings: StampSettings, *, live: bool, interval_ns: int) -> None:
+    def __init__(
+        self,
+        settings: StampSettings,
+        *,
+        live: bool,
+        interval_ns: int,
+        first_pts: int | None = None,
+    ) -> None:
         self._settings, self._live = settings, live
+        self.first_pts = first_pts
         self.interval_ns = interval_ns
         self.max_pts: int | None = None
         self.receipt_ns = 0
@@ -133,5 +141,8 @@ def _first(
     times = sorted(other.pts for other in ahead)
     steps = [after - before for before, after in itertools.pairwise(times) if after > before]
     step = min(steps, default=clock.guess_interval(ahead[0].receipt, unit.receipt))
+    said = clock.first_pts
+    if said is not None and said not in times and abs(times[0] - step - said) < step * depth:
+        return Member(index, unit, said)
     # If those ahead are B-frames, it is shown after some of them.
     return Member(index, unit, times[0] - step, step * depth)
