@@ -73,6 +73,15 @@ def needs(program: str) -> Any:
     return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is absent")
 
 
+def launch(*pipeline: str) -> bytes:
+    """What a GStreamer pipeline writes to stdout.
+
+    Its status tells nothing: under load GStreamer 1.22 closes the connection before it sends its own PAUSE.
+    """
+    command = ("gst-launch-1.0", "-q", *pipeline, "!", "fdsink", "fd=1")
+    return subprocess.run(command, capture_output=True, timeout=60, check=False).stdout
+
+
 def run(*command: str) -> bytes:
     done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr.decode()
@@ -298,22 +307,14 @@ def test_gstreamer_receives_every_slice(
         "!",
         f"video/x-{name},stream-format=byte-stream,alignment=au",
     )
-    out = run("gst-launch-1.0", "-q", *pipeline, "!", "identity", "eos-after=50", "!", "fdsink", "fd=1")
-    check_elementary_stream(out, codec, camera, 45)
+    check_elementary_stream(launch(*pipeline, "!", "identity", "eos-after=50"), codec, camera, 45)
 
 
 @needs("gst-launch-1.0")
 def test_gstreamer_plays_a_recording_to_its_end(server: RtspServer, timeline: MemoryTimeline) -> None:
     url = server.add_stream("rec", TimelineSource(timeline, "gate"))
-    depay = (
-        "rtph264depay",
-        "!",
-        "video/x-h264,stream-format=byte-stream,alignment=au",
-        "!",
-        "fdsink",
-        "fd=1",
-    )
-    out = run("gst-launch-1.0", "-q", "rtspsrc", f"location={url}", "protocols=tcp", "!", *depay)
+    source = ("rtspsrc", f"location={url}", "protocols=tcp", "!", "rtph264depay")
+    out = launch(*source, "!", "video/x-h264,stream-format=byte-stream,alignment=au")
     digests = [digest for _, digest in access_units(out, Codec.H264)]
     assert digests == video(Codec.H264, 50, b_frames=2).frames["digest"].tolist()
 
@@ -323,8 +324,7 @@ def test_gstreamer_and_a_password(clip: Clips) -> None:
     with RtspServer(user="admin", password="secret", schemes=("digest",)) as server:
         server.add_stream("cam", LoopSource(clip()))
         url = server.url("cam", user="admin", password="secret")
-        out = run("gst-launch-1.0", "-q", "rtspsrc", f"location={url}", "!", "fakesink", "num-buffers=20")
-        assert not out
+        assert len(launch("rtspsrc", f"location={url}", "!", "identity", "eos-after=20")) > 1000
 
 
 def access_units(data: bytes, codec: Codec) -> list[tuple[int | None, int]]:
