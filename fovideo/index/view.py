@@ -31,13 +31,12 @@ class View:
     def _items(self, table: str, first: bytes, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Entries with this prefix from key `first` on."""
         cursor = self._txn.cursor(self._tables[table])
-        found = cursor.set_range(first) if first else cursor.first()
-        while found:
-            key, value = cursor.item()
+        if not (cursor.set_range(first) if first else cursor.first()):
+            return
+        for key, value in cursor:
             if not key.startswith(prefix):
                 return
             yield key, value
-            found = cursor.next()
 
     # Streams
 

@@ -5,7 +5,6 @@ A writer, an insertion, recovery and repair all use this on the same fragments a
 
 from __future__ import annotations
 
-import copy
 from typing import Final
 
 import msgspec
@@ -86,7 +85,7 @@ def cut(tail: Tail | None, frames: FrameTable, epoch: int, track: Track) -> list
     if tail is not None and tail.epoch != epoch:
         tail = None
     if tail is not None:
-        tail = copy.copy(tail)
+        tail = Tail(tail.epoch, tail.start_ns, tail.last_ns, tail.primary)
     result = []
     keys = (frames["flags"][numbers] & FrameFlag.KEY) != 0
     for number, dts_ns, key in zip(
@@ -114,10 +113,20 @@ class _Row:
         self.key = False
 
     def copy(self) -> _Row:
-        twin = copy.copy(self)
-        twin.tables = self.tables.copy()
-        twin.tail = copy.copy(self.tail)
+        twin = _Row(self.serial, self.offset, self.epoch)
+        twin.size_bytes, twin.key, twin.tables = self.size_bytes, self.key, self.tables.copy()
+        tail = self.tail
+        twin.tail = Tail(tail.epoch, tail.start_ns, tail.last_ns, tail.primary)
         return twin
+
+
+def _has_gaps(mine: FrameTable, interval_ns: int) -> bool:
+    """Whether frames are missing in between. Decode times that are not the sorted presentation times were fitted
+    around frames of another row: those are missing here.
+    """
+    times = np.sort(mine["time_ns"])
+    fitted = bool((times != mine["dts_ns"]).any())
+    return fitted or (len(mine) > 1 and bool(holes(times, mine["flags"], interval_ns).any()))
 
 
 class Assembler:
@@ -140,7 +149,8 @@ class Assembler:
 
     def copy(self) -> Assembler:
         """A savepoint."""
-        twin = copy.copy(self)
+        twin = object.__new__(Assembler)
+        twin.__dict__.update(self.__dict__)
         twin._row = None if self._row is None else self._row.copy()
         twin._changes = self._changes.copy()
         return twin
@@ -188,7 +198,7 @@ class Assembler:
     def _extend(self, row: _Row, frames: FrameTable, size_bytes: int) -> None:
         row.size_bytes += size_bytes
         row.tables.append(frames)
-        mine = frames[frames["track"] == self.track.id]
+        mine = self._of_primary(frames)
         tail = row.tail
         counted = frames if not len(mine) and not tail.primary else mine
         if not len(counted):
@@ -229,13 +239,13 @@ class Assembler:
         if len(row.tables) > 1:
             row.tables = [np.concatenate(row.tables)]
         frames = row.tables[0]
-        mine = frames[frames["track"] == self.track.id]
+        mine = self._of_primary(frames)
         flags = GopFlag.KEY if row.key else 0
         flags |= GopFlag.COMPLETE if complete else 0
         flags |= GopFlag.PENDING if self.header.pending else 0
         if len(mine):
             self.interval_ns = self._interval(mine) or self.interval_ns
-        if len(mine) > 1 and holes(np.sort(mine["time_ns"]), mine["flags"], self.interval_ns).any():
+        if _has_gaps(mine, self.interval_ns):
             flags |= GopFlag.GAPS
         shift_ns = shift_of(self.header, row.tail.start_ns)
         return Gop(
@@ -254,6 +264,11 @@ class Assembler:
             flags=flags,
             table=encode_table(frames),
         )
+
+    def _of_primary(self, frames: FrameTable) -> FrameTable:
+        mine = frames["track"] == self.track.id
+        result: FrameTable = frames if mine.all() else frames[mine]
+        return result
 
     def _interval(self, mine: FrameTable) -> int:
         """From the row's own frames, and where they are few, from those before it too."""

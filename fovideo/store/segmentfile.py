@@ -111,7 +111,7 @@ class SegmentFile:
         self.assembler.committed(changes)
         self.named = True
         if self._safe is not None:
-            self._safe = self.savepoint()
+            self._safe.assembler.committed(changes)
 
     def seal(self) -> None:
         """Nothing will be appended any more."""

@@ -131,7 +131,9 @@ class StreamWriter:
     def _write_all(self, pieces: list[Piece]) -> None:
         """All of the pieces, or none."""
         file, sealed = self._file, self._file is not None and self._file.sealed
-        point = None if file is None else file.savepoint()
+        point = None
+        if file is not None and (len(pieces) > 1 or self._is_over(file, pieces[0])):
+            point = file.savepoint()  # else a failure changes nothing
         made: list[SegmentFile] = []
         previous, started_ns = self.previous, self._started_ns
         try:

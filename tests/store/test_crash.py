@@ -122,7 +122,7 @@ def test_power_cut_at_every_step(tmp_path: Path, donor: Store) -> None:
     _, disk, died = attempt(tmp_path / "whole", donor, -1)
     assert not died
     chance = random.Random(1)
-    for die_at in range(0, disk.steps, 1 if os.environ.get("HYPOTHESIS_PROFILE") == "expensive" else 3):
+    for die_at in range(0, disk.steps, 1 if os.environ.get("HYPOTHESIS_PROFILE") == "expensive" else 5):
         folder = tmp_path / str(die_at)
         work, dead, died = attempt(folder, donor, die_at)
         assert died
