@@ -121,8 +121,8 @@ class _Row:
 
 
 def _has_gaps(mine: FrameTable, interval_ns: int) -> bool:
-    """Whether frames are missing in between. Decode times that are not the sorted presentation times were fitted
-    around frames of another row: those are missing here.
+    """Whether frames are missing in between. Decode times that are not the sorted presentation times were
+    fitted around frames of another row: those are missing here.
     """
     times = np.sort(mine["time_ns"])
     fitted = bool((times != mine["dts_ns"]).any())
