@@ -226,8 +226,9 @@ class Held:
         shown = main if len(main) else frames
         shift_ns += provenance.correction.shift_ns(int(shown["dts_ns"][0]) + shift_ns)
         key = len(main) and main["flags"][0] & FrameFlag.KEY
-        steps = np.diff(np.sort(main["time_ns"]))
-        holes = bool(len(steps) and steps.max() > STEP_NS * 1.5)
+        times = np.sort(main["time_ns"])
+        steps = np.diff(times)
+        holes = bool(len(steps) and steps.max() > STEP_NS * 1.5) or bool((times != main["dts_ns"]).any())
         self.rows.append(
             Gop(
                 stream="gate",
