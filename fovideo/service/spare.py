@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from fovideo.failover import State
 from fovideo.peer import WatchedServer
@@ -32,27 +32,25 @@ class Spare(Station):
         self._servers = site.watched_by(endpoint)
         self._desks: dict[str, Desk] = {}
 
-    def _prepare(self) -> None:
+    def _prepare(self, undo: ExitStack) -> None:
         names = {server.name for server in self._servers}
         for camera in self.site.cameras:
             if camera.server in names:
                 self.recorder.add(camera_config(camera), mode=Mode.STANDBY)
-
-    def _begin(self, undo: contextlib.ExitStack) -> None:
         waiting = {info.name for info in self.store.streams() if unmerged(self.store, info.name)}
-        desks = {}
         for server in self._servers:
             desk = Desk(self.site, server, self.store, self.recorder, waiting, self._emit)
-            desks[server.name] = desk
+            self._desks[server.name] = desk
             undo.callback(desk.close)
             waiting -= set(desk.watch.memory.standing)
-        self._desks = desks  # at once: health is asked for by another thread
         for stream in sorted(waiting):
             _log.warning(
                 "%s: unmerged footage of a camera that no server here records; fovideo merge brings it back",
                 stream,
             )
-        for desk in desks.values():
+
+    def _begin(self) -> None:
+        for desk in self._desks.values():
             desk.watch.start()
 
     def _end(self) -> None:

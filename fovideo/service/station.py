@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from fovideo import __version__
+from fovideo.errors import UsageError
 from fovideo.peer.health import Health, WatchedServer
 from fovideo.record import Recorder
 from fovideo.service.app import make_app
@@ -64,7 +65,7 @@ class Station:
                 self.store, name=self.name, durability_ns=options.durability_ns, on_event=self._emit
             )
             undo.callback(self.recorder.close)
-            self._prepare()
+            self._prepare(undo)
             spool = Path(self._endpoint.store) / "incoming"
             clean_spool(spool)
             self._http = HttpServer(make_app(self.store, self.health, token=token, spool=spool), host, port)
@@ -74,7 +75,7 @@ class Station:
             retention.start()
             undo.callback(retention.stop)
             self.recorder.start()
-            self._begin(undo)
+            self._begin()
             self._state = "recording"
             self._undo = undo.pop_all()
         _log.info("%s: %s of site %s, listens on %s", self.name, self.role, self.site.name, self.url)
@@ -108,7 +109,9 @@ class Station:
         return "" if self._http is None else self._http.url
 
     def health(self) -> Health:
-        """What GET /v1/health answers. Waits for nothing."""
+        """What GET /v1/health answers. Waits for nothing. UsageError before start."""
+        if self._http is None:
+            raise UsageError("not started yet", where=self.name)
         return Health(
             name=self.name,
             role=self.role,
@@ -122,12 +125,12 @@ class Station:
             servers=self._watched(),
         )
 
-    def _prepare(self) -> None:
-        """Add the cameras."""
+    def _prepare(self, undo: contextlib.ExitStack) -> None:
+        """Add the cameras, and make what belongs to health."""
         raise NotImplementedError
 
-    def _begin(self, undo: contextlib.ExitStack) -> None:
-        """What is to run beside the recorder."""
+    def _begin(self) -> None:
+        """The recorder runs: start what is to run beside it."""
 
     def _end(self) -> None:
         """Before the recorder is closed."""

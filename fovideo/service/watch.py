@@ -98,14 +98,18 @@ class Watch:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self, timeout_s: float = 10.0) -> None:
-        """End watching; a merge pass that runs is waited for, for a while."""
+    def stop(self) -> None:
+        """End watching. A merge pass that runs goes on: see join_merge."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
+
+    def join_merge(self, timeout_s: float) -> bool:
+        """After stop: wait for a merge pass that runs; False if it still does."""
         merger = self._merger
         if merger is not None:
             merger.join(timeout_s)
+        return merger is None or not merger.is_alive()
 
     def _run(self) -> None:
         with self._lock:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from whole_site import WholeSite, until, whole_site
+from whole_site import Process, WholeSite, until, whole_site
 
 from fovideo.service.events import HandedBack, TakenOver
 
@@ -77,6 +78,49 @@ def test_a_server_is_stopped_and_started_on_purpose(site: WholeSite) -> None:
     site.server.start()
     site.wait_for_state("watching")
     site.check_every_frame_once()
+
+
+def test_a_server_loses_one_camera(tmp_path: Path) -> None:
+    with whole_site(tmp_path, proxied=True) as site:
+        site.settle_in()
+        assert site.proxy is not None
+        site.proxy.refuse()
+        site.wait_for_state("standing in")
+        watched = site.spare.health().servers["rec-1"]
+        assert watched.cameras == {"cam1": "standing in"}
+        outage(1)
+        site.proxy.refuse(False)
+        site.wait_for_state("watching")
+        site.check_every_frame_once()
+
+
+def test_the_spare_is_killed_while_it_stands_in(site: WholeSite) -> None:
+    """What neither received is missing, and nothing else; nothing is there twice."""
+    site.stop_spare()
+    spare = Process(site.file, "spare", "spare-1")
+    try:
+        spare.start()
+        until(lambda: spare.state("rec-1") == "watching", "the spare watches")
+        until(lambda: spare.hears(site.cameras), "the spare hears the cameras")
+        heard_ns = time.time_ns()
+        until(lambda: site.server.records(site.cameras, heard_ns), "all before is on the server's disk")
+        site.server.kill()
+        until(lambda: spare.state("rec-1") == "standing in", "the spare stands in")
+        until(lambda: spare.records(site.cameras), "the spare records")
+        outage(1)
+        safe_ns = min(camera.durable_to_ns for camera in spare.health().cameras.values())
+        lease = spare.health().servers["rec-1"].lease
+        spare.kill()
+        spare.start()
+        until(lambda: spare.state("rec-1") == "standing in", "the spare stands in again")
+        assert spare.health().servers["rec-1"].lease == lease
+        until(lambda: spare.records(site.cameras), "the spare records again")
+        again_ns = time.time_ns()
+        site.server.start()
+        until(lambda: spare.state("rec-1") == "watching", "all is handed back")
+        site.check_every_frame_once(except_ns=(safe_ns, again_ns))
+    finally:
+        spare.close()
 
 
 def test_the_spare_is_restarted_while_it_stands_in(site: WholeSite) -> None:

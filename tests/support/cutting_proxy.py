@@ -23,6 +23,7 @@ class CuttingProxy:
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.cut_after: Callable[[int, str], int | None] = lambda number, direction: None
+        self.refusing = False
         self.connections = 0
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -33,6 +34,12 @@ class CuttingProxy:
         self._closed = True
         self._listener.close()
         self.cut_all()
+
+    def refuse(self, refusing: bool = True) -> None:
+        """Cut everything and let nobody through, or let them through again."""
+        self.refusing = refusing
+        if refusing:
+            self.cut_all()
 
     def cut_all(self) -> None:
         """Cut every connection that is open now."""
@@ -48,6 +55,9 @@ class CuttingProxy:
             except OSError:
                 return
             number, self.connections = self.connections, self.connections + 1
+            if self.refusing:
+                _reset(client)
+                continue
             try:
                 server = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
