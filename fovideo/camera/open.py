@@ -16,6 +16,7 @@ from fovideo.camera.translate import translated
 from fovideo.errors import UnsupportedStream, UsageError
 from fovideo.times import NS_PER_S, parse_ns
 
+_UDP_BUFFER_BYTES = 4 << 20  # a keyframe comes as one burst; the system may grant less
 _GEN_PTS = 1  # AVFMT_FLAG_GENPTS
 
 
@@ -68,6 +69,7 @@ def options(camera: CameraConfig) -> dict[str, str]:
     """libavformat's options for this camera."""
     if camera.is_file:
         return {}
+    udp = {"buffer_size": str(_UDP_BUFFER_BYTES)} if camera.transport == "udp" else {}
     kinds = ["video", "audio" if camera.audio else "", "data" if camera.metadata else ""]
     return {
         "rtsp_transport": camera.transport,
@@ -76,7 +78,7 @@ def options(camera: CameraConfig) -> dict[str, str]:
         "probesize": "32",
         "analyzeduration": "1",
         "fpsprobesize": "0",
-    }
+    } | udp
 
 
 def _kind(stream: object) -> str:
