@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 NATIVE = $(shell find ext -type f) setup.py pyproject.toml
 
-.PHONY: demo test lint format stubtest bench wheel test-wheel clean
+.PHONY: demo test lint format stubtest bench bench-smoke wheel test-wheel clean
 
 demo: $(VENV)/.ready
 	$(BIN)/fovideo demo
@@ -23,8 +23,13 @@ format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The whole table beside its peers, about ten minutes on two cores; BENCH=--full takes the sizes of the targets.
 bench: $(VENV)/.ready
-	$(BIN)/python -m pytest benchmarks --benchmark-only
+	$(BIN)/python -m pip install --quiet matplotlib
+	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-smoke: $(VENV)/.ready
+	$(BIN)/python -m pytest -q benchmarks --benchmark-disable
 
 # The wheel is built from the source distribution, so a file that the sdist forgets breaks here and not at a user's.
 wheel: $(VENV)/.ready

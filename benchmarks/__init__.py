@@ -1,0 +1,1 @@
+"""Benchmarks: parts with pytest-benchmark (micro/), whole paths beside peers with `python -m benchmarks`."""

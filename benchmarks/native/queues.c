@@ -1,0 +1,130 @@
+/* Throughput of the ring, of a fixed-slot queue and of memcpy:  queues ring|slots|memcpy threads|processes SIZE COUNT
+ *
+ * All copy the same records out of the same pool (larger than the caches where records are large) into an area of the
+ * same size. The consumer looks at the first and last bytes of each record. Prints seconds.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fov_ring.h"
+#include "spsc.h"
+
+enum { BATCH = 64 };
+static const uint64_t AREA = 8 << 20, POOL = 64 << 20;
+static uint64_t size, count, step;
+static uint8_t *pool;
+static fov_map map;
+static fov_ring producer, consumer;
+static spsc *queue;
+static int use_ring;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static inline const uint8_t *source(uint64_t number) { return pool + number * step % (POOL - size); }
+
+static void *produce(void *unused) {
+    for (uint64_t i = 0; i < count; i++) {
+        const uint8_t *data = source(i);
+        if (use_ring)
+            while (!fov_ring_push(&producer, data, size)) sched_yield();
+        else
+            while (!spsc_push(queue, data, size)) sched_yield();
+    }
+    return unused;
+}
+
+static uint64_t consume(void) {
+    uint64_t sum = 0;
+    if (use_ring) {
+        uint64_t position = 0, done = 0;
+        fov_record record;
+        while (done < count) {
+            uint64_t before = done;
+            while (done < count && done - before < BATCH && fov_ring_peek(&consumer, position, &record) > 0) {
+                sum += record.body[0] + record.body[record.size - 1];
+                position = record.end;
+                done++;
+            }
+            if (done == before)
+                sched_yield();
+            else
+                fov_ring_release(&consumer, position);
+        }
+        return sum;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        const uint8_t *data;
+        while (!(data = spsc_front(queue))) sched_yield();
+        sum += data[0] + data[size - 1];
+        spsc_pop(queue);
+    }
+    return sum;
+}
+
+static double copy(void) {
+    uint8_t *area = mmap(0, AREA, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    uint64_t at = 0;
+    memset(area, 1, AREA);
+    double start = now();
+    for (uint64_t i = 0; i < count; i++) {
+        memcpy(area + at, source(i), size);
+        __asm__ volatile("" ::: "memory");
+        at += size;
+        if (at + size > AREA) at = 0;
+    }
+    return now() - start;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 5) return 2;
+    int processes = !strcmp(argv[2], "processes");
+    size = strtoull(argv[3], 0, 10);
+    count = strtoull(argv[4], 0, 10);
+    step = (size + 63) & ~63ull;
+    use_ring = !strcmp(argv[1], "ring");
+    pool = mmap(0, POOL, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    memset(pool, 7, POOL);
+    if (!strcmp(argv[1], "memcpy")) {
+        printf("%.9f\n", copy());
+        return 0;
+    }
+    if (use_ring) {
+        if (fov_map_create(&map, AREA) || fov_ring_open(&producer, &map, 1) || fov_ring_open(&consumer, &map, 0)) return 1;
+        memset(map.data, 0, map.capacity);
+    } else {
+        queue = mmap(0, sizeof *queue + AREA, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        memset(queue, 0, sizeof *queue + AREA);
+        spsc_open(queue, AREA / step, step);
+    }
+    pthread_t thread;
+    pid_t child = 0;
+    double start = now();
+    if (processes) {
+        child = fork();
+        if (child == 0) {
+            produce(0);
+            _exit(0);
+        }
+    } else if (pthread_create(&thread, 0, produce, 0))
+        return 1;
+    volatile uint64_t sum = consume();
+    (void)sum;
+    double took = now() - start;
+    if (processes)
+        waitpid(child, 0, 0);
+    else
+        pthread_join(thread, 0);
+    printf("%.9f\n", took);
+    return 0;
+}

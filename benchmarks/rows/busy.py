@@ -1,0 +1,99 @@
+"""A busy Python thread beside the recorder: what it loses, and what comes late."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.cameras import Sent, cameras
+from benchmarks.results import Row
+from benchmarks.settings import Settings
+from fovideo.segment import decode_table
+from fovideo.store import Store
+
+LATE_NS = 10_000_000
+
+
+class Outcome(NamedTuple):
+    """lost: frames that the recorder says it lost or that are missing between its first and last.
+
+    delays: ns from sending to receipt, of each frame.
+    """
+
+    lost: int
+    delays: npt.NDArray[np.int64]
+
+
+def run(settings: Settings, *options: str) -> Outcome:
+    folder = settings.folder / "busy"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    seconds = settings.warmup + settings.rounds * settings.seconds
+    with cameras(settings.folder) as load:
+        command = [sys.executable, "-m", "benchmarks.embed", str(folder / "store"), str(load.port)]
+        done = subprocess.run(
+            [*command, str(settings.cameras), str(seconds), *options],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).resolve().parent.parent.parent,
+        )
+        sent = load.stop()
+    outcome = _judge(folder / "store", sent, settings.cameras)
+    shutil.rmtree(folder, ignore_errors=True)
+    return outcome._replace(lost=outcome.lost + int(done.stdout))
+
+
+def _judge(path: Path, sent: Sent, count: int) -> Outcome:
+    """Compare when frames were received with when they were sent, and look for numbers that are missing."""
+    store = Store.open(path)
+    lost, delays = 0, [np.zeros(0, np.int64)]
+    for camera in range(count):
+        name = f"c{camera}"
+        left = sent.frames[sent.frames[:, 0] == camera]
+        numbers, received = [], []
+        for row in store.gops(name):
+            table = decode_table(row.table)
+            times = table["time_ns"] + row.shift_ns - sent.began_wall_ns
+            numbers.append((times + sent.interval_ns // 2) // sent.interval_ns)
+            received.append(table["receipt_ns"])
+        if not numbers:
+            lost += len(left)
+            continue
+        mine, at = np.concatenate(numbers), np.concatenate(received)
+        order = np.argsort(mine, kind="stable")
+        mine, at = mine[order], at[order]
+        place = np.searchsorted(left[:, 1], mine).clip(0, len(left) - 1)
+        known = left[place, 1] == mine
+        delays.append(at[known] - left[place, 2][known])
+        lost += int(mine[-1] - mine[0] + 1 - len(mine))
+    store.close()
+    return Outcome(lost, np.concatenate(delays))
+
+
+def rows(settings: Settings) -> list[Row]:
+    lost = Row(what="the same beside a busy Python thread: frames lost", unit="frames", target=0, lower=True)
+    late = Row(
+        what="... frames received > 10 ms late, beyond the idle run",
+        unit="% of frames",
+        target=0.0,
+        lower=True,
+    )
+    idle, busy = run(settings), run(settings, "--busy")
+    usual = int(np.median(idle.delays)) if len(idle.delays) else 0
+    shares = [100 * float(np.mean(each.delays > usual + LATE_NS)) for each in (busy, idle)]
+    lost.ours = [busy.lost]
+    late.ours = [max(0.0, shares[0] - shares[1])]
+    lost.note = f"of {len(busy.delays)}; idle run: {idle.lost} of {len(idle.delays)}"
+    late.note = (
+        f"late is 10 ms beyond the idle run's median of {usual / 1e6:.1f} ms from sending to receipt "
+        f"(libavformat delivers a frame when the next one begins); "
+        f"{shares[0]:.2f} % busy, {shares[1]:.2f} % idle"
+    )
+    return [lost, late]
