@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from fovideo.errors import PlanStale, SegmentDamaged, StoreError, StoreFull, UsageError
 from fovideo.index import Index, Update
-from fovideo.media.codec import Codec, Track
-from fovideo.media.nal import digest_video, xxh64
-from fovideo.segment import Fragment, SegmentHeader, encode_header, relocate, samples, scan
+from fovideo.segment import SegmentHeader, encode_header, relocate
 from fovideo.store.apply import apply_changes, name_segment
 from fovideo.store.assemble import Assembler, Noted, shift_of
 from fovideo.store.commit import Committer
+from fovideo.store.parts import Placed, Sources, opened, verify
 from fovideo.store.writer import disk_error
-from fovideo.timeline.endpoint import FileRange, Inserted, Stretch
+from fovideo.timeline.endpoint import Inserted, Stretch
 from fovideo.timeline.values import Gop, check_stream_name
 
-
-class _Found(NamedTuple):
-    """A verified fragment and where its bytes are."""
-
-    part: bytes | FileRange
-    fragment: Fragment
+__all__ = ["insert", "opened"]
 
 
 class _Made(NamedTuple):
@@ -47,14 +41,14 @@ def insert(committer: Committer, index: Index, stretch: Stretch) -> Inserted:
     if not stretch.provenance.inserted_from:
         raise UsageError("a stretch to insert must say in its provenance where it was merged from")
     _require_generation(_generation(index, stretch.stream), stretch)
-    found = [each for part in stretch.parts for each in _verified(part, stretch.tracks)]
-    if not found:
-        raise UsageError("a stretch without fragments", where=stretch.stream)
     made: list[_Made] = []
     naming = False
     try:
-        for run in _runs(found, committer.options.segment_bytes):
-            made.append(_write(committer, stretch, run))
+        with Sources() as sources:
+            for run in _runs(sources.placed(stretch.parts), committer.options.segment_bytes):
+                made.append(_write(committer, stretch, run))
+        if not made:
+            raise UsageError("a stretch without fragments", where=stretch.stream)
         committer.files.sync_folder(committer.folder.incoming)
         naming = True
         was, generation = index.update(lambda update: _index(update, committer, stretch, made))
@@ -90,67 +84,9 @@ def _require_generation(generation: int, stretch: Stretch) -> None:
         )
 
 
-def _verified(part: bytes | FileRange, tracks: tuple[Track, ...]) -> Iterator[_Found]:
-    where = part.path if isinstance(part, FileRange) else ""
-    with opened(part) as data:
-        fragments, end, reason = scan(data, 0)
-        if end != len(data) or reason:
-            raise SegmentDamaged(reason or "a fragment is cut off", where=where)
-        codecs = {track.id: track.codec for track in tracks}
-        for fragment in fragments:
-            verify_digests(fragment, data, fragment.offset, codecs, where)
-            yield _Found(_slice(part, fragment.offset, fragment.size_bytes), fragment)
-
-
-@contextlib.contextmanager
-def opened(part: bytes | FileRange) -> Iterator[memoryview]:
-    """The bytes of a part; those of a file are mapped, not read."""
-    if isinstance(part, bytes):
-        yield memoryview(part)
-        return
-    with Path(part.path).open("rb") as file:
-        start = part.offset // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
-        skip = part.offset - start
-        try:
-            data = mmap.mmap(file.fileno(), skip + part.size_bytes, access=mmap.ACCESS_READ, offset=start)
-        except ValueError:
-            raise SegmentDamaged("the file is shorter than its index says", where=part.path) from None
-    view = memoryview(data)[skip:]
-    try:
-        yield view
-    finally:
-        view.release()
-        with contextlib.suppress(BufferError):  # an error on its way may still refer to a part of it
-            data.close()
-
-
-def _slice(part: bytes | FileRange, offset: int, size_bytes: int) -> bytes | FileRange:
-    if isinstance(part, bytes):
-        return part if size_bytes == len(part) else part[offset : offset + size_bytes]
-    return FileRange(part.path, part.offset + offset, size_bytes)
-
-
-def verify_digests(
-    fragment: Fragment, data: memoryview, offset: int, codecs: dict[int, Codec], where: str
-) -> None:
-    """Compute the digest of every frame anew. Raises SegmentDamaged where the table says another."""
-    payloads = samples(fragment, data, offset)
-    for track, digest, payload in zip(
-        fragment.frames["track"].tolist(), fragment.frames["digest"].tolist(), payloads, strict=True
-    ):
-        codec = codecs.get(track)
-        if codec is None:
-            raise SegmentDamaged(f"a frame of track {track}, which the segment lacks", where=where)
-        got = digest_video(payload, codec) if codec.is_video else xxh64(payload)
-        if got != digest:
-            raise SegmentDamaged(
-                f"the digest of a frame differs from its table (fragment at byte {offset})", where=where
-            )
-
-
-def _runs(found: Sequence[_Found], segment_bytes: int) -> Iterator[list[_Found]]:
+def _runs(found: Iterable[Placed], segment_bytes: int) -> Iterator[list[Placed]]:
     """Fragments that go into one file, up to the usual size."""
-    run: list[_Found] = []
+    run: list[Placed] = []
     size = 0
     for each in found:
         fragment = each.fragment
@@ -168,12 +104,12 @@ def _name(committer: Committer, header: SegmentHeader, number: int) -> str:
     return committer.folder.segment_name(header.stream, start_ns, number)
 
 
-def _write(committer: Committer, stretch: Stretch, run: list[_Found]) -> _Made:
+def _header(stretch: Stretch, run: list[Placed]) -> SegmentHeader:
     first = next((each.fragment for each in run if len(each.fragment.frames)), None)
     if first is None:
         raise UsageError("fragments without frames cannot be inserted", where=stretch.stream)
     start_ns = int(first.frames["dts_ns"].min())
-    header = SegmentHeader(
+    return SegmentHeader(
         stream=stretch.stream,
         tracks=tuple(sorted(stretch.tracks, key=lambda track: track.id)),
         provenance=stretch.provenance,
@@ -182,18 +118,30 @@ def _write(committer: Committer, stretch: Stretch, run: list[_Found]) -> _Made:
         shift_ns=stretch.shift_ns,
         epoch=stretch.epoch,
     )
+
+
+def _write(committer: Committer, stretch: Stretch, run: list[Placed]) -> _Made:
+    """A new file with these fragments: samples copied as they are, heads made for the clock of that file."""
+    header = _header(stretch, run)
     number = committer.new_id()
     assembler = Assembler(header, number)
-    files = committer.files
-    path = committer.folder.incoming_path(number)
+    files, path = committer.files, committer.folder.incoming_path(number)
+    begin = encode_header(header)
     fd = files.create(path)
     try:
-        size_bytes = files.write(fd, [encode_header(header)], 0)
+        files.write(fd, [begin], 0)
+        with ThreadPoolExecutor(1, thread_name_prefix="fovideo-copy") as pool:
+            # The kernel copies while this thread reads the same pages to verify them.
+            copying = pool.submit(_copy, committer, run, fd, len(begin))
+            for each in run:
+                verify(each, stretch.tracks)
+            copying.result()
+        at = len(begin)
         for sequence, each in enumerate(run, 1):
             fragment = each.fragment
-            _place(committer, each, header, sequence, fd, size_bytes)
-            assembler.add(size_bytes, fragment.size_bytes, stretch.epoch, fragment.frames)
-            size_bytes += fragment.size_bytes
+            files.write(fd, [relocate(fragment, each.data, each.offset, header, sequence, header.epoch)], at)
+            assembler.add(at, fragment.size_bytes, stretch.epoch, fragment.frames)
+            at += fragment.size_bytes
         files.sync(fd)
     except BaseException:
         files.close(fd)
@@ -202,28 +150,24 @@ def _write(committer: Committer, stretch: Stretch, run: list[_Found]) -> _Made:
         raise
     files.close(fd)
     assembler.end_row()
-    return _Made(number, header, size_bytes, assembler.changes())
+    return _Made(number, header, at, assembler.changes())
 
 
-def _place(
-    committer: Committer, found: _Found, header: SegmentHeader, sequence: int, fd: int, offset: int
-) -> None:
-    """Write a fragment into another file: a head for that file's clock, the samples as they are."""
-    fragment = found.fragment
-    with opened(found.part) as data:
-        head = relocate(fragment, data, 0, header, sequence, header.epoch)
-    committer.files.write(fd, [head], offset)
-    rest = _slice(found.part, len(head), fragment.size_bytes - len(head))
-    _copy(committer, rest, fd, offset + len(head))
-
-
-def _copy(committer: Committer, part: bytes | FileRange, fd: int, offset: int) -> int:
-    if isinstance(part, bytes):
-        return committer.files.write(fd, [part], offset)
-    copied = committer.files.copy(Path(part.path), part.offset, fd, offset, part.size_bytes)
-    if copied != part.size_bytes:
-        raise SegmentDamaged("the file ends before its footage does", where=part.path)
-    return copied
+def _copy(committer: Committer, run: list[Placed], fd: int, at: int) -> None:
+    """Copy the fragments one behind the other, what lies together in one go."""
+    first = 0
+    while first < len(run):
+        path, data, start, _ = run[first]
+        end, last = start, first
+        while last < len(run) and (run[last].data is data and run[last].offset == end):
+            end += run[last].fragment.size_bytes
+            last += 1
+        if not path:
+            committer.files.write(fd, [data[start:end]], at)
+        elif committer.files.copy(Path(path), start, fd, at, end - start) != end - start:
+            raise SegmentDamaged("the file ends before its footage does", where=path)
+        at += end - start
+        first = last
 
 
 def _index(update: Update, committer: Committer, stretch: Stretch, made: list[_Made]) -> tuple[int, int]:
