@@ -21,6 +21,7 @@ Receipts: TypeAlias = MutableMapping[tuple[str, str], tuple[int, int]]
 """(source store, target store) to (matched frames that told it, second receipt clock minus first)."""
 
 _FOREIGN = 0.1  # matched share below which two recordings come from different encoders
+_FEW = 8  # where content repeats, fewer matching frames than this say nothing of the clock
 _CLOSE_NS = 50 * NS_PER_MS  # what error bounds do not know of
 _RECEIPT_SLACK_NS = 5 * NS_PER_S  # a frame reaches two recorders at the same instant but for this
 
@@ -221,7 +222,8 @@ def _take_content(
     result.held |= held
     result.dts_ns[ours] = target.frames["dts_ns"][others]
     result.matched += len(ours)
-    result.anchors.extend(found.anchors)
+    if len(ours) >= _FEW or not len(prior.repeated):
+        result.anchors.extend(found.anchors)
     partnered = np.zeros(len(target.frames), bool)
     partnered[others] = True
     for track in {primary, AUDIO_TRACK}:  # not metadata: several documents of one instant contradict nothing

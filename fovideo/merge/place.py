@@ -20,7 +20,9 @@ from fovideo.merge.offset import NEAR_NS, Offset, Prior
 from fovideo.merge.splice import CLASH, KEPT, NEW, THERE, States
 from fovideo.times import NS_PER_MS
 
-_CLOSE_NS = 100 * NS_PER_MS
+_CLOSE_NS = (
+    15 * NS_PER_MS
+)  # a good guess is this good: less than the distance of two frames that may be alike
 _ENOUGH = 8  # matched frames that make a run's own offset better than its neighbours'
 
 
