@@ -45,6 +45,8 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True):
     transport: how RTP travels; "tcp" interleaves it into the RTSP connection.
     user, password: take precedence over those of the URL.
     credentials_file: a file whose first line is user:password.
+    tls_ca_file: certificates (PEM) by which an rtsps camera's is checked; without it any is taken, since most
+        cameras sign their own.
     open_timeout_ns: limit for connecting and for the answer that describes the stream.
     freeze_ns: a camera that is connected but silent for longer is frozen, and reconnected.
     backoff_min_ns, backoff_max_ns: first and longest pause before a reconnection; doubled each time, with
@@ -61,6 +63,7 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True):
     user: str = ""
     password: str = ""
     credentials_file: str = ""
+    tls_ca_file: str = ""
     open_timeout_ns: int = 5 * NS_PER_S
     freeze_ns: int = 3 * NS_PER_S
     backoff_min_ns: int = 250 * NS_PER_MS

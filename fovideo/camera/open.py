@@ -69,7 +69,9 @@ def options(camera: CameraConfig) -> dict[str, str]:
     """libavformat's options for this camera."""
     if camera.is_file:
         return {}
-    udp = {"buffer_size": str(_UDP_BUFFER_BYTES)} if camera.transport == "udp" else {}
+    more = {"buffer_size": str(_UDP_BUFFER_BYTES)} if camera.transport == "udp" else {}
+    if camera.tls_ca_file:
+        more |= {"tls_verify": "1", "ca_file": camera.tls_ca_file}
     kinds = ["video", "audio" if camera.audio else "", "data" if camera.metadata else ""]
     return {
         "rtsp_transport": camera.transport,
@@ -78,7 +80,7 @@ def options(camera: CameraConfig) -> dict[str, str]:
         "probesize": "32",
         "analyzeduration": "1",
         "fpsprobesize": "0",
-    } | udp
+    } | more
 
 
 def _kind(stream: object) -> str:

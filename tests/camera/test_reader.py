@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from read_camera import Server, Watched, answers, free_port, garbage, silence, watched, web
+from tls import CERTIFICATE, tls_to
 
 from fovideo.camera import CameraState, SessionStart
 from fovideo.media.codec import Codec
@@ -215,6 +216,22 @@ def test_the_right_password(clip: Path, password: str) -> None:
         url = server.add_stream("cam", LoopSource(clip))
         with watched(url, user="admin", password=password) as camera:
             camera.wait_state(CameraState.LIVE)
+
+
+def test_rtsps(server: RtspServer, clip: Path, tmp_path: Path) -> None:
+    """Any certificate is taken, unless one is demanded."""
+    server.add_stream("cam", LoopSource(clip))
+    right, wrong = tmp_path / "right.pem", tmp_path / "wrong.pem"
+    right.write_text(CERTIFICATE)
+    wrong.write_text(CERTIFICATE.replace("MIIBjz", "MIIBjy"))
+    with Server(tls_to(server.port)) as front:
+        url = f"rtsps://127.0.0.1:{front.port}/cam"
+        for ca_file in ("", str(right)):
+            with watched(url, tls_ca_file=ca_file) as camera:
+                camera.wait_frames(5)
+        with watched(url, tls_ca_file=str(wrong)) as camera:
+            camera.wait(lambda: camera.errors, "a refusal")
+        assert CameraState.LIVE not in camera.states
 
 
 def test_one_camera_does_not_disturb_another(server: RtspServer, clip: Path) -> None:
