@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import rich_click as click
 
 from fovideo.cli import custody, params
-from fovideo.cli.output import out, print_json, progress
+from fovideo.cli.output import errors, out, print_json, progress
+from fovideo.cli.params import is_url
 from fovideo.errors import UsageError
+from fovideo.peer import RemoteStore, open_timeline
+from fovideo.store import CheckReport, check_store
 
 
 @click.command("check")
@@ -29,13 +33,7 @@ def command(store: str, repair: bool, manifest: Path | None, public_key: Path | 
         return custody.check_manifest(store, manifest, public_key, as_json=as_json)
     if public_key is not None:
         raise UsageError("--public-key is for a manifest", hint="give --manifest too")
-    from fovideo.store import check_store
-
-    with progress(quiet=as_json) as bar:
-        task = bar.add_task("checking", total=None)
-        report = check_store(
-            store, repair=repair, progress=lambda done, total: bar.update(task, completed=done, total=total)
-        )
+    report = _check_server(store, repair) if is_url(store) else _check_folder(store, repair, quiet=as_json)
     if as_json:
         print_json(report)
     else:
@@ -43,3 +41,24 @@ def command(store: str, repair: bool, manifest: Path | None, public_key: Path | 
             out.print(f"{problem.where}: {problem.what} ({problem.hint})", markup=False, highlight=False)
         out.print(report.summary, markup=False, highlight=False)
     return 0 if report.sound else 1
+
+
+def _check_folder(path: str, repair: bool, *, quiet: bool) -> CheckReport:
+    with progress(quiet=quiet) as bar:
+        task = bar.add_task("checking", total=None)
+        return check_store(
+            path, repair=repair, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+
+
+def _check_server(url: str, repair: bool) -> CheckReport:
+    """The server reads its store itself; it goes on recording meanwhile."""
+    if repair:
+        raise UsageError(
+            "a store in use cannot be repaired", where=url, hint="stop its server and give the path"
+        )
+    with closing(open_timeline(url)) as timeline:
+        assert isinstance(timeline, RemoteStore)
+        if errors.is_terminal:
+            errors.print(f"{url} is checking its store", style="dim", highlight=False)
+        return timeline.check()

@@ -13,10 +13,14 @@ from fovideo.media.codec import Track
 from fovideo.peer.connection import Connection, Unanswered
 from fovideo.peer.health import Health
 from fovideo.peer.wire import GopPage, Settled, StretchHead, chunks, encode_head
+from fovideo.store import CheckReport
 from fovideo.timeline.endpoint import Inserted, Stretch
 from fovideo.timeline.values import STREAM_NAME, Gop, Loss, Provenance, StreamInfo
 
 T = TypeVar("T")
+
+CHECK_TIMEOUT = httpx.Timeout(None, connect=3.0)
+"""A check reads every byte of a store, which may be terabytes."""
 
 INSERT_TIMEOUT = httpx.Timeout(600.0, connect=3.0)
 """An insertion answers when it is durable."""
@@ -127,6 +131,12 @@ class RemoteStore:
     def settle(self, stream: str, gops: Iterable[int]) -> None:
         content = msgspec.msgpack.encode(Settled(list(gops)))
         self._connection.post(f"{self._path(stream)}/settle", content, again=True)
+
+    def check(self) -> CheckReport:
+        """Have the peer compare every byte of its store with the index; returns when it is done."""
+        return self._decode(
+            self._connection.post("/check", b"", again=True, timeout=CHECK_TIMEOUT), CheckReport
+        )
 
     def close(self) -> None:
         self._connection.close()

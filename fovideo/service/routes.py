@@ -17,6 +17,7 @@ from starlette.routing import Route
 from fovideo.errors import NothingThere, UsageError
 from fovideo.peer.wire import MSGPACK, PAGE_ROWS, GopPage, Settled, chunks
 from fovideo.service.incoming import receive_stretch
+from fovideo.store import Store
 from fovideo.timeline.endpoint import FileRange, Timeline
 from fovideo.timeline.values import Gop
 
@@ -29,6 +30,7 @@ def timeline_routes(timeline: Timeline, spool: Path | None) -> list[Route]:
     """Routes below /v1. Whatever may wait for a disk runs in a worker thread."""
     api = _Api(timeline, spool)
     return [
+        Route("/check", api.check, methods=["POST"]),
         Route("/streams", api.streams),
         Route("/streams/{stream}/gops", api.gops),
         Route("/streams/{stream}/gops/{serial:int}/data", api.data),
@@ -43,6 +45,12 @@ def timeline_routes(timeline: Timeline, spool: Path | None) -> list[Route]:
 class _Api:
     def __init__(self, timeline: Timeline, spool: Path | None) -> None:
         self._timeline, self._spool = timeline, spool
+
+    async def check(self, request: Request) -> Response:
+        store = self._timeline
+        if not isinstance(store, Store):
+            raise UsageError("what is served here is not a store that can be checked")
+        return await _answer(request, store.check)
 
     async def streams(self, request: Request) -> Response:
         return await _answer(request, self._timeline.streams)
