@@ -31,7 +31,8 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A server without cameras, with a token that the environment gives."""
     (port,) = free_ports(1)
     (tmp_path / "site.toml").write_text(
-        f'[site]\nname = "t"\n[[server]]\nname = "rec-1"\nlisten = "127.0.0.1:{port}"\nstore = "rec-1"\ntoken = "{TOKEN}"\n'
+        f'[site]\nname = "t"\n[[server]]\nname = "rec-1"\nlisten = "127.0.0.1:{port}"\n'
+        f'store = "rec-1"\ntoken = "{TOKEN}"\n'
     )
     monkeypatch.setenv("FOVIDEO_TOKEN", TOKEN)
     with RecordingServer(load_site(tmp_path / "site.toml"), "rec-1") as server:
