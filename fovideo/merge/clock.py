@@ -48,7 +48,7 @@ class Clock:
     def piece(self, at_ns: int) -> tuple[int, int, int, int]:
         """The straight piece that a source time lies on: (number, offset_ns, drift_ppb, reference_ns)."""
         if not self.anchors:
-            return 0, 0, 0, at_ns
+            return 0, 0, 0, 0
         after = int(np.searchsorted([time for time, _ in self.anchors], at_ns, side="right"))
         if after == 0:
             return 0, self.anchors[0][1], 0, self.anchors[0][0]

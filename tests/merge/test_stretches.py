@@ -1,0 +1,18 @@
+"""How what is inserted is cut into stretches, each a segment file of the target."""
+
+from __future__ import annotations
+
+from merge_world import World, camera
+
+from fovideo.merge import load_manifest, plan
+
+
+def test_footage_without_a_counterpart_is_one_stretch() -> None:
+    """Another encoder: nothing matches, so nothing tells a clock, and nothing changes from row to row."""
+    world = World()
+    world.record("server", camera(200))
+    world.record("spare", camera(600, seed=2), gops_per_segment=1000)
+    source, target = (load_manifest(world.timeline(name), "gate") for name in ("spare", "server"))
+    made = plan(source, target)
+    assert sorted(stretch.kind for stretch in made.stretches) == ["conflict", "fill"]
+    assert [stretch.provenance.correction.reference_ns for stretch in made.stretches] == [0, 0]
