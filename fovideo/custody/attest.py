@@ -12,9 +12,9 @@ import msgspec
 
 from fovideo.custody.describe import crcs_of, describe
 from fovideo.custody.entries import GopEntry, StretchEntry, joined, span_of
+from fovideo.custody.parts import bytes_of, name_in, read_range
 from fovideo.errors import NoSuchStream, NothingThere, SegmentDamaged, StoreError
 from fovideo.segment import read_header
-from fovideo.store.insert import opened
 from fovideo.timeline.endpoint import FileRange, Timeline
 from fovideo.timeline.values import Gop, Provenance
 from fovideo.times import NS_PER_S, format_ns
@@ -106,8 +106,7 @@ def _described(target: Timeline, row: Gop) -> GopEntry:
     part = target.read(row.stream, row)
     where = part.path if isinstance(part, FileRange) else target.location
     try:
-        with opened(part) as data:
-            return describe(row, data)
+        return describe(row, bytes_of(part))
     except SegmentDamaged as error:
         raise SegmentDamaged(error.what, where=where, hint="run fovideo check on the target") from None
     except FileNotFoundError:
@@ -122,8 +121,8 @@ def _stretch(target: Timeline, rows: Sequence[Gop], entries: Sequence[GopEntry])
     part = target.read(first.stream, first)
     if isinstance(part, FileRange):
         path = Path(part.path)
-        file = path.relative_to(target.location).as_posix()
-        header = header_bytes(path)
+        file = name_in(target.location, path)
+        header = _header_of(path, first.offset)
     begin_ns, end_ns = joined(map(span_of, entries))
     return StretchEntry(
         stream=first.stream,
@@ -142,7 +141,13 @@ def _stretch(target: Timeline, rows: Sequence[Gop], entries: Sequence[GopEntry])
     )
 
 
-def header_bytes(path: Path) -> bytes:
-    """The bytes of a segment file before its first fragment. Raises SegmentDamaged, OSError."""
-    with opened(FileRange(str(path), 0, path.stat().st_size)) as data:
-        return bytes(data[: read_header(data)[1]])
+def _header_of(path: Path, size: int) -> bytes:
+    """The bytes of a segment file before its first GOP."""
+    data = read_range(path, 0, size)
+    if read_header(data)[1] != size:
+        raise SegmentDamaged(
+            f"the index says that the first GOP begins at byte {size}",
+            where=str(path),
+            hint="run fovideo check on the target",
+        )
+    return data

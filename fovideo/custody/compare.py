@@ -86,15 +86,17 @@ def _exact(found: memoryview, at: int, length: int, mark: str, expected: int, cr
     return None
 
 
+def told(spot: Spot, now: bytes) -> str:
+    """What happened to a spot, for people. now: its bytes as they are."""
+    if spot.was:
+        return f"changed from {spot.was.hex()} to {now.hex()}"
+    return "changed somewhere in there" if now else "not there any more"
+
+
 def _change(entry: GopEntry, piece: Piece, spot: Spot, found: memoryview, where: str, stream: str) -> Change:
     head = piece.track == HEAD_TRACK
     now = bytes(found[spot.offset : spot.offset + spot.size])
-    if spot.was:
-        what = f"changed from {spot.was.hex()} to {now.hex()}"
-    elif not now:
-        what = "not there any more"
-    else:
-        what = "changed somewhere in there"
+    what = told(spot, now)
     if head:
         what += f" (the head of fragment {piece.fragment}: times and sizes, no picture)"
     return Change(

@@ -6,6 +6,7 @@ is one way to write it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
@@ -14,6 +15,8 @@ import msgspec
 
 from fovideo.media.codec import Track
 from fovideo.timeline.values import Provenance
+
+_HEX = re.compile("[0-9a-f]*")
 
 VERSION: Final = 1
 BLOCK_BYTES: Final = 4096
@@ -31,6 +34,11 @@ HEAD_TRACK: Final = 0
 def blocks_of(size: int) -> int:
     """Number of blocks of a piece of `size` bytes."""
     return -(-size // BLOCK_BYTES)
+
+
+def is_hex(text: str) -> bool:
+    """Whether the text is hexadecimal digits alone, in small letters."""
+    return _HEX.fullmatch(text) is not None
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -115,6 +123,8 @@ class GopEntry(_Line, frozen=True, kw_only=True, tag="gop"):
             raise ValueError("the numbers of samples differ")
         if sum(self.sizes) + sum(heads) != self.bytes:
             raise ValueError("the sizes do not add up")
+        if not all(map(is_hex, (self.marks, self.crcs))):
+            raise ValueError("a hash is not hexadecimal")
         if len(self.marks) != MARK_DIGITS * (len(heads) + samples):
             raise ValueError("as many marks as pieces are needed")
         if len(self.crcs) != CRC_DIGITS * sum(blocks_of(size) for size in (*self.sizes, *heads)):

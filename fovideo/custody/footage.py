@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fovideo.custody.change import Change, ChangeKind
-from fovideo.custody.compare import find_spot, gop_change, index_change
-from fovideo.custody.describe import mark_of
+from fovideo.custody.compare import find_spot, gop_change, index_change, told
 from fovideo.custody.entries import MARK_DIGITS, GopEntry, StretchEntry
+from fovideo.custody.parts import name_in, read_range
 from fovideo.errors import NoSuchStream, NothingThere, SegmentDamaged
 from fovideo.segment import read_header
-from fovideo.store.insert import opened
 from fovideo.timeline.endpoint import FileRange, Timeline
 from fovideo.timeline.values import Gop, Provenance
 from fovideo.times import NS_PER_S, parse_ns
@@ -51,11 +51,14 @@ class StretchChecker:
             yield self._change(ChangeKind.INDEX, _provenance_what("index", known, entry.provenance))
         if self._timeline.tracks(entry.stream, row) != entry.tracks:
             yield self._change(ChangeKind.INDEX, "the index has other tracks than the manifest")
-        part = self._timeline.read(entry.stream, row)
+        try:
+            part = self._timeline.read(entry.stream, row)
+        except NothingThere:
+            return
         if isinstance(part, FileRange):
             self._path = Path(part.path)
-            self._where = self._path.relative_to(self._timeline.location).as_posix()
-            yield from self._header_changes(self._path)
+            self._where = name_in(self._timeline.location, self._path)
+            yield from self._header_changes(self._path, min(self._rows))
 
     def gop_changes(self, entry: GopEntry) -> Iterator[Change]:
         """Changes of one GOP."""
@@ -65,10 +68,9 @@ class StretchChecker:
         if row is None or data is None:
             yield self._change(ChangeKind.MISSING, _GONE, gop_ns=entry.start_ns)
             return
-        with opened(data) as view:
-            found = gop_change(entry, view, self._where, self._entry.stream)
-            if found is None:
-                found = index_change(entry, row, view, self._where)
+        found = gop_change(entry, data, self._where, self._entry.stream) or index_change(
+            entry, row, data, self._where
+        )
         if found is not None:
             yield found
 
@@ -97,44 +99,44 @@ class StretchChecker:
             self._rows = rows
         return rows.get(offset)
 
-    def _read(self, row: Gop, entry: GopEntry) -> bytes | FileRange | None:
+    def _read(self, row: Gop, entry: GopEntry) -> memoryview | None:
         """The bytes at the place that the manifest names, as far as they are there; None if nothing is."""
         try:
             part = self._timeline.read(row.stream, row)
-        except NothingThere:
+            data = (
+                read_range(Path(part.path), entry.offset, entry.bytes)
+                if isinstance(part, FileRange)
+                else part[: entry.bytes]
+            )
+        except (NothingThere, FileNotFoundError):
             return None
-        if not isinstance(part, FileRange):
-            return part[: entry.bytes]
-        size = min(entry.bytes, _size_of(Path(part.path)) - entry.offset)
-        return FileRange(part.path, entry.offset, size) if size > 0 else None
+        return memoryview(data) if data else None
 
-    def _header_changes(self, path: Path) -> Iterator[Change]:
+    def _header_changes(self, path: Path, first_offset: int) -> Iterator[Change]:
         """A header that was hashed must be the same; else, what it says must be."""
         entry = self._entry
-        size = min(entry.header_bytes, _size_of(path))
-        if not entry.header_bytes:
-            yield from self._meaning_changes(path)
-            return
-        with opened(FileRange(str(path), 0, size)) if size else opened(b"") as data:
-            mark = entry.header_sha256[:MARK_DIGITS]
-            if size == entry.header_bytes and mark_of(data) == mark:
-                return
-            spot = find_spot(data, entry.header_bytes, mark, entry.header_crcs)
-            now = bytes(data[spot.offset : spot.offset + spot.size]).hex() if spot.was else ""
-        what = f"changed from {spot.was.hex()} to {now}" if spot.was else "changed somewhere in there"
-        yield self._change(
-            ChangeKind.HEADER,
-            f"{what} (the header of the file)",
-            offset=spot.offset,
-            size=spot.size,
-            was=spot.was.hex(),
-            now=now,
-        )
-
-    def _meaning_changes(self, path: Path) -> Iterator[Change]:
         try:
-            with opened(FileRange(str(path), 0, _size_of(path))) as data:
-                header, _ = read_header(data)
+            data = read_range(path, 0, entry.header_bytes or first_offset)
+        except FileNotFoundError:
+            return  # each GOP will say so
+        if not entry.header_bytes:
+            yield from self._meaning_changes(data)
+        elif hashlib.sha256(data).hexdigest() != entry.header_sha256:
+            mark = entry.header_sha256[:MARK_DIGITS]
+            spot = find_spot(memoryview(data), entry.header_bytes, mark, entry.header_crcs)
+            now = data[spot.offset : spot.offset + spot.size]
+            yield self._change(
+                ChangeKind.HEADER,
+                f"{told(spot, now)} (the header of the file)",
+                offset=spot.offset,
+                size=spot.size,
+                was=spot.was.hex(),
+                now=now.hex() if spot.was else "",
+            )
+
+    def _meaning_changes(self, data: bytes) -> Iterator[Change]:
+        try:
+            header, _ = read_header(data)
         except SegmentDamaged as error:
             yield self._change(ChangeKind.HEADER, error.what)
             return

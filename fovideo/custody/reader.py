@@ -11,7 +11,18 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from fovideo.custody.chain import FIRST_LINK, Line, decode_line, next_link
-from fovideo.custody.entries import VERSION, Entry, GopEntry, Header, StretchEntry, joined, span_of
+from fovideo.custody.entries import (
+    CRC_DIGITS,
+    VERSION,
+    Entry,
+    GopEntry,
+    Header,
+    StretchEntry,
+    blocks_of,
+    is_hex,
+    joined,
+    span_of,
+)
 from fovideo.errors import ManifestDamaged, UsageError
 from fovideo.timeline.values import check_stream_name
 from fovideo.times import format_ns, parse_ns
@@ -143,6 +154,9 @@ class _Grammar:
     def _open(self, entry: StretchEntry) -> None:
         if f"{int(entry.segment, 16):x}" != entry.segment:
             raise ValueError("not the id of a segment")
+        digits = CRC_DIGITS * blocks_of(entry.header_bytes)
+        if entry.header_bytes < 0 or len(entry.header_crcs) != digits or not is_hex(entry.header_crcs):
+            raise ValueError("as many CRCs as blocks are needed")
         if not check_stream_name(entry.stream) or not entry.file.isprintable():
             raise ValueError("not the name of a file")
         self._stretch, self._offset = entry, entry.header_bytes

@@ -1,0 +1,26 @@
+"""Reading what a timeline says where it lies. Read, not mapped: a file that shrinks or a disk that fails
+meanwhile is an error, not the end of the process.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fovideo.timeline.endpoint import FileRange
+
+
+def bytes_of(part: bytes | FileRange) -> bytes:
+    """The bytes of a part, fewer if its file ends before. OSError where the file cannot be read."""
+    return part if isinstance(part, bytes) else read_range(Path(part.path), part.offset, part.size_bytes)
+
+
+def read_range(path: Path, offset: int, size: int) -> bytes:
+    """Bytes of a file, as far as they are there."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(size)
+
+
+def name_in(location: str, path: Path) -> str:
+    """Name of a file for people: inside of its store, where it lies in there."""
+    return path.relative_to(location).as_posix() if path.is_relative_to(location) else str(path)
