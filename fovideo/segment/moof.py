@@ -12,10 +12,10 @@ import numpy.typing as npt
 from fovideo.errors import UnsupportedStream
 from fovideo.media import sps
 from fovideo.media.codec import Codec, Track
-from fovideo.media.frames import FrameFlag, FrameTable
+from fovideo.media.frames import FRAME, FrameTable
+from fovideo.segment import _columns
 from fovideo.times import NS_PER_S
 
-_Ticks = npt.NDArray[np.int64]
 _Trun = npt.NDArray[np.int32]
 """One row a sample: duration, size, flags, composition offset."""
 
@@ -121,28 +121,16 @@ def encode(runs: list[Run], sequence: int, base_ns: int) -> bytes:
 def _samples(run: Run, base_ns: int) -> tuple[int, _Trun]:
     """Decode tick of the first sample, and the rows of the trun."""
     frames, scale = run.frames, run.track.timescale
-    decode: _Ticks = ticks(frames["dts_ns"], base_ns, scale)
-    np.maximum(decode, 0, out=decode)
-    present: _Ticks = ticks(frames["time_ns"], base_ns, scale)
     if run.as_one:
-        table = np.empty((1, 4), ">i4")
-        duration = min(max(1, int(decode[-1] - decode[0])), _INT32_MAX)
-        table[0] = (duration, run.data_bytes, _SYNC, 0)
-        return int(decode[0]), table
-    count = len(frames)
-    steps = np.arange(count)
-    decode = np.maximum.accumulate(decode - steps) + steps
-    table = np.empty((count, 4), ">i4")
-    if decode[-1] - decode[0] > _INT32_MAX:
-        decode = np.minimum(decode, decode[0] + _INT32_MAX)
-    table[:-1, 0] = decode[1:] - decode[:-1]
+        first, last = (max(0, ticks(int(frames["dts_ns"][row]), base_ns, scale)) for row in (0, -1))
+        table = np.array([(min(max(1, last - first), _INT32_MAX), run.data_bytes, _SYNC, 0)], ">i4")
+        return first, table
+    delay = delay_ticks(run.track) if run.track.codec.is_video else -1
+    rows = np.ascontiguousarray(frames, FRAME)
+    first, packed = _columns.trun_rows(rows, base_ns, scale, delay, _SYNC, _NON_SYNC)
+    table = np.frombuffer(bytearray(packed), ">i4").reshape(-1, 4)
     table[-1, 0] = _last_duration(run, table[:-1, 0])
-    table[:, 1] = frames["size"]
-    table[:, 2] = np.where(frames["flags"] & FrameFlag.KEY, _SYNC, _NON_SYNC)
-    table[:, 3] = 0
-    if run.track.codec.is_video:
-        table[:, 3] = np.clip(present - decode + delay_ticks(run.track), -_INT32_MAX, _INT32_MAX)
-    return int(decode[0]), table
+    return first, table
 
 
 def _last_duration(run: Run, durations: npt.NDArray[np.int32]) -> int:
