@@ -38,9 +38,13 @@ def is_down(memory: Memory, now_ns: int, settings: Settings) -> bool:
     )
 
 
-def is_answering(memory: Memory) -> bool:
-    """Whether the last poll was answered by a server that means to record."""
-    return bool(memory.instance) and not memory.misses and memory.word == Word.RECORDING
+def is_answering(memory: Memory, now_ns: int, settings: Settings) -> bool:
+    """Whether the last poll was answered, not long ago, by a server that means to record.
+
+    What was heard before a pause of the spare itself is no ground to rely on the server now.
+    """
+    fresh = now_ns - memory.told_ns <= settings.takeover_after_ns
+    return fresh and bool(memory.instance) and not memory.misses and memory.word == Word.RECORDING
 
 
 def is_live(duty: Duty) -> bool:
@@ -48,22 +52,19 @@ def is_live(duty: Duty) -> bool:
     return duty.live_ns >= 0
 
 
-def is_lost(memory: Memory, duty: Duty, settings: Settings) -> bool:
+def is_lost(memory: Memory, duty: Duty, now_ns: int, settings: Settings) -> bool:
     """Whether this spare hears the camera while its frames do not reach the disk of a server that answers."""
-    if not is_answering(memory) or duty.heard_ns < 0:
+    if not is_answering(memory, now_ns, settings) or duty.heard_ns < 0:
         return False
     return memory.told_ns - max(duty.heard_ns, duty.moved_ns) >= settings.stalled_after_ns
 
 
-def is_quiet(memory: Memory, duty: Duty, settings: Settings) -> bool:
+def is_quiet(memory: Memory, duty: Duty, now_ns: int, settings: Settings) -> bool:
     """Whether the camera has been silent for so long that no frame of it is still on its way to a disk."""
-    return (
-        is_answering(memory)
-        and duty.heard_ns < 0
-        and not duty.holding
-        and memory.told_ns - max(duty.unheard_ns, duty.moved_ns, memory.instance_ns)
-        >= settings.quiet_after_ns
-    )
+    if not is_answering(memory, now_ns, settings) or duty.heard_ns >= 0 or duty.holding:
+        return False
+    last_ns = max(duty.unheard_ns, duty.moved_ns, memory.instance_ns)
+    return memory.told_ns - last_ns >= settings.quiet_after_ns
 
 
 def take_in(memory: Memory, event: Event, settings: Settings) -> tuple[Memory, frozenset[str]]:
@@ -89,7 +90,7 @@ def take_in(memory: Memory, event: Event, settings: Settings) -> tuple[Memory, f
 def _answered(memory: Memory, event: Answered, settings: Settings) -> tuple[Memory, frozenset[str]]:
     now_ns, restarted = event.now_ns, event.instance != memory.instance
     known = bool(memory.instance) or memory.misses > 0
-    silent = memory.misses >= MISSES_NEEDED
+    silent = now_ns - memory.told_ns > settings.takeover_after_ns
     memory = replace(memory, told_ns=now_ns, misses=0, refusals=0, word=event.word)
     if restarted:
         memory = replace(memory, instance=event.instance, instance_ns=now_ns, failures=0, next_pass_ns=now_ns)

@@ -108,9 +108,9 @@ def _left_duty(old: Duty, new: Duty) -> bool:
 def _judge(memory: Memory, duty: Duty, now_ns: int, shaken: bool, settings: Settings) -> Duty:
     """The duty in the state that it should be in now."""
     down = is_down(memory, now_ns, settings)
-    lost = shaken or is_lost(memory, duty, settings)
-    quiet = is_quiet(memory, duty, settings)
-    whole = is_answering(memory) and (is_live(duty) or quiet)
+    lost = shaken or is_lost(memory, duty, now_ns, settings)
+    quiet = is_quiet(memory, duty, now_ns, settings)
+    whole = is_answering(memory, now_ns, settings) and (is_live(duty) or quiet)
     match duty.state:
         case State.WATCHING | State.SEALING if down or lost:
             return _enter(duty, State.STANDING_IN, now_ns)
@@ -135,7 +135,7 @@ def _enter(duty: Duty, state: State, now_ns: int) -> Duty:
 
 
 def _merge_when_due(memory: Memory, actions: list[Action], now_ns: int, settings: Settings) -> Step:
-    if memory.running or now_ns < memory.next_pass_ns or not is_answering(memory):
+    if memory.running or now_ns < memory.next_pass_ns or not is_answering(memory, now_ns, settings):
         return Step(memory, tuple(actions))
     portions = [_portion(memory, name, duty, now_ns, settings) for name, duty in memory.duties.items()]
     wanted = tuple(portion for portion in portions if portion is not None)
@@ -149,7 +149,7 @@ def _merge_when_due(memory: Memory, actions: list[Action], now_ns: int, settings
 def _portion(memory: Memory, name: str, duty: Duty, now_ns: int, settings: Settings) -> Portion | None:
     """What of a stream a pass that starts now takes."""
     if duty.state in (State.MERGING, State.SEALING):
-        return Portion(name, until_ns=None if is_quiet(memory, duty, settings) else duty.edge_ns)
+        return Portion(name, until_ns=None if is_quiet(memory, duty, now_ns, settings) else duty.edge_ns)
     if duty.state != State.STANDING_IN:
         return None
     # The server is well but has lost this camera: bring back what is too old to reach it any more.

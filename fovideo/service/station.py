@@ -22,7 +22,7 @@ from fovideo.service.http import HttpServer
 from fovideo.service.incoming import clean_spool
 from fovideo.service.retention import Retention
 from fovideo.service.settings import store_options
-from fovideo.site import Endpoint, Site
+from fovideo.site import Endpoint, Site, advice
 from fovideo.store import Store
 
 _log = logging.getLogger(__name__)
@@ -56,6 +56,9 @@ class Station:
         Raises ConfigError, StoreBusy, NotAStore and other StoreErrors; then nothing is left running.
         """
         token = self._endpoint.secret_token()
+        for problem in advice(self.site):
+            if problem.where == self.name or self.role == "spare":
+                _log.warning("%s: %s (%s)", *problem)
         host, port = self._endpoint.address
         with self._life, contextlib.ExitStack() as undo:
             options = store_options(self._endpoint)

@@ -1,6 +1,19 @@
 """The site: servers, spares and cameras, as site.toml names them (docs/ref/site.md)."""
 
+from fovideo.site.check import Problem, advice
 from fovideo.site.load import load_site
 from fovideo.site.values import Camera, Detection, Duration, Endpoint, Server, Site, Size, Spare
 
-__all__ = ["Camera", "Detection", "Duration", "Endpoint", "Server", "Site", "Size", "Spare", "load_site"]
+__all__ = [
+    "Camera",
+    "Detection",
+    "Duration",
+    "Endpoint",
+    "Problem",
+    "Server",
+    "Site",
+    "Size",
+    "Spare",
+    "advice",
+    "load_site",
+]

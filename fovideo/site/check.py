@@ -1,11 +1,13 @@
-"""What can be wrong between the tables of a site, each of which is right by itself. Pure."""
+"""What can be wrong between the tables of a site, each right by itself, and what is unwise. Pure."""
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from fovideo.site.values import Camera, Endpoint, Server, Spare
+from fovideo.site.values import Camera, Endpoint, Server, Site, Spare
+from fovideo.times import format_duration
 
 EVERY_INTERFACE = ("", "0.0.0.0", "::")
 
@@ -34,6 +36,31 @@ def problems(
                 yield Problem(
                     f"[[server]] {server.name!r}: detection", f"{key} is 0", "leave it out for the default"
                 )
+
+
+def advice(site: Site) -> Iterator[Problem]:
+    """What works, but not as people expect."""
+    for endpoint in (*site.servers, *site.spares):
+        host = endpoint.address[0]
+        asks = endpoint.token or endpoint.token_file or endpoint.token_env
+        if not asks and not _is_loopback(host):
+            yield Problem(endpoint.name, "answers anybody on the network", "give the site a token")
+    for camera in site.cameras if site.spares else ():
+        detection = site.server(camera.server).detection
+        needed_ns = max(detection.takeover_after_ns, detection.stalled_after_ns) + detection.timeout_ns
+        if camera.preroll_ns < needed_ns:
+            yield Problem(
+                camera.name,
+                f"its preroll of {format_duration(camera.preroll_ns)} is shorter than detection may take",
+                f"at least {format_duration(needed_ns)}, or frames are lost at a takeover",
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _names(entries: Iterable[tuple[str, str]]) -> Iterator[Problem]:

@@ -104,8 +104,12 @@ class Server(Endpoint, frozen=True, kw_only=True):
 
 
 class Spare(Endpoint, frozen=True, kw_only=True):
-    """A hot spare: [[spare]]. servers: names of those it watches; none = all of the site."""
+    """A hot spare: [[spare]]. servers: names of those it watches; none = all of the site.
 
+    max_age_ns concerns what the servers have confirmed to hold: a copy, kept for a while.
+    """
+
+    max_age_ns: Duration = field(name="max_age", default=Duration(86_400 * NS_PER_S))
     servers: tuple[str, ...] = ()
 
 

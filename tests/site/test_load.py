@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fovideo.errors import ConfigError
-from fovideo.site import load_site
+from fovideo.site import advice, load_site
 from fovideo.site.values import parse_listen
 
 SMALLEST = """\
@@ -212,3 +215,42 @@ def test_unknown_names_say_which_there_are(write):
 )
 def test_listen(text, expected):
     assert parse_listen(text) == expected
+
+
+def test_advice(write):
+    assert list(advice(load_site(write(SMALLEST)))) == []
+    text = SMALLEST.replace('listen = "127.0.0.1:8750"', 'listen = "10.0.0.1:8750"')
+    text = text.replace('url = "rtsp', 'preroll = "2s"\nurl = "rtsp')
+    found = list(advice(load_site(write(text))))
+    assert [problem.where for problem in found] == ["rec-1", "gate"]
+    assert "token" in found[0].hint
+    assert "5.7 s" in found[1].hint
+    assert (
+        list(
+            advice(load_site(write(text.replace('preroll = "2s"', "") + '[defaults.server]\ntoken = "x"\n')))
+        )
+        == []
+    )
+
+
+@given(st.data())
+def test_whatever_stands_in_the_file_is_a_site_or_one_clear_line(tmp_path_factory, data):
+    """Lines are dropped, doubled and changed."""
+    lines = SMALLEST.splitlines()
+    junk = st.sampled_from(
+        ["[server]", "name = 5", "listen = []", "preroll = 1e400", "[[camera]]", 'url = "x:/"']
+    )
+    change = st.tuples(st.integers(0, len(lines) - 1), st.none() | junk | st.text(max_size=20))
+    for at, line in data.draw(st.lists(change, max_size=5)):
+        lines[at : at + 1] = [] if line is None else [line, *lines[at : at + 1]]
+    path = tmp_path_factory.mktemp("site") / "site.toml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with contextlib.suppress(ConfigError):
+        try:
+            load_site(path)
+        except ConfigError as error:
+            line = str(error)
+            raise
+        line = str(path)
+    assert "\n" not in line
+    assert line.startswith(str(path))

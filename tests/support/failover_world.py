@@ -38,7 +38,18 @@ GOP_TICKS = 10
 HEAD_START_TICKS = 60
 """How much earlier than the spare the server starts."""
 
-KINDS = ("crash", "freeze", "cut", "server camera", "spare camera", "camera", "spare crash", "slow disk")
+KINDS = (
+    "crash",
+    "freeze",
+    "cut",
+    "server camera",
+    "spare camera",
+    "camera",
+    "spare crash",
+    "spare pause",
+    "slow disk",
+    "merge",
+)
 
 
 @dataclass(frozen=True)
@@ -168,6 +179,8 @@ class World:
             self.ring = self._rings()
             self.recording = dict.fromkeys(self.names)
             return
+        if self.fault("spare pause"):
+            return
         for name in self.names:
             if self.delivers(name) and not self.fault("spare camera", name):
                 self.heard_at[name] = self.tick
@@ -229,7 +242,13 @@ class World:
             return
         _, order, plan, instance = self.merge
         self.merge = None
-        if not self.server_up or self.fault("cut") or self.fault("freeze") or self.instance != instance:
+        if (
+            self.fault("merge")
+            or not self.server_up
+            or self.fault("cut")
+            or self.fault("freeze")
+            or self.instance != instance
+        ):
             self._tell(MergeEnded(self.now, order.number, {}, "cut off"))
             return
         outcomes = {}
