@@ -49,6 +49,7 @@ class Channel:
             last_receipt_ns=reader.last_receipt_ns,
             durable_to_ns=lane.durable_to_ns,
             clock=lane.clock,
+            clock_ahead_ns=lane.clock_ahead_ns,
             error=reader.error or lane.error,
             ring_used_bytes=_or_zero(ring, "used_bytes"),
             ring_bytes=_or_zero(ring, "capacity_bytes"),

@@ -58,6 +58,7 @@ class Lane:
         self.failures = 0
         self.durable_to_ns = 0
         self.clock: Clock | None = None
+        self.clock_ahead_ns = 0
         self.error = ""
         self._recorder, self._identity = recorder, store.identity
         self._preroll_ns, self._emit = preroll_ns, emit
@@ -130,7 +131,7 @@ class Lane:
         if self.mode is Mode.RECORD:
             self.durable_to_ns = self._output.last_time_ns
             if self._read > self.ring.tail:
-                self.ring.release(self._read)
+                self.ring.release(self._read, discard=True)
         if self._turning is not None:
             wanted, self._turning = self._turning, None
             self._adopt(wanted)
@@ -176,7 +177,7 @@ class Lane:
         for row in gone[gone["kind"] == Kind.FORMAT][-1:]:
             self._begin_session(self._decode(row))
         self._told_drops += int(gone["value"][gone["kind"] == Kind.FRAME].sum())
-        self.ring.release(end)
+        self.ring.release(end, discard=True)
         self._read = end
 
     # frames
@@ -192,10 +193,11 @@ class Lane:
             else:
                 last = len(notes) > 0 or (final and len(rows) < _BATCH)
                 taken = self._take(rows[:count], now_ns, final=last)
-                if not taken:
-                    break
-            self._read = int(rows["end"][taken - 1])
-            self._output.perform()
+            if taken:
+                self._read = int(rows["end"][taken - 1])
+                self._output.perform()
+            if not taken or (len(rows) < _BATCH and not len(notes)):
+                break  # the rest is held back
 
     def _note(self, row: np.void) -> None:
         """A session begins, changes or ends."""
@@ -225,7 +227,7 @@ class Lane:
             return len(rows)
         stamper = self._stamper or self._open_session(self._start)
         stamped = stamper.stamp(rows, now_ns=now_ns, final=final)
-        self.clock, self.error = stamper.clock, ""
+        self.clock, self.clock_ahead_ns, self.error = stamper.clock, stamper.ahead_ns, ""
         self._order(stamped, rows, stamper)
         return stamped.consumed
 
@@ -316,8 +318,7 @@ class Lane:
 
 def _interesting(piece: Piece, drops: dict[int, int]) -> list[int]:
     """Frames that may bring new parameter sets, or come after drops."""
-    bits = FrameFlag.KEY | FrameFlag.PARAMS
-    chosen = (piece.frames["track"] == VIDEO_TRACK) & (piece.frames["flags"] & bits == bits)
+    chosen = (piece.frames["track"] == VIDEO_TRACK) & (piece.frames["flags"] & FrameFlag.PARAMS != 0)
     if drops:
         chosen |= np.isin(piece.positions, list(drops))
     return [int(number) for number in np.flatnonzero(chosen)]

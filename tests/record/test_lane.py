@@ -88,6 +88,7 @@ def test_frames_go_to_the_store_once_and_free_their_memory(rig: Rig) -> None:
     assert rig.lane.written_frames == 42
     assert rig.lane.durable_to_ns == WALL + 41 * FRAME_NS
     assert rig.lane.clock is Clock.SENDER_REPORT
+    assert rig.lane.clock_ahead_ns == 0
     (provenance,) = rig.store.provenances("cam").values()
     assert (provenance.recorder, provenance.session) == ("rec-1", f"{1:016x}")
     assert (provenance.source, provenance.store) == ("rtsp://camera/", rig.store.identity)

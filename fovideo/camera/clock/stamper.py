@@ -44,6 +44,13 @@ class Stamper:
         """Source of the primary track's times, None before the first frame."""
         return None if self._primary.offset is None else self._primary.clock
 
+    @property
+    def ahead_ns(self) -> int:
+        """By how much the newest frame's time was ahead of this machine's clock at its receipt."""
+        if self._primary.offset is None:
+            return 0
+        return self._primary.last_time - self.start.wall_ns(self._primary.media.receipt_ns)
+
     def set_tracks(self, tracks: tuple[Track, ...]) -> None:
         """New parameter sets came; they say whether there can be B-frames from here on."""
         self._order = _order(tracks)
