@@ -12,7 +12,7 @@ import numpy as np
 
 from fovideo.media.codec import AUDIO_TRACK, VIDEO_TRACK
 from fovideo.merge.footage import Footage
-from fovideo.merge.line import Index, Line, Mask, Times, covered, line_of, tolerance_of
+from fovideo.merge.line import Index, Line, Mask, Times, covered, line_of, nominal_ns, tolerance_of
 from fovideo.merge.match import Matching, match, offsets_at
 from fovideo.merge.offset import Offset, Prior, find_offset, repeats
 from fovideo.times import NS_PER_MS, NS_PER_S
@@ -242,7 +242,7 @@ def _clashes(ours: Line, held: Mask, theirs: Line, partnered: Mask) -> Mask:
     anywhere within the target's footage, since two encodes can't be interleaved.
     """
     tolerance_ns = tolerance_of(ours, theirs)
-    within = covered(ours.time_ns, theirs, tolerance_ns)
+    within = covered(ours.time_ns, theirs, tolerance_ns, nominal_ns(ours, theirs))
     if int((within & held[ours.index]).sum()) < _FOREIGN * int(within.sum()):
         return within & ~held[ours.index]
     lone = theirs.time_ns[~partnered[theirs.index]]

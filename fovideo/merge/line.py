@@ -80,11 +80,17 @@ def tolerance_of(source: Line, target: Line) -> int:
 
     Less than half an interval, so that a frame that repeats its neighbour byte for byte has one partner.
     """
-    known = [line.interval_ns for line in (source, target) if line.interval_ns]
-    return max(int(min(known, default=_UNKNOWN_INTERVAL_NS) * _TOLERANCE), NS_PER_MS)
+    return max(int(nominal_ns(source, target) * _TOLERANCE), NS_PER_MS)
 
 
-def covered(at_ns: Times, line: Line, reach_ns: int) -> Mask:
+def nominal_ns(source: Line, target: Line) -> int:
+    """Frame interval of the stream: that of the denser line, since the other may hold single frames only."""
+    return min(
+        (line.interval_ns for line in (source, target) if line.interval_ns), default=_UNKNOWN_INTERVAL_NS
+    )
+
+
+def covered(at_ns: Times, line: Line, reach_ns: int, interval_ns: int) -> Mask:
     """Which instants lie where a line has footage: between close neighbours, or within reach_ns of a
     frame.
     """
@@ -94,7 +100,7 @@ def covered(at_ns: Times, line: Line, reach_ns: int) -> Mask:
     right = np.searchsorted(line.time_ns, at_ns)
     after = line.time_ns[np.minimum(right, count - 1)]
     before = line.time_ns[np.maximum(right - 1, 0)]
-    close = (after - before <= COVERED * line.interval_ns) & (right > 0) & (right < count)
+    close = (after - before <= COVERED * interval_ns) & (right > 0) & (right < count)
     near: Any = np.minimum(np.abs(after - at_ns), np.abs(at_ns - before)) <= reach_ns
     return np.asarray(close | near, bool)
 

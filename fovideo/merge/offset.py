@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fovideo.merge.line import Digests, Line, Mask, Times, covered, tolerance_of
+from fovideo.merge.line import Digests, Line, Mask, Times, covered, nominal_ns, tolerance_of
 from fovideo.times import NS_PER_S
 
 NEAR_NS = 2 * NS_PER_S
@@ -94,13 +94,14 @@ def judge(source: Line, target: Line, offset_ns: int, tolerance_ns: int) -> tupl
     target = target.between(low, high)
     if not len(source) or not len(target):
         return Offset(offset_ns, 0, 0), np.zeros(0, np.int64)
+    interval_ns = nominal_ns(source, target)
     partner = partners(source, target, tolerance_ns)
     hit = partner >= 0
     matched = int(hit.sum())
-    astray = int((covered(source.time_ns, target, tolerance_ns) & ~hit).sum())
+    astray = int((covered(source.time_ns, target, tolerance_ns, interval_ns) & ~hit).sum())
     lone: Mask = np.ones(len(target), bool)
     lone[partner[hit]] = False
-    astray += int((covered(target.time_ns, source, tolerance_ns) & lone).sum())
+    astray += int((covered(target.time_ns, source, tolerance_ns, interval_ns) & lone).sum())
     return Offset(offset_ns, matched, astray), target.time_ns[partner[hit]] - source.time_ns[hit]
 
 

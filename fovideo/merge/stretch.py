@@ -1,7 +1,8 @@
 """Stretches: cuts of source rows joined to what one insertion can carry. Pure.
 
 A new stretch begins whenever anything changes that a segment file has only one of: source segment (and with
-it tracks and base time), provenance, epoch, shift, the piece of the clock, and how its ends splice.
+it tracks and base time), provenance, epoch, shift, the piece of the clock, and how its ends splice; and
+behind a hole.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from fovideo.merge.manifest import Manifest
 from fovideo.merge.splice import Cut
 from fovideo.merge.values import Kind, Piece, PlannedStretch, Span
 from fovideo.timeline.values import Correction, Gop, Provenance, Splice
+from fovideo.times import NS_PER_S
 
 _SAME_SHIFT_NS = 1000  # what rounding may make of one shift
+_LONGEST_PAUSE_NS = NS_PER_S  # players show a hole inside of a file as a pause
 
 
 def shift_at_target_ns(row: Gop, shift_ns: int, correction: Correction) -> int:
@@ -36,6 +39,7 @@ class _Open:
     shift_ns: int
     correction: Correction
     cuts: list[Cut] = field(default_factory=list)
+    end_ns: int = 0
     leads: bool | None = None
 
 
@@ -64,12 +68,15 @@ def build_stretches(
         lane = (provenance.session, row.epoch, cut.kind)
         last = going.get(lane)
         clashing = last is not None and None not in (cut.leads, last.leads) and cut.leads != last.leads
-        if last is None or last.key != key or abs(last.shift_ns - shift_ns) > _SAME_SHIFT_NS or clashing:
+        apart = last is not None and row.start_ns - last.end_ns > _LONGEST_PAUSE_NS
+        other = last is None or last.key != key or abs(last.shift_ns - shift_ns) > _SAME_SHIFT_NS
+        if last is None or other or clashing or apart:
             if last is not None:
                 done.append(_close(source, lane[2], last, moved, now_ns, lease))
             correction = combined(provenance.correction, Correction(*after))
             last = going[lane] = _Open(key, provenance, shift_ns, correction)
         last.cuts.append(cut)
+        last.end_ns = row.end_ns
         last.leads = cut.leads if last.leads is None else last.leads
     done.extend(_close(source, lane[2], last, moved, now_ns, lease) for lane, last in going.items())
     return sorted(done, key=lambda stretch: (stretch.span.from_ns, stretch.span.to_ns, stretch.kind))
