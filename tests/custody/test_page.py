@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fovideo.custody import Signature, key_id, verify_manifest
+from fovideo.custody import Reason, Signature, key_id, verify_manifest
 from fovideo.custody.describe import crcs_of, describe
 from fovideo.custody.entries import Header, StretchEntry
 from fovideo.custody.writer import write_manifest
@@ -141,3 +141,9 @@ def test_the_page_names_every_field(example: bytes) -> None:
     page = (DOCS / "manifest.md").read_text(encoding="utf-8").replace(example.decode(), "")
     for name in re.findall(rb'"([a-z_0-9]+)":', example):
         assert f"`{name.decode()}`" in page, name
+
+
+def test_the_guide_answers_every_reason() -> None:
+    guide = (DOCS.parent / "guide" / "merging.md").read_text(encoding="utf-8")
+    for reason in Reason:
+        assert f"| `{reason}` |" in guide
