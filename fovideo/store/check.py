@@ -13,8 +13,8 @@ from fovideo.index import Index, SegmentRow, SegmentState, View
 from fovideo.segment import SegmentHeader, decode_table, read_header
 from fovideo.store.assemble import Assembler
 from fovideo.store.folder import Folder, segment_number
+from fovideo.store.mapped import mapped
 from fovideo.store.parts import verify_digests
-from fovideo.store.recover import mapped
 from fovideo.store.report import CheckReport
 from fovideo.store.walk import Damage, walk
 from fovideo.timeline.values import Gop, GopFlag

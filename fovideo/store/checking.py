@@ -11,9 +11,9 @@ from fovideo.segment import read_header
 from fovideo.store.check import Progress, segment_files
 from fovideo.store.files import Files
 from fovideo.store.folder import Folder
+from fovideo.store.mapped import mapped
 from fovideo.store.options import StoreOptions
 from fovideo.store.rebuild import Kept, keep, rebuild
-from fovideo.store.recover import mapped
 from fovideo.store.report import CheckReport
 from fovideo.store.store import Store
 from fovideo.store.writer import disk_error

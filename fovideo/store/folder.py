@@ -14,6 +14,7 @@ from fovideo.errors import NotAStore, StoreBusy, StoreDamaged, StoreError
 from fovideo.store.files import Files
 
 FORMAT, VERSION = "fovideo-store", 1
+_OURS = frozenset(("write.lock", "index", "segments", "incoming", "reserve", "damaged", "store.json.new"))
 _EPOCH = dt.datetime(1970, 1, 1)
 _LATEST_NS = 253_402_300_799_000_000_000
 
@@ -68,13 +69,6 @@ class Folder:
 
     def _require_free(self) -> None:
         """Only what an unfinished creation leaves may lie in a folder without a marker."""
-        ours = {
-            self.lock_file.name,
-            self.index.name,
-            self.segments.name,
-            self.incoming.name,
-            "store.json.new",
-        }
         where = str(self.root)
         try:
             names = {entry.name for entry in self.root.iterdir()}
@@ -84,7 +78,7 @@ class Folder:
             raise NotAStore("a file, not the folder of a store", where=where, hint="name a folder") from None
         except OSError as error:
             raise StoreError(f"cannot be read: {error.strerror}", where=where) from error
-        foreign = sorted(names - ours)
+        foreign = sorted(name for name in names - _OURS if not name.startswith("index."))
         if foreign:
             raise NotAStore(
                 f"not a fovideo store: it has no store.json, but {foreign[0]!r}",

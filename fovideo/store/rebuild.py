@@ -18,7 +18,7 @@ from fovideo.store.assemble import Assembler, shift_of
 from fovideo.store.check import Progress, segment_files
 from fovideo.store.files import Files
 from fovideo.store.folder import Folder, segment_number
-from fovideo.store.recover import mapped
+from fovideo.store.mapped import mapped
 from fovideo.store.report import CheckReport, Problem
 from fovideo.store.walk import Damage, walk
 from fovideo.timeline.values import Gop, GopFlag, Loss

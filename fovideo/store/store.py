@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock
 
-from fovideo.errors import NotAStore, NothingThere, StoreDamaged, StoreError, UsageError
-from fovideo.index import Index, Update
-from fovideo.index.env import REPAIR_HINT
+from fovideo.errors import NothingThere, StoreError, StoreFull, UsageError
+from fovideo.index import Update
 from fovideo.media.codec import Track
 from fovideo.media.frames import FrameTable
 from fovideo.segment import decode_table
@@ -22,10 +18,9 @@ from fovideo.store.check import Progress, check
 from fovideo.store.commit import Committer
 from fovideo.store.expire import Expired, expire
 from fovideo.store.files import Files
-from fovideo.store.folder import Folder, Marker
 from fovideo.store.insert import insert
+from fovideo.store.opening import Opened, open_folder
 from fovideo.store.options import StoreOptions
-from fovideo.store.recover import recover
 from fovideo.store.report import CheckReport, Recovery
 from fovideo.store.writer import StreamWriter, disk_error
 from fovideo.timeline.endpoint import FileRange, Inserted, Stretch
@@ -33,39 +28,21 @@ from fovideo.timeline.order import effective
 from fovideo.timeline.values import Gop, GopFlag, Loss, Provenance, StreamInfo, check_stream_name
 from fovideo.times import NS_PER_S
 
-log = logging.getLogger(__name__)
-
-LIVE_INTERVALS = 5
+_LIVE_INTERVALS = 5
 _LEAST_LIVE_NS = 5 * NS_PER_S
-_WRITER = "writer"
-
-
-class _Holder(msgspec.Struct):
-    """Who writes to the store; left behind by a process that died."""
-
-    pid: int
-    since_ns: int
 
 
 class Store:
     """Implements fovideo.timeline.endpoint.Timeline. Thread-safe; one process writes, any number reads."""
 
-    def __init__(
-        self,
-        folder: Folder,
-        identity: str,
-        index: Index,
-        lock: FileLock | None,
-        options: StoreOptions,
-        wall_clock: Callable[[], int],
-        files: Files,
-    ) -> None:
+    def __init__(self, opened: Opened, options: StoreOptions, wall_clock: Callable[[], int]) -> None:
         """Use Store.open."""
-        self._folder, self._identity, self._index, self._lock = folder, identity, index, lock
-        self._options, self._wall_clock, self._files = options, wall_clock, files
+        self._opened, self._options, self._wall_clock = opened, options, wall_clock
+        self._folder, self._index = opened.folder, opened.index
         self._committer: Committer | None = None
+        if opened.lock is not None:
+            self._committer = Committer(opened.folder, opened.files, opened.index, options, wall_clock)
         self._closed = False
-        self.recovery = Recovery()
 
     @classmethod
     def open(
@@ -85,83 +62,21 @@ class Store:
         empty folder. files: the file layer, for tests.
         Raises NotAStore, StoreBusy (write only), StoreDamaged, StoreFull, StoreError.
         """
-        options, files = options or StoreOptions(), files or Files()
-        folder = Folder(Path(path))
+        options, files, folder = options or StoreOptions(), files or Files(), Path(path)
         try:
-            return cls._open(folder, write, create, options, wall_clock, files)
+            opened = open_folder(
+                folder, write=write, create=create, options=options, files=files, now_ns=wall_clock()
+            )
         except StoreError:
             raise
         except OSError as error:
-            raise disk_error(error, str(folder.root)) from error
+            raise disk_error(error, str(folder)) from error
+        return cls(opened, options, wall_clock)
 
-    @classmethod
-    def _open(
-        cls,
-        folder: Folder,
-        write: bool,
-        create: bool,
-        options: StoreOptions,
-        wall_clock: Callable[[], int],
-        files: Files,
-    ) -> Store:
-        marker = folder.read_marker()
-        if marker is None and not create:
-            what = "an empty folder, not a store" if folder.root.exists() else "no such store"
-            raise NotAStore(what, where=str(folder.root), hint="check the path")
-        with contextlib.ExitStack() as undo:
-            lock = None
-            if write or marker is None:
-                files.make_folder(folder.root.absolute())
-                lock = folder.lock()
-                if lock is None:
-                    raise folder.busy(_holder(folder, options))
-                undo.callback(lock.release)
-            if marker is None:
-                marker = cls._create(folder, options, files)
-            if not (folder.index / "data.mdb").exists():
-                raise StoreDamaged("the index is missing", where=str(folder.index), hint=REPAIR_HINT)
-            index = Index.open(folder.index, map_bytes=options.map_bytes)
-            undo.callback(index.close)
-            store = cls(folder, marker.id, index, lock if write else None, options, wall_clock, files)
-            if write:
-                store._begin_writing()
-            else:
-                store._recover_for_reading(lock)
-                if lock is not None:
-                    lock.release()
-            undo.pop_all()
-            return store
-
-    @staticmethod
-    def _create(folder: Folder, options: StoreOptions, files: Files) -> Marker:
-        files.make_folder(folder.index)
-        Index.open(folder.index, create=True, map_bytes=options.map_bytes).close()
-        return folder.write_marker(files)
-
-    def _begin_writing(self) -> None:
-        self.recovery = recover(self._folder, self._files, self._index)
-        holder = msgspec.json.encode(_Holder(os.getpid(), self._wall_clock()))
-        self._index.update(lambda update: update.set_meta(_WRITER, holder))
-        self._committer = Committer(self._folder, self._files, self._index, self._options, self._wall_clock)
-
-    def _recover_for_reading(self, lock: FileLock | None) -> None:
-        with self._index.view() as view:
-            unclean = view.meta(_WRITER) is not None
-        if not unclean or not self._index.writable:
-            return
-        held = lock
-        try:
-            held = lock or self._folder.lock()
-            if held is None:
-                return
-            try:
-                self.recovery = recover(self._folder, self._files, self._index)
-                self._index.update(lambda update: update.set_meta(_WRITER, None))
-            finally:
-                if held is not lock:
-                    held.release()
-        except (StoreError, OSError) as error:
-            log.warning("%s is read without recovery: %s", self.location, error)
+    @property
+    def recovery(self) -> Recovery:
+        """What had to be mended when the store was opened."""
+        return self._opened.recovery
 
     def __enter__(self) -> Store:
         return self
@@ -173,7 +88,7 @@ class Store:
 
     @property
     def identity(self) -> str:
-        return self._identity
+        return self._opened.identity
 
     @property
     def location(self) -> str:
@@ -186,7 +101,7 @@ class Store:
     def streams(self) -> list[StreamInfo]:
         """All streams, by name."""
         now_ns = self._wall_clock()
-        window_ns = max(LIVE_INTERVALS * self._options.durability_ns, _LEAST_LIVE_NS)
+        window_ns = max(_LIVE_INTERVALS * self._options.durability_ns, _LEAST_LIVE_NS)
         with self._index.view() as view:
             found = [(row, view.info(row)) for row in view.streams()]
         return [
@@ -283,8 +198,16 @@ class Store:
 
     def expire(self, now_ns: int) -> Expired:
         """Retention by age and quota (see StoreOptions), oldest first, by whole segments."""
-        self._writing()
-        return expire(self._folder, self._files, self._index, self._options, now_ns)
+        committer = self._writing()
+        try:
+            freed = expire(self._folder, self._opened.files, self._index, self._options, now_ns)
+        except StoreFull:
+            with committer.lock:  # appends would take the room that the reserve gives
+                if not self._opened.reserve.give_up():
+                    raise
+                freed = expire(self._folder, self._opened.files, self._index, self._options, now_ns)
+        self._opened.reserve.fill()
+        return freed
 
     def check(self, *, progress: Progress | None = None) -> CheckReport:
         """Read every byte of the store and compare it with the index. To repair: store.check_store."""
@@ -305,25 +228,10 @@ class Store:
         if self._closed:
             return
         self._closed = True
+        clean = False
         try:
             if self._committer is not None:
                 self._committer.close()
-                self._index.update(lambda update: update.set_meta(_WRITER, None))
+            clean = True
         finally:
-            self._index.close()
-            if self._lock is not None:
-                self._lock.release()
-
-
-def _holder(folder: Folder, options: StoreOptions) -> int:
-    """Process id of the writer, 0 if unknown."""
-    try:
-        index = Index.open(folder.index, map_bytes=options.map_bytes)
-    except (StoreError, OSError):
-        return 0
-    try:
-        with index.view() as view:
-            note = view.meta(_WRITER)
-        return 0 if note is None else msgspec.json.decode(note, type=_Holder).pid
-    finally:
-        index.close()
+            self._opened.close(clean=clean)

@@ -63,7 +63,7 @@ def test_a_disk_that_fills_and_empties(tmp_path: Path, seed: int) -> None:
     options = StoreOptions(segment_duration_ns=2 * NS_PER_S)
     with Store.open(tmp_path / "s", write=True, create=True, options=options, files=FullDisk(1000)) as store:
         assert store._committer is not None
-        store._files = store._committer.files = disk
+        store._committer.files = disk
         writer = store.writer("gate", session())
         writer.set_format([VIDEO])
         done = 0
@@ -252,3 +252,46 @@ def test_a_really_full_disk(tmp_path: Path) -> None:
                 writer.append(*video(len(held), 10), epoch=0)
             assert numbers(again) == list(range(len(held) + 10))
             assert again.check().sound
+
+
+def test_a_full_disk_is_freed_by_retention_after_a_restart(tmp_path: Path) -> None:
+    """Not a byte is left, not even for the index: the reserve gives what opening and expiring need."""
+    with small_disk(tmp_path / "disk", 4 << 20) as mounted:
+        path = tmp_path / "disk" / "s"
+        options = StoreOptions(segment_duration_ns=2 * NS_PER_S, quota_bytes=1 << 20)
+        store = Store.open(
+            path, write=True, create=True, options=options, files=Files() if mounted else FullDisk(2 << 20)
+        )
+        writer = store.writer("gate", session())
+        writer.set_format([VIDEO])
+        done = full = 0
+        while full < 5:
+            try:
+                writer.append(*video(done, 10, size=1000), epoch=0)
+                done += 10
+                store.commit()
+            except StoreFull:
+                full += 1
+        if mounted:
+            with (
+                contextlib.suppress(OSError),
+                (path / "segments" / "filler").open("wb", buffering=0) as filler,
+            ):
+                while True:
+                    filler.write(bytes(4096))
+        abandon(store)
+        with Store.open(path, write=True, options=options) as again:
+            assert (path / "reserve").exists()
+            assert again.expire(T0_NS).segments > 0
+            with again.writer("gate", session(2)) as writer:
+                writer.set_format([VIDEO])
+                writer.append(*video(done, 10), epoch=0)
+            assert numbers(again)[-1] == done + 9
+            assert (path / "reserve").stat().st_size == 1 << 20
+
+
+def test_the_reserve_may_be_lost(tmp_path: Path) -> None:
+    Store.open(tmp_path / "s", write=True, create=True).close()
+    (tmp_path / "s" / "reserve").unlink()
+    with Store.open(tmp_path / "s", write=True):
+        assert (tmp_path / "s" / "reserve").stat().st_size == 1 << 20
