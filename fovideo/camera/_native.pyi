@@ -79,6 +79,12 @@ class Flow:
         """Ask to be ended (END_LEFT); the loop has to be woken then."""
 
     @property
+    def ended(self) -> bool:
+        """`wait` has said ENDED (or `close` was called)."""
+    @property
+    def announced(self) -> bool:
+        """The FORMAT record is in the ring. Only once it has ended."""
+    @property
     def end(self) -> int:
         """Why it ended: END_..., 0 before."""
     @property

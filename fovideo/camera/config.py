@@ -43,6 +43,8 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True):
     name: also the name of its stream in a store.
     url: rtsp://, rtsps://, file:// or the path of a video file. A user and password in it are honoured.
     transport: how RTP travels; "tcp" interleaves it into the RTSP connection.
+    ingest: who reads a network camera: "pyav" (libavformat, a thread each), or "native" (one event loop for
+        all; what that does not serve, libavformat reads all the same).
     user, password: take precedence over those of the URL.
     credentials_file: a file whose first line is user:password.
     tls_ca_file: certificates (PEM) by which an rtsps camera's is checked; without it any is taken, since most
@@ -60,6 +62,7 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     url: str
     transport: Literal["tcp", "udp"] = "tcp"
+    ingest: Literal["pyav", "native"] = "pyav"
     user: str = ""
     password: str = ""
     credentials_file: str = ""
@@ -84,6 +87,8 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True):
         self._check_url(where)
         if self.transport not in ("tcp", "udp"):
             raise ConfigError(f"unknown transport {self.transport!r}", where=where, hint="tcp or udp")
+        if self.ingest not in ("pyav", "native"):
+            raise ConfigError(f"unknown ingest {self.ingest!r}", where=where, hint="pyav or native")
         for field in ("open_timeout_ns", "freeze_ns", "backoff_min_ns", "backoff_max_ns"):
             if getattr(self, field) <= 0:
                 raise ConfigError(f"{field} must be positive", where=where)

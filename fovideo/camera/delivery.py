@@ -15,6 +15,7 @@ from fovideo.camera.config import CameraConfig
 from fovideo.camera.demux import Counters, can_demux, demux
 from fovideo.camera.metadata import Documents
 from fovideo.camera.open import Opened
+from fovideo.camera.pace import Pace
 from fovideo.camera.session_start import SessionStart
 from fovideo.camera.tracks import SourceTrack
 from fovideo.errors import CameraError, CameraFrozen
@@ -113,7 +114,7 @@ class Delivery:
 
     def _read_file(self) -> None:
         """A file can wait: for its own time, and for room in the ring."""
-        pace = _Pace(self._camera, self._clocks, self._stopping)
+        pace = Pace(self._clocks, self._stopping, realtime=self._camera.realtime)
         for packet, source in self._packets():
             if pace.wait(_pts_ns(packet, source)) or self._wait_for_room(packet.size):
                 return
@@ -217,23 +218,6 @@ class _Packets:
                 raise StopIteration
             if packet.size:  # PyAV ends with empty ones
                 return packet, self._tracks[packet.stream_index]
-
-
-class _Pace:
-    """Delivers a file at the pace of its own clock, when the camera is configured so."""
-
-    def __init__(self, camera: CameraConfig, clocks: Clocks, stopping: threading.Event) -> None:
-        self._realtime, self._clocks, self._stopping = camera.realtime, clocks, stopping
-        self._offset: int | None = None
-
-    def wait(self, pts_ns: int) -> bool:
-        """Wait until a frame of this pts is due. True when stopping."""
-        if not self._realtime or pts_ns == NO_TIME:
-            return self._stopping.is_set()
-        now_ns = self._clocks.monotonic_ns()
-        if self._offset is None:
-            self._offset = now_ns - pts_ns
-        return self._stopping.wait(max(self._offset + pts_ns - now_ns, 0) / NS_PER_S)
 
 
 def _pts_ns(packet: Packet[Stream], source: SourceTrack) -> int:

@@ -1,4 +1,4 @@
-"""Is the camera's host there? Asked before libavformat is, whose answer to "unknown host" is "I/O error"."""
+"""Connecting to a camera: asked before libavformat is, whose answer to "unknown host" is "I/O error"."""
 
 from __future__ import annotations
 
@@ -25,6 +25,15 @@ def reach(
     Unlike the opening of the stream this can be given up at once, so that stopping a recorder does not wait
     for a host that is off. Raises CameraUnreachable: unknown host, refused, no route, no answer in time.
     """
+    connection = dial(camera, stopping=stopping, timeout_ns=timeout_ns, now_ns=now_ns)
+    if connection is not None:
+        connection.close()
+
+
+def dial(
+    camera: CameraConfig, *, stopping: Callable[[], bool], timeout_ns: int, now_ns: Callable[[], int]
+) -> socket.socket | None:
+    """Connect to the camera's host: a non-blocking socket, or None when stopping. Raises as `reach`."""
     parts = urlsplit(camera.url)
     host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme.lower()]
     deadline_ns = now_ns() + timeout_ns
@@ -38,8 +47,10 @@ def reach(
     refusal = "no address"
     for family, kind, protocol, _name, address in addresses:
         found = _connect(family, kind, protocol, address, stopping, deadline_ns, now_ns)
-        if not found or stopping():
-            return
+        if isinstance(found, socket.socket):
+            return found
+        if stopping():
+            return None
         refusal = found
     raise CameraUnreachable(
         f"cannot connect to port {port}: {refusal}",
@@ -56,13 +67,28 @@ def _connect(
     stopping: Callable[[], bool],
     deadline_ns: int,
     now_ns: Callable[[], int],
-) -> str:
-    """Why there is no connection, "" when there was one."""
+) -> socket.socket | str:
+    """The connection, or why there is none ("" when stopping)."""
     try:
         peer = socket.socket(family, kind, protocol)
     except OSError as error:
         return error.strerror or str(error)
-    with peer, selectors.DefaultSelector() as selector:
+    refusal = _refusal(peer, address, stopping, deadline_ns, now_ns)
+    if refusal is None:
+        return peer
+    peer.close()
+    return refusal
+
+
+def _refusal(
+    peer: socket.socket,
+    address: object,
+    stopping: Callable[[], bool],
+    deadline_ns: int,
+    now_ns: Callable[[], int],
+) -> str | None:
+    """Connect; None when that succeeds."""
+    with selectors.DefaultSelector() as selector:
         peer.setblocking(False)
         code = peer.connect_ex(address)  # type: ignore[arg-type]
         if code in _IN_PROGRESS:
@@ -73,4 +99,4 @@ def _connect(
                 if now_ns() > deadline_ns:
                     return "no answer in time"
             code = peer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        return os.strerror(code) if code else ""
+        return os.strerror(code) if code else None

@@ -7,11 +7,13 @@ import random
 import secrets
 import threading
 from collections.abc import Callable
+from typing import TypedDict
 
 from fovideo.camera.clocks import Clocks
 from fovideo.camera.config import CameraConfig
 from fovideo.camera.delivery import Listener
 from fovideo.camera.demux import Counters
+from fovideo.camera.native import Ingest, NativeSession, NotServed
 from fovideo.camera.session import Session
 from fovideo.camera.session_start import SessionStart
 from fovideo.camera.state import CameraState, ReaderStatus, state_of
@@ -24,6 +26,15 @@ _log = logging.getLogger(__name__)
 _PATIENT = (CameraState.UNAUTHORIZED, CameraState.UNSUPPORTED)
 
 StateListener = Callable[[CameraState, CameraError | None], None]
+
+
+class _SessionSettings(TypedDict):
+    number: int
+    name: str
+    stopping: threading.Event
+    counters: Counters
+    clocks: Clocks
+    listener: Listener
 
 
 def backoff_ns(failures: int, camera: CameraConfig, chance: random.Random) -> int:
@@ -52,7 +63,9 @@ class Reader:
         on_pressure: Callable[[], None] | None = None,
         clocks: Clocks | None = None,
         chance: random.Random | None = None,
+        ingest: Ingest | None = None,
     ) -> None:
+        """ingest: the event loop for a camera whose `ingest` is "native"; stays open. None: its own."""
         self.camera = camera
         self._ring = ring
         self._on_state, self._on_session = on_state, on_session
@@ -62,7 +75,8 @@ class Reader:
         self._counters = Counters()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._session: Session | None = None
+        self._ingest, self._own_ingest = ingest, False
+        self._session: Session | NativeSession | None = None
         self._session_name = ""
         self._state, self._since_ns = CameraState.STOPPED, self._clocks.monotonic_ns()
         self._failures: dict[CameraState, int] = {}
@@ -98,7 +112,9 @@ class Reader:
             session.check(now_ns)
 
     def status(self) -> ReaderStatus:
-        counters = self._counters
+        counters, session = self._counters, self._session
+        if session is not None:
+            session.sync()
         return ReaderStatus(
             state=self._state,
             since_ns=self._since_ns,
@@ -113,6 +129,13 @@ class Reader:
         )
 
     def _run(self) -> None:
+        try:
+            self._run_sessions()
+        finally:
+            if self._own_ingest and self._ingest is not None:
+                self._ingest.close()
+
+    def _run_sessions(self) -> None:
         failures = 0
         while not self._stopping.is_set():
             self._enter(CameraState.CONNECTING, None)
@@ -135,19 +158,8 @@ class Reader:
 
     def _run_session(self) -> CameraError | None:
         self._session_name = secrets.token_hex(8)
-        session = Session(
-            self.camera,
-            self._ring,
-            number=(self._counters.sessions + 1) & 0xFFFFFFFF,
-            name=self._session_name,
-            stopping=self._stopping,
-            counters=self._counters,
-            clocks=self._clocks,
-            listener=Listener(self._live, self._on_pressure),
-        )
-        self._session = session
         try:
-            session.run()
+            self._read()
         except CameraError as error:
             return error
         except ConfigError as error:
@@ -159,6 +171,29 @@ class Reader:
         finally:
             self._session = None
         return None
+
+    def _read(self) -> None:
+        """One session, by the reader that the camera is configured for and that serves it."""
+        settings: _SessionSettings = {
+            "number": (self._counters.sessions + 1) & 0xFFFFFFFF,
+            "name": self._session_name,
+            "stopping": self._stopping,
+            "counters": self._counters,
+            "clocks": self._clocks,
+            "listener": Listener(self._live, self._on_pressure),
+        }
+        if self.camera.ingest == "native" and not self.camera.is_file:
+            if self._ingest is None:
+                self._ingest, self._own_ingest = Ingest(), True
+            native = NativeSession(self.camera, self._ring, ingest=self._ingest, **settings)
+            self._session = native
+            try:
+                native.run()
+                return
+            except NotServed as reason:
+                _log.info("camera %s: read by libavformat: %s", self.camera.name, reason)
+        session = self._session = Session(self.camera, self._ring, **settings)
+        session.run()
 
     def _live(self, start: SessionStart) -> None:
         self._counters.sessions += 1

@@ -105,6 +105,9 @@ class Session:
             self._silent = True
             self.interrupt()
 
+    def sync(self) -> None:
+        """The counters are always up to date."""
+
     def _open(self) -> tuple[Opened, bool]:
         """The open camera, and whether its reads can be interrupted."""
         opened = open_camera(self._camera, now_ns=self._clocks.monotonic_ns)

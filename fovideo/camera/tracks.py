@@ -56,6 +56,11 @@ def source_tracks(
     return [found[track] for track in sorted(found)]
 
 
+def opus_head(channels: int) -> bytes:
+    """Decoder configuration of Opus where the source brings none (RFC 7845, 5.1)."""
+    return struct.pack("<8sBBHIhB", b"OpusHead", 1, channels, 0, 48_000, 0, 0)
+
+
 def _source(track: Track, stream: Any, nal_length_size: int = 0) -> SourceTrack:
     base = stream.time_base
     return SourceTrack(track, stream.index, base.numerator, base.denominator, nal_length_size)
@@ -91,7 +96,7 @@ def _audio(stream: Any) -> SourceTrack | None:
         return None  # ADTS: the samples are not what a segment file holds
     if codec is Codec.OPUS:
         rate = 48_000
-        config = config or struct.pack("<8sBBHIhB", b"OpusHead", 1, channels, 0, rate, 0, 0)
+        config = config or opus_head(channels)
     elif codec is not Codec.AAC:
         config = b""
     track = Track(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from read_camera import Watched, watched
 
-from fovideo.camera import CameraState, SessionStart
+from fovideo.camera import CameraState, Clocks, SessionStart
+from fovideo.camera.pace import Pace
 from fovideo.replay import make_clip
-from fovideo.ring import Kind
+from fovideo.ring import NO_TIME, Kind
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +68,35 @@ def test_a_file_waits_for_room(tmp_path: Path) -> None:
     assert camera.ring.dropped_units == 0
 
 
-def test_a_file_at_the_pace_of_its_clock(tmp_path: Path) -> None:
-    path = tmp_path / "clip.mp4"
-    make_clip(path, gop=10, seconds=0.6, width=160, height=96)
-    with watched(str(path), realtime=True) as camera:
-        rows = read(camera, CameraState.ENDED)
-    frames = rows[rows["kind"] == Kind.FRAME]
-    assert frames["receipt_ns"][-1] - frames["receipt_ns"][0] >= frames["pts_ns"][-1] - frames["pts_ns"][0]
+class FakeStop(threading.Event):
+    """Time passes while somebody waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_ns = 500
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.now_ns += round((timeout or 0) * 1e9)
+        return self.is_set()
+
+
+def test_the_pace_of_a_file_is_that_of_its_clock() -> None:
+    stop = FakeStop()
+    pace = Pace(Clocks(monotonic_ns=lambda: stop.now_ns), stop, realtime=True)
+    due = []
+    for pts_ns in (7_000, 47_000, 87_000, NO_TIME, 80_000, 200_000):  # a B-frame comes when it comes
+        assert not pace.wait(pts_ns)
+        due.append(stop.now_ns)
+    assert due == [500, 40_500, 80_500, 80_500, 80_500, 193_500]
+    stop.set()
+    assert pace.wait(201_000)
+
+
+def test_without_a_pace_everything_is_due() -> None:
+    stop = FakeStop()
+    pace = Pace(Clocks(monotonic_ns=lambda: stop.now_ns), stop, realtime=False)
+    assert not any(pace.wait(pts_ns) for pts_ns in (0, 10**12))
+    assert stop.now_ns == 500
 
 
 def test_a_file_that_is_paced_can_be_stopped(clip: Path) -> None:
