@@ -65,7 +65,7 @@ class Rig:
         quick = {
             "backoff_min_ns": 10 * NS_PER_MS,
             "backoff_max_ns": 100 * NS_PER_MS,
-            "freeze_ns": 500 * NS_PER_MS,
+            "freeze_ns": 10 * NS_PER_S,
         }
         self.recorder.add(CameraConfig(name=name, url=url, **(quick | settings)), mode=mode)
 
@@ -125,7 +125,9 @@ def test_every_frame_of_a_camera_is_there_once_at_its_time(
         recording.recorder.remove("cam")
         video = recording.video()
     found = sorted(numbers(source, video))
-    assert found == list(range(found[0], found[-1] + 1))
+    assert len(found) == len(set(found))
+    if transport == "tcp":  # the network owes nothing to UDP
+        assert found == list(range(found[0], found[-1] + 1))
     assert len(found) > 40
     assert set(video["clock"][10:]) == {Clock.SENDER_REPORT}
 
@@ -186,7 +188,7 @@ def test_a_cut_connection_leaves_a_hole_and_two_sessions(
 def test_a_frozen_camera_is_noticed_and_comes_back(tmp_path: Path, server: RtspServer, clip: Path) -> None:
     source = LoopSource(clip)
     with rig(tmp_path) as recording:
-        recording.add(server.add_stream("cam", source))
+        recording.add(server.add_stream("cam", source), freeze_ns=500 * NS_PER_MS)
         recording.wait_written(20)
         source.freeze()
         wait_until(
