@@ -17,7 +17,7 @@ import msgspec
 from fovideo.custody.attest import Progress, Taken, attest, rows_of
 from fovideo.custody.entries import VERSION, Header
 from fovideo.custody.keys import key_id
-from fovideo.custody.writer import Written, refuse_existing, unwritable, write_manifest
+from fovideo.custody.writer import Written, refuse_existing, require_writable, unwritable, write_manifest
 from fovideo.errors import NoSuchStream, UsageError
 from fovideo.platform import fsync_dir
 from fovideo.timeline.endpoint import Timeline
@@ -42,17 +42,18 @@ class CustodyRecord:
     def __init__(
         self,
         path: Path,
-        source: str,
+        begun: _Begun,
         target: Timeline,
-        since_ns: int | None,
         lease: int,
         key: Ed25519PrivateKey | None,
         wall_clock: Callable[[], int],
+        *,
+        noted: bool,
     ) -> None:
-        """Use CustodyRecord.begin. since_ns: when an attempt that was cut off began, if there was one."""
+        """Use CustodyRecord.begin. noted: an attempt that was cut off has left this note."""
         self.path = path
-        self._source, self._target, self._since_ns = source, target, since_ns
-        self._lease, self._key, self._wall_clock = lease, key, wall_clock
+        self._begun, self._resumed, self._noted = begun, noted, noted
+        self._target, self._lease, self._key, self._wall_clock = target, lease, key, wall_clock
         self._taken: list[Taken] = []
 
     @classmethod
@@ -69,22 +70,23 @@ class CustodyRecord:
         """Begin, before the merge does. Raises UsageError where no manifest can be written to `path`."""
         path = Path(path)
         refuse_existing(path)
+        require_writable(path)
         note = _note_of(path)
         before = _read(note)
-        ids = (source.identity, target.identity)
-        if before is not None and (before.source, before.target) != ids:
+        begun = _Begun(source.identity, target.identity, wall_clock())
+        if before is not None and (before.source, before.target) != (begun.source, begun.target):
             raise UsageError(
                 "a merge of other stores has begun this manifest, and not finished",
                 where=str(note),
                 hint="give this merge a manifest of its own, or remove that file",
             )
-        if before is None:
-            _write(note, _Begun(*ids, wall_clock()))
-        since_ns = None if before is None else before.since_ns
-        return cls(path, ids[0], target, since_ns, lease, key, wall_clock)
+        return cls(path, before or begun, target, lease, key, wall_clock, noted=before is not None)
 
     def inserted(self, stream: str, provenance: Provenance, from_ns: int, to_ns: int) -> None:
-        """Note a stretch that the merge has inserted (effective times of the target)."""
+        """Note that a stretch is inserted now (effective times of the target). To be called before it is."""
+        if not self._noted:
+            _write(_note_of(self.path), self._begun)
+            self._noted = True
         self._taken.append(Taken(stream, provenance, from_ns, to_ns))
 
     def finish(self, progress: Progress | None = None) -> Written:
@@ -92,7 +94,7 @@ class CustodyRecord:
         taken = self._taken + self._cut_off()
         header = Header(
             version=VERSION,
-            source=self._source,
+            source=self._begun.source,
             target=self._target.identity,
             created=format_ns(self._wall_clock()),
             lease=self._lease,
@@ -105,7 +107,7 @@ class CustodyRecord:
 
     def _cut_off(self) -> list[Taken]:
         """What attempts that were cut off have inserted."""
-        if self._since_ns is None:
+        if not self._resumed:
             return []
         found = []
         for info in self._target.streams():
@@ -116,7 +118,8 @@ class CustodyRecord:
             found += [
                 Taken(info.name, provenance)
                 for provenance in provenances
-                if provenance.inserted_from == self._source and provenance.inserted_ns >= self._since_ns
+                if provenance.inserted_from == self._begun.source
+                and provenance.inserted_ns >= self._begun.since_ns
             ]
         return found
 

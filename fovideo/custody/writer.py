@@ -72,6 +72,16 @@ def refuse_existing(path: Path) -> None:
         )
 
 
+def require_writable(path: Path) -> None:
+    """UsageError unless a file can be made beside the path."""
+    new = path.with_name(path.name + ".new")
+    try:
+        new.open("wb").close()
+        new.unlink()
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def unwritable(path: Path, error: OSError) -> UsageError:
     """The error for a manifest that cannot be written."""
     return UsageError(f"cannot write the manifest: {error.strerror}", where=str(path))

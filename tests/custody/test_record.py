@@ -10,7 +10,7 @@ from custody_world import camera, inserted_rows, merged, outage, record
 
 from fovideo.custody import CustodyRecord, verify_manifest
 from fovideo.custody.reader import ManifestReader
-from fovideo.errors import NothingThere, SegmentDamaged, UsageError
+from fovideo.errors import NoSuchStream, NothingThere, SegmentDamaged, UsageError
 from fovideo.merge import merge
 from fovideo.store import Store
 from fovideo.timeline.endpoint import FileRange
@@ -101,13 +101,22 @@ def test_what_a_killed_merge_inserted_is_listed_by_the_next(stores, tmp_path: Pa
 
 def test_a_note_of_other_stores_is_not_taken_over(stores, tmp_path: Path) -> None:
     spare, server = stores
-    CustodyRecord.begin(tmp_path / "m", spare, server)
+    (row, *_) = spare.gops("gate")
+    taken = CustodyRecord.begin(tmp_path / "m", spare, server)
+    taken.inserted("gate", spare.provenances("gate")[row.provenance], row.start_ns, row.end_ns)
     CustodyRecord.begin(tmp_path / "m", spare, server)
     with pytest.raises(UsageError, match="a merge of other stores"):
         CustodyRecord.begin(tmp_path / "m", server, spare)
     (tmp_path / "m.begun").write_bytes(b"garbage")
     with pytest.raises(UsageError, match="not the note of a merge"):
         CustodyRecord.begin(tmp_path / "m", spare, server)
+
+
+def test_a_merge_that_fails_at_once_leaves_nothing(stores, tmp_path: Path) -> None:
+    taken = CustodyRecord.begin(tmp_path / "m", *stores)
+    with pytest.raises(NoSuchStream):
+        merge(*stores, streams=["yard"], on_insert=taken.inserted)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
 
 
 @pytest.mark.parametrize("name", ["none/m", "file/m", "x" * 300])
