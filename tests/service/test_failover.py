@@ -136,8 +136,7 @@ def test_the_spare_is_restarted_while_it_stands_in(site: WholeSite) -> None:
     until(lambda: any(isinstance(event, TakenOver) for event in site.events), "stands in again")
     (again,) = [event for event in site.events if isinstance(event, TakenOver)]
     assert again.lease == lease
-    site.wait_for_state("watching")
-    assert site.handbacks()
+    until(lambda: site.handbacks() > 0, "handed back")
     site.begin_ns = 0  # while neither was there, nobody received anything
     watched = site.spare.health().servers["rec-1"]
     assert watched.inserted_frames > 40
