@@ -90,7 +90,7 @@ class Update(View):
 
     def number_of_provenance(self, stream: StreamRow, provenance: Provenance, *, refer: int = 0) -> int:
         """Number of this provenance within the stream, new if it is; `refer` is added to its segments."""
-        for key, value in self._items("provenances", prefix := stream.id.to_bytes(4, "big"), prefix):
+        for key, value in self._reversed("provenances", stream.id):  # most often the latest
             known = rows.decode_provenance(value)
             if known.provenance == provenance:
                 self._put(
@@ -238,6 +238,12 @@ class Update(View):
     def put_loss(self, stream: StreamRow, loss: Loss) -> None:
         """Add a loss; the same one twice is one."""
         self._put("losses", rows.loss_key(stream.id, loss), rows.encode(loss))
+
+    def drop_losses(self, stream: StreamRow, before_ns: int, keep: str) -> None:
+        """Forget losses that ended before a time, but for those of reason `keep`."""
+        for loss in self.losses(stream, None, before_ns):
+            if loss.end_ns <= before_ns and loss.reason != keep:
+                self._delete("losses", rows.loss_key(stream.id, loss))
 
     def set_number(self, name: str, value: int) -> None:
         self._put("meta", name.encode(), rows.encode(value))

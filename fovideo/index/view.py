@@ -38,6 +38,19 @@ class View:
                 return
             yield key, value
 
+    def _reversed(self, table: str, stream_id: int) -> Iterator[tuple[bytes, bytes]]:
+        """Entries of a stream from the last one back."""
+        prefix = stream_id.to_bytes(4, "big")
+        cursor = self._txn.cursor(self._tables[table])
+        behind = cursor.set_range((stream_id + 1).to_bytes(4, "big"))
+        found = cursor.prev() if behind else cursor.last()
+        while found:
+            key, value = cursor.item()
+            if not key.startswith(prefix):
+                return
+            yield key, value
+            found = cursor.prev()
+
     # Streams
 
     def stream(self, name: str) -> StreamRow:
@@ -75,15 +88,12 @@ class View:
         if first is None:
             return 0, 0
         _, start_ns, _ = rows.parse_gop_key(first[0])
-        cursor = self._txn.cursor(self._tables["gops"])
-        behind = cursor.set_range(rows.gop_key(stream.id + 1, 0, 0))
-        (cursor.prev if behind else cursor.last)()
-        _, last_ns, _ = rows.parse_gop_key(cursor.key())
-        reach = rows.gop_key(stream.id, last_ns - stream.longest_ns, 0)
-        return start_ns, max(
-            rows.decode_gop(value).end_ns
-            for _, value in self._items("gops", reach, stream.id.to_bytes(4, "big"))
-        )
+        end_ns = 0
+        for key, value in self._reversed("gops", stream.id):
+            if end_ns and rows.parse_gop_key(key)[1] + stream.longest_ns <= end_ns:
+                break
+            end_ns = max(end_ns, rows.decode_gop(value).end_ns)
+        return start_ns, end_ns
 
     def tracks(self, stream: StreamRow, number: int) -> tuple[Track, ...]:
         value = self._get("tracks", rows.numbered_key(stream.id, number))

@@ -16,6 +16,7 @@ from fovideo.timeline.values import GopFlag, Loss
 log = logging.getLogger(__name__)
 
 _BATCH = 64
+_EXPIRED = "expired"
 
 
 class Expired(msgspec.Struct):
@@ -77,6 +78,11 @@ def _doom(update: Update, options: StoreOptions, now_ns: int) -> tuple[Expired, 
                 break
     for row in victims:
         _doom_segment(update, row.id, part)
+    for name in {row.stream for row in victims}:
+        stream = update.stream(name)
+        first = update.first_gop(stream)
+        if first is not None:
+            update.drop_losses(stream, first.start_ns, keep=_EXPIRED)
     part.over_bytes = max(over, 0)
     return part, victims, len(victims) == _BATCH
 
@@ -90,12 +96,12 @@ def _doom_segment(update: Update, number: int, part: Expired) -> None:
         update.drop_gop(gop.serial)
         part.frames += gop.frames
         if gop.flags & GopFlag.PENDING:
-            known = lost or Loss(gop.start_ns, gop.end_ns, 0, "expired")
+            known = lost or Loss(gop.start_ns, gop.end_ns, 0, _EXPIRED)
             lost = Loss(
                 min(known.start_ns, gop.start_ns),
                 max(known.end_ns, gop.end_ns),
                 known.frames + gop.frames,
-                "expired",
+                _EXPIRED,
             )
     if lost is not None:
         update.put_loss(stream, lost)

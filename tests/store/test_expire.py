@@ -120,6 +120,22 @@ def test_provenances_go_with_their_last_segment(tmp_path: Path) -> None:
         assert [known.session for known in store.provenances("gate").values()] == [session(2).session]
 
 
+def test_losses_go_with_the_footage_around_them(tmp_path: Path) -> None:
+    options = StoreOptions(segment_duration_ns=2 * NS_PER_S, max_age_ns=10 * NS_PER_S)
+    losses = [
+        Loss(T0_NS + start * NS_PER_S, T0_NS + (start + 1) * NS_PER_S, 1, "transport") for start in (1, 19)
+    ]
+    with Store.open(tmp_path / "s", write=True, create=True, options=options) as store:
+        with store.writer("gate", session()) as writer:
+            writer.set_format([VIDEO])
+            writer.append(*video(0, 500), epoch=0)
+            for loss in losses:
+                writer.loss(loss)
+        assert store.losses("gate") == losses
+        store.expire(T0_NS + 16 * NS_PER_S)
+        assert store.losses("gate") == losses[1:]
+
+
 def test_rows_that_have_gone_are_told(tmp_path: Path) -> None:
     with filled(tmp_path / "s", max_age_ns=1) as store:
         row = store.gops("gate")[0]
