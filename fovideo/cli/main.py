@@ -12,6 +12,7 @@ from rich.logging import RichHandler
 from fovideo import __version__
 from fovideo.cli.output import errors
 from fovideo.errors import FovideoError
+from fovideo.platform import keep_memory_small
 
 COMMANDS = ("record", "timeline", "gaps", "merge", "replay", "check", "serve", "spare", "demo")
 
@@ -39,6 +40,7 @@ def fovideo(verbose: int) -> None:
     STORE, SOURCE and TARGET are the path of a store or the URL of a running server
     (its token in the environment variable FOVIDEO_TOKEN).
     """
+    keep_memory_small()
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
     logging.basicConfig(
         level=level, format="%(name)s: %(message)s", handlers=[RichHandler(console=errors, show_path=False)]

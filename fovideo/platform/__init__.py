@@ -9,6 +9,7 @@ from fovideo.platform.files import (
     read_at,
     write_at,
 )
+from fovideo.platform.memory import keep_memory_small
 
 __all__ = [
     "DiskSpace",
@@ -17,6 +18,7 @@ __all__ = [
     "disk_space",
     "fdatasync",
     "fsync_dir",
+    "keep_memory_small",
     "read_at",
     "write_at",
 ]
