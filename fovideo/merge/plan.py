@@ -12,6 +12,7 @@ import numpy as np
 
 from fovideo.errors import UsageError
 from fovideo.merge.clock import Clock
+from fovideo.merge.inorder import in_order
 from fovideo.merge.line import Mask
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.outlook import missing_after
@@ -54,7 +55,7 @@ def plan(
         raise UsageError("source and target are the same store", where=source.identity)
     placement = place_runs(source, target, window_ns, expected_ns)
     runs = placement.runs
-    clocks = {place: placed.clock for placed in runs for place in placed.run.places}
+    clocks = in_order(source, ((placed.run, placed.clock) for placed in runs))
     inside = {place for place in clocks if _is_inside(source.rows[place], clocks[place], from_ns, to_ns)}
     states = _states(source, target, runs, inside, to_ns)
     pattern = pattern_of(source, placement)

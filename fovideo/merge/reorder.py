@@ -35,12 +35,15 @@ class Pattern:
     first.
 
     keys_ns: presentation times of keyframes, in order. slots: how many frames were presented before each.
+    gop: usual distance of keyframes; where it is much longer, one is missing and nothing is known of what is
+    behind.
     """
 
     interval_ns: int
     length: int
     keys_ns: Times
     slots: Times
+    gop: int
 
     def places(self, time_ns: Times) -> Times:
         """Place of each frame in decode order, counted in frames; neighbours differ by 1."""
@@ -49,11 +52,10 @@ class Pattern:
         base = np.maximum(base, 0)
         slot = np.rint((time_ns - self.keys_ns[base]) / self.interval_ns).astype(np.int64)
         last = len(self.slots) - 1
-        ends = np.where(
-            base < last,
-            self.slots[np.minimum(base + 1, last)] - self.slots[base],
-            slot + self.length * 2,  # no keyframe follows: all groups are whole
-        )
+        ends = np.where(base < last, self.slots[np.minimum(base + 1, last)] - self.slots[base], self.gop)
+        lone = 2 * ends > 3 * self.gop
+        known &= ~lone | (slot < self.gop)
+        ends = np.where(lone, self.gop, ends)
         group = np.maximum(slot - 1, 0) // self.length * self.length
         leader = np.minimum(group + self.length, ends - 1)
         place = np.where(slot == 0, 0, np.where(slot == leader, group + 1, slot + 1))
@@ -75,9 +77,10 @@ def find_pattern(sequences: Iterable[Sequence]) -> Pattern | None:
     keys = keys[np.concatenate(([True], np.diff(keys) > interval_ns // 2))]
     steps = np.rint(np.diff(keys) / interval_ns).astype(np.int64)
     slots = np.concatenate(([0], np.cumsum(steps)))
+    gop = int(np.bincount(steps).argmax()) if len(steps) else int(max(len(each.time_ns) for each in whole))
     counts = np.bincount(lengths)
     for length in np.argsort(-counts, kind="stable")[:3].tolist():
-        pattern = Pattern(interval_ns, length, keys, slots)
+        pattern = Pattern(interval_ns, length, keys, slots, gop)
         if length > 1 and _explains(pattern, whole):
             return pattern
     return None

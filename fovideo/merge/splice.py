@@ -26,14 +26,12 @@ now.
 """
 
 States = npt.NDArray[np.uint8]
-_LEADS, _ENDS, _OPEN, _HELD, _CONFLICT = range(1, 6)
-_CUTS: Mapping[int, tuple[Kind, bool | None]] = {
-    _LEADS: (Kind.FILL, True),  # stretches that the target's frames continue
-    _ENDS: (Kind.FILL, False),  # stretches that nothing continues
-    _OPEN: (Kind.FILL, None),  # the stretch that goes on at the end of the row
-    _HELD: (Kind.HELD, None),
-    _CONFLICT: (Kind.CONFLICT, None),
-}
+_FILL, _HELD = 1, 4  # plus one of
+_LEADS, _ENDS, _OPEN = range(3)
+_CONFLICT = 7
+_LEAD = {_LEADS: True, _ENDS: False, _OPEN: None}
+"""Fates of new frames: in a stretch that fills or is held, which frames of the target continue, which nothing
+continues, or which goes on at the end of the row; or in conflict."""
 
 
 @dataclass
@@ -133,23 +131,24 @@ class Splicer:
             interval_ns = self.manifest.rows[place].interval_ns or DEFAULT_INTERVAL_NS
             lost = np.concatenate(([False], holes(frames["dts_ns"][video], flags, interval_ns)))
         fate = np.zeros(len(frames), np.uint8)
-        run: list[int] = []  # frames of the stretch that fills and goes on
-        follows = False
+        run: list[int] = []  # frames of the stretch that goes on
+        fills = follows = False
         for number, (at, state, flag, hole) in enumerate(
             zip(video.tolist(), states[video].tolist(), flags.tolist(), lost.tolist(), strict=True)
         ):
             key = bool(flag & FrameFlag.KEY)
-            decodes = state == NEW and (key or (chain and (bool(run) or not hole or number == 0)))
-            if run and not decodes:
-                fate[run] = _LEADS if state == THERE and not hole else _ENDS
+            filling = fills and bool(run)
+            decodes = state == NEW and (key or (chain and (filling or not hole or number == 0)))
+            if run and (state != NEW or decodes != fills):
+                leads = state == THERE and not hole
+                fate[run] = (_FILL if fills else _HELD) + (_LEADS if leads else _ENDS)
                 run = []
-            if decodes:
-                follows = follows or not (run or key)
+            if state == NEW:
+                follows = follows or (decodes and not (filling or key))
+                fills = decodes
                 run.append(at)
-            elif state == NEW:
-                fate[at] = _HELD
             chain = decodes or state == THERE
-        fate[run] = _OPEN
+        fate[run] = (_FILL if fills else _HELD) + _OPEN
         open_cut = self._cut(place, states, fate, follows)
         self._rows[place] = _Row(chain, open_cut)
 
@@ -157,16 +156,17 @@ class Splicer:
         """Add the cuts of a row; returns the one that goes on at its end."""
         frames = self.manifest.stored(place)
         other = (frames["track"] != self.manifest.primary) & (states == NEW)
-        codes = set(np.unique(fate).tolist())
-        fate[other] = next((code for code in (_OPEN, _LEADS, _ENDS, _HELD) if code in codes), _OPEN)
+        fates = sorted(set(np.unique(fate).tolist()) - {0})
+        fate[other] = fates[0] if fates else _FILL + _OPEN
         fate[states == CLASH] = _CONFLICT
         open_cut = None
-        for code, (kind, leads) in _CUTS.items():
+        for code in sorted(set(np.unique(fate).tolist()) - {0}):
             rows = np.flatnonzero(fate == code)
-            if not len(rows):
-                continue
-            cut = Cut(place, kind, None if len(rows) == len(frames) else rows, follows, leads)
-            if code == _OPEN and code in codes:
+            kind = Kind.CONFLICT if code == _CONFLICT else Kind.FILL if code < _HELD else Kind.HELD
+            lead = None if code == _CONFLICT else _LEAD[(code - 1) % 3]
+            whole = len(rows) == len(frames)
+            cut = Cut(place, kind, None if whole else rows, follows and kind is Kind.FILL, lead)
+            if code in fates and code in (_FILL + _OPEN, _HELD + _OPEN):
                 open_cut = cut
             self.cuts.append(cut)
         self._rows.setdefault(place, _Row(False))

@@ -88,7 +88,7 @@ def _close(
     follows = kind is Kind.FILL and any(cut.follows for cut in made.cuts)
     splice = (
         (Splice.FOLLOWS if follows else 0)
-        | (Splice.LEADS if kind is Kind.FILL and made.leads else 0)
+        | (Splice.LEADS if kind is not Kind.CONFLICT and made.leads else 0)
         | (Splice.CONFLICT if kind is Kind.CONFLICT else made.provenance.splice & Splice.CONFLICT)
     )
     provenance = msgspec.structs.replace(
