@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from read_camera import Server, Watched, answers, free_port, garbage, silence, watched, web
+from read_camera import Server, Watched, answers, free_port, garbage, pass_through, silence, watched, web
 from tls import CERTIFICATE, tls_to
 
 from fovideo.camera import CameraState, SessionStart
@@ -232,6 +234,33 @@ def test_rtsps(server: RtspServer, clip: Path, tmp_path: Path) -> None:
         with watched(url, tls_ca_file=str(wrong)) as camera:
             camera.wait(lambda: camera.errors, "a refusal")
         assert CameraState.LIVE not in camera.states
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_stream_that_turns_into_garbage(server: RtspServer, clip: Path, seed: int) -> None:
+    """Bytes change on the way: the session may end or go on, the reader lives and comes back."""
+    server.add_stream("cam", LoopSource(clip))
+    chance = random.Random(seed)
+    connections = 0
+
+    def damage(number: int, data: bytes) -> bytes:
+        if number != 1 or chance.random() < 0.7:  # 0 only looks whether the host is there
+            return data
+        at = chance.randrange(len(data))
+        return data[:at] + chance.randbytes(chance.randint(1, 40)) + data[at + chance.randint(0, 40) :]
+
+    def behave(connection: socket.socket) -> None:
+        nonlocal connections
+        number, connections = connections, connections + 1
+        pass_through(
+            connection, server.port, lambda data, passed: damage(number, data) if passed > 4000 else data
+        )
+
+    with Server(behave) as front, watched(front.url.replace("stream", "cam"), freeze_ns=NS_PER_S) as camera:
+        camera.wait_frames(20)
+        server.cut("cam")
+        camera.wait_state(CameraState.LIVE, 2)
+        camera.wait(lambda: len(camera.sessions) >= 2, "another session")
 
 
 def test_one_camera_does_not_disturb_another(server: RtspServer, clip: Path) -> None:

@@ -9,9 +9,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from disks import FullDisk
+from footage import T0_NS, VIDEO, video
 from read_camera import Server, free_port, garbage
 from waiting import wait_until
 
@@ -32,6 +34,8 @@ from fovideo.record import (
 )
 from fovideo.replay import LoopSource, RtspServer, Settings, make_clip
 from fovideo.store import Files, Store
+from fovideo.timeline.endpoint import Stretch
+from fovideo.timeline.values import Provenance
 from fovideo.times import NS_PER_MS, NS_PER_S
 
 QUICK = 100 * NS_PER_MS
@@ -403,3 +407,38 @@ def test_what_came_before_close_is_durable(tmp_path: Path, server: RtspServer, c
     assert recording.recorder.status() == {}
     with Store.open(tmp_path / "store") as store:
         assert sum(row.frames for row in store.gops("cam")) > 30
+
+
+def test_footage_can_be_inserted_while_recording(tmp_path: Path, server: RtspServer, clip: Path) -> None:
+    """As a server does that receives a merge: into the stream that is being recorded, and beside it."""
+    source = LoopSource(clip)
+    with Store.open(tmp_path / "old", write=True, create=True) as old:
+        with old.writer(
+            "cam", Provenance(recorder="spare-1", session="f" * 16, store=old.identity)
+        ) as writer:
+            writer.set_format((VIDEO,))
+            writer.append(*video(0, 500), epoch=0)
+        rows = old.gops("cam")
+        with rig(tmp_path) as recording:
+            recording.add(server.add_stream("cam", source), audio=False)
+            recording.wait_written(10)
+            for row in rows:
+                stretch = Stretch(
+                    stream="cam",
+                    tracks=old.tracks("cam", row),
+                    provenance=msgspec.structs.replace(
+                        old.provenances("cam")[row.provenance], inserted_from=old.identity, inserted_ns=1
+                    ),
+                    generation=-1,
+                    shift_ns=0,
+                    epoch=0,
+                    parts=(old.read("cam", row),),
+                )
+                recording.recorder.store.insert(stretch)
+            recording.wait_written(recording.status().written_frames + 30)
+            recording.recorder.remove("cam")
+            frames = recording.video()
+    inserted = frames[frames["time_ns"] < T0_NS + 1000 * NS_PER_S]
+    assert len(inserted) == 500
+    found = sorted(numbers(source, frames[500:]))
+    assert found == list(range(found[0], found[-1] + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +22,10 @@ PATIENCE_S = 20.0
 class Watched:
     """A reader with its ring; remembers all states and sessions."""
 
-    def __init__(self, url: str, *, ring_bytes: int = 16 << 20, clocks: Any = None, **settings: Any) -> None:
+    def __init__(
+        self, url: str, *, ring_bytes: int = 16 << 20, clocks: Any = None, loop: Any = None, **settings: Any
+    ) -> None:
+        """loop: the Ingest of a camera with ingest="native". settings: of CameraConfig."""
         quick = {
             "open_timeout_ns": 3 * NS_PER_S,
             "freeze_ns": 1 * NS_PER_S,
@@ -35,7 +39,12 @@ class Watched:
         self.sessions: list[SessionStart] = []
         self._changed = threading.Condition()
         self.reader = Reader(
-            self.camera, self.ring, on_state=self._on_state, on_session=self._on_session, clocks=clocks
+            self.camera,
+            self.ring,
+            on_state=self._on_state,
+            on_session=self._on_session,
+            clocks=clocks,
+            ingest=loop,
         )
 
     def _on_state(self, state: CameraState, error: CameraError | None) -> None:
@@ -176,6 +185,30 @@ def answers(status: str, headers: str = "") -> Callable[[socket.socket], None]:
                 connection.sendall(f"RTSP/1.0 {status}\r\nCSeq: {number}\r\n{headers}\r\n".encode())
 
     return behave
+
+
+def pass_through(
+    connection: socket.socket, port: int, change: Callable[[bytes, int], bytes] = lambda data, passed: data
+) -> None:
+    """Pass on to a port of this machine; `change` gets what the server sends, and how much went before."""
+    with socket.create_connection(("127.0.0.1", port)) as server:
+
+        def back() -> None:
+            passed = 0
+            try:
+                while data := server.recv(2048):
+                    connection.sendall(change(data, passed))
+                    passed += len(data)
+            except OSError:
+                pass
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+        thread = threading.Thread(target=back, daemon=True)
+        thread.start()
+        with contextlib.suppress(OSError):
+            while data := connection.recv(2048):
+                server.sendall(data)
 
 
 def free_port() -> int:
