@@ -67,7 +67,7 @@ class Recorder:
         self._writer = Writer(
             store,
             name,
-            interval_ns=durability_ns // 2,
+            durability_ns=durability_ns,
             clocks=self._clocks,
             channels=self._all_channels,
             on_left=self._forget,

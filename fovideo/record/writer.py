@@ -20,6 +20,28 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _LONGEST_RETRY_S = 5.0
+_FORGETTING = 0.75
+
+
+class Rhythm:
+    """How long to wait between rounds so that frames are durable in time, with as few rounds as that allows.
+
+    A frame that comes just after its lane was drained waits for the rest of that round, the pause and a whole
+    round. Rounds are taken to last as long as the longest of late; a pause is never short of an eighth.
+    """
+
+    def __init__(self, durability_ns: int) -> None:
+        self._durability_ns = durability_ns
+        self._round_ns = durability_ns // 8
+
+    @property
+    def pause_ns(self) -> int:
+        """Before the next round."""
+        return max(self._durability_ns - 3 * self._round_ns, self._durability_ns // 8)
+
+    def took(self, round_ns: int) -> None:
+        """A round took this long."""
+        self._round_ns = max(round_ns, round(self._round_ns * _FORGETTING), self._durability_ns // 12)
 
 
 class Writer:
@@ -33,14 +55,14 @@ class Writer:
         store: Store,
         name: str,
         *,
-        interval_ns: int,
+        durability_ns: int,
         clocks: Clocks,
         channels: Callable[[], list[Channel]],
         on_left: Callable[[Channel], None],
         emit: Callable[[Event], None],
     ) -> None:
         self._store, self._name, self._clocks = store, name, clocks
-        self._interval_s = interval_ns / NS_PER_S
+        self._rhythm = Rhythm(durability_ns)
         self._channels, self._on_left, self._emit = channels, on_left, emit
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -79,20 +101,23 @@ class Writer:
 
     def run(self) -> None:
         """Until stopped. While the store fails it is tried again with growing pauses."""
-        retry_s = self._interval_s
+        retry_s = 0.0
         last = False
         while not last:
+            pause_s = self._rhythm.pause_ns / NS_PER_S
             if self.error is not None:
+                retry_s = min(max(retry_s * 2, pause_s), _LONGEST_RETRY_S)
                 self._stopping.wait(retry_s)
-                retry_s = min(retry_s * 2, _LONGEST_RETRY_S)
             else:
-                self._wake.wait(self._interval_s)
-                retry_s = self._interval_s
+                retry_s = 0.0
+                self._wake.wait(pause_s)
             self._wake.clear()
             last = self._stopping.is_set()
             with self._ticked:
                 requested = self._requested
+            began_ns = self._clocks.monotonic_ns()
             worked = self.tick()
+            self._rhythm.took(self._clocks.monotonic_ns() - began_ns)
             with self._ticked:
                 self._done = requested if worked else self._done
                 self._over = last
