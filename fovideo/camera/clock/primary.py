@@ -128,18 +128,21 @@ class PrimaryClock:
         self._settled = True
 
     def _follow_reports(self, run: Run, relation: int | None, placed: Placed) -> None:
+        """A step at once, in a new epoch. What is less at keyframes, by no more than half a frame interval.
+
+        So the reports of a camera that says them inexactly make no gaps, and no frame passes another.
+        """
         assert self.offset is not None
         if relation is None:
             return
         self._deviation = moved = relation - self.offset
-        step = abs(moved) >= self._settings.step_ns
-        if not step and (abs(moved) <= self._settings.anchor_ns or not self._may_change(run.members[0])):
-            return
-        lowest = min(member.pts for member in run.members)
-        overlaps = self._last_dts is not None and lowest + relation <= self._last_dts
-        placed.new_epoch = step or overlaps
-        placed.moved = moved if placed.new_epoch else 0
-        self._report(relation)
+        if abs(moved) >= self._settings.step_ns:
+            placed.new_epoch, placed.moved = True, moved
+            self._report(relation)
+        elif abs(moved) > self._settings.anchor_ns and self._may_change(run.members[0]):
+            most = self.media.interval_ns // 2 or self._settings.step_ns
+            self.offset += max(-most, min(moved, most))
+            self._deviation = relation - self.offset
 
     def _improve(self, first: Member, placed: Placed) -> None:
         """From a local or container clock to sender reports, or to a better local one; at a keyframe."""
