@@ -122,6 +122,7 @@ static inline int fov_flow_silence(const fov_flow *f, int64_t now_ns) {
 /* What is to be done with time, or after packets. */
 static inline void fov_flow_tick(fov_flow *f, int64_t now_ns) {
     int silent = f->count > 0;
+    if (!f->began_ns) f->began_ns = now_ns;
     for (int i = 0; i < f->count; i++) {
         if (f->tracks[i].order.count) fov_track_expire(f->tracks + i, now_ns);
         silent &= f->tracks[i].bye;

@@ -97,7 +97,7 @@ static inline void fov_plain_document(fov_plain *p, const fov_rtp_packet *packet
         fov_plain_flush(p);
         return;
     }
-    if (packet->marker || fov_plain_closes(packet->payload, packet->size)) fov_plain_flush(p);
+    if (packet->marker || fov_plain_closes(p->held, p->used)) fov_plain_flush(p);
 }
 
 FOV_INLINE uint32_t fov_plain_bits(const uint8_t *p, size_t *at, int count) {

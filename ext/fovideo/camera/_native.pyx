@@ -104,6 +104,7 @@ cdef extern from "fov_loop.h" nogil:
         uint8_t channels[256]
         uint64_t garbage
         uint64_t received_bytes
+        int announced
         int end
         int error
         uint64_t events
@@ -293,6 +294,14 @@ cdef class Flow:
 
     def leave(self) -> None:
         FOV_STORE_RELAXED(&self.flow.leave, 1)
+
+    @property
+    def ended(self) -> bool:
+        return self.closed
+
+    @property
+    def announced(self) -> bool:
+        return self.flow.announced
 
     @property
     def end(self) -> int:
