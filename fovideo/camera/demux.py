@@ -7,11 +7,12 @@ How a session uses it, in place of the loop over `container.demux()`:
 
 `counters` is a Counters of this module; everything else (interruption by fovideo.camera.interrupt,
 translation of av.error.FFmpegError, closing) stays as it is. PyAV's own loop is the way where `can_demux`
-says no, and for files, which wait for room in the ring.
+says no (FOVIDEO_DEMUX=pyav in the environment makes it), and for files, which wait for room in the ring.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 
 import av
@@ -30,7 +31,7 @@ __all__ = ["Counters", "can_demux", "demux"]
 
 def can_demux(container: InputContainer) -> bool:
     """Whether `demux` can read this container: open, with a timeout for opening only, and not being read."""
-    return _demux.usable(container)
+    return os.environ.get("FOVIDEO_DEMUX") != "pyav" and _demux.usable(container)
 
 
 def demux(

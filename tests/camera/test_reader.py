@@ -27,8 +27,15 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(params=["compiled", "pyav"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both loops that read packets: they must not differ."""
+    monkeypatch.setenv("FOVIDEO_DEMUX", request.param)
+    return str(request.param)
+
+
 @pytest.fixture
-def server() -> Iterator[RtspServer]:
+def server(way: str) -> Iterator[RtspServer]:
     with RtspServer() as made:
         yield made
 
