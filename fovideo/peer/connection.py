@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,20 @@ PAUSES_S = (0.1, 0.5, 2.0)
 """Before each further try of a request that changes nothing."""
 
 TIMEOUT = httpx.Timeout(30.0, connect=3.0)
+
+
+_KEEPALIVE = [
+    (level, getattr(socket, name), value)
+    for level, name, value in (
+        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 5),
+        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 2),
+        (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
+        (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
+    )
+    if hasattr(socket, name)
+]
+"""A machine that vanishes while its answer is awaited is noticed within some 11 s."""
 
 
 class Unanswered(PeerError):
@@ -72,7 +87,8 @@ class Connection:
         if token:
             headers["Authorization"] = f"Bearer {token}"
         # No proxies from the environment: peers are on the site, and a poll must not go astray.
-        self._client = httpx.Client(headers=headers, timeout=timeout, trust_env=False)
+        transport = httpx.HTTPTransport(socket_options=_KEEPALIVE, trust_env=False)
+        self._client = httpx.Client(headers=headers, timeout=timeout, transport=transport, trust_env=False)
 
     def close(self) -> None:
         self._client.close()

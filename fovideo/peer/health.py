@@ -48,7 +48,7 @@ class WatchedServer(msgspec.Struct, frozen=True, kw_only=True):
     state: of fovideo.failover.State. cameras: state of each that the spare stands in for.
     lease: number of the current takeover, or of the last. answered_ns: last sign of life.
     takeover_ns, handback_ns: the last ones. inserted_frames: given back in the current or last takeover.
-    unmerged_frames: held here and not yet confirmed. error: why the last pass failed.
+    unmerged_frames: held here and not yet confirmed. error: why it does not answer, or the last pass failed.
     """
 
     state: str

@@ -48,7 +48,7 @@ class Ledger:
         with self._lock:
             self._handback_ns, self._error = now_ns, ""
 
-    def status(self, memory: Memory, answered_ns: int) -> WatchedServer:
+    def status(self, memory: Memory, answered_ns: int, silence: str) -> WatchedServer:
         with self._lock:
             return WatchedServer(
                 state=memory.state.value,
@@ -61,7 +61,7 @@ class Ledger:
                 merges=self._merges,
                 inserted_frames=self._inserted,
                 unmerged_frames=sum(duty.left for duty in memory.duties.values()),
-                error=self._error,
+                error=silence or self._error,
             )
 
 

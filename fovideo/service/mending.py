@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from fovideo.errors import FovideoError, NoSuchStream
+from fovideo.errors import FovideoError
 from fovideo.failover import PassOutcome, Portion
 from fovideo.merge import WINDOW_NS, Progress, StreamReport, merge
 from fovideo.store import Store
 from fovideo.timeline.endpoint import Timeline
-from fovideo.timeline.values import Gop, GopFlag
+from fovideo.timeline.values import Gop
 
 _log = logging.getLogger(__name__)
 
@@ -49,14 +49,6 @@ def mend(
     return mended
 
 
-def unmerged(source: Timeline, stream: str) -> list[Gop]:
-    """Rows that no server has confirmed to hold."""
-    try:
-        return [row for row in source.gops(stream) if row.flags & GopFlag.PENDING]
-    except NoSuchStream:
-        return []
-
-
 def _merge(
     source: Store,
     target: Timeline,
@@ -65,7 +57,7 @@ def _merge(
     progress: Callable[[Progress], None] | None,
 ) -> StreamReport | None:
     """The report, or None when there is nothing to merge."""
-    waiting = unmerged(source, portion.stream)
+    waiting = source.unsettled(portion.stream)
     if not waiting:
         return None
     from_ns = min(row.start_ns for row in waiting) - 2 * WINDOW_NS
@@ -88,7 +80,7 @@ def _bound(portion: Portion, waiting: list[Gop]) -> int | None:
 
 
 def _outcome(source: Store, portion: Portion, report: StreamReport | None) -> PassOutcome:
-    left = unmerged(source, portion.stream)
+    left = source.unsettled(portion.stream)
     if report is None:
         return PassOutcome(0, sum(row.frames for row in left))
     bound_ns = _bound(portion, left) if left else None

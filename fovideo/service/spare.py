@@ -11,7 +11,6 @@ from fovideo.peer import WatchedServer
 from fovideo.record import Mode
 from fovideo.service.desk import Desk
 from fovideo.service.events import Event
-from fovideo.service.mending import unmerged
 from fovideo.service.settings import camera_config
 from fovideo.service.station import Station
 from fovideo.site import Site
@@ -37,7 +36,7 @@ class Spare(Station):
         for camera in self.site.cameras:
             if camera.server in names:
                 self.recorder.add(camera_config(camera), mode=Mode.STANDBY)
-        waiting = {info.name for info in self.store.streams() if unmerged(self.store, info.name)}
+        waiting = {row.stream for row in self.store.unsettled()}
         for server in self._servers:
             desk = Desk(self.site, server, self.store, self.recorder, waiting, self._emit)
             self._desks[server.name] = desk

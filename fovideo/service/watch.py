@@ -89,6 +89,9 @@ class Watch:
         )
         self._memory = self._first.memory
         self.answered_wall_ns = 0
+        self.silence = ""
+
+    # answered_wall_ns: the last sign of life. silence: why there is none now, "" while there is.
 
     @property
     def memory(self) -> Memory:
@@ -131,11 +134,13 @@ class Watch:
         try:
             health = self._ask()
         except FovideoError as error:
-            _log.debug("%s: %s", self._memory.server, error)
+            if str(error) != self.silence:
+                _log.info("%s: does not answer: %s", self._memory.server, error)
+            self.silence = str(error)
             refused = isinstance(error, Unanswered) and error.refused
             self.tell(NoAnswer(self._now_ns(), refused))
             return
-        self.answered_wall_ns = time.time_ns()
+        self.answered_wall_ns, self.silence = time.time_ns(), ""
         self.tell(answered(self._now_ns(), health, heard))
 
     def tell(self, event: Event) -> None:

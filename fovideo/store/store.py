@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -151,6 +152,22 @@ class Store:
         """Losses that meet [from_ns, to_ns), by start."""
         with self._index.view() as view:
             return view.losses(view.stream(stream), from_ns, to_ns)
+
+    def unsettled(self, stream: str | None = None) -> list[Gop]:
+        """Rows that are PENDING, of one stream or of all, by (stream, start_ns, serial).
+
+        Looks only at the segments that hold some, however much the store holds beside.
+        """
+        with self._index.view() as view:
+            segments = [*view.oldest(pending=True, limit=sys.maxsize), *view.unsealed()]
+            rows = [
+                row
+                for segment in segments
+                if segment.pending and stream in (None, segment.stream)
+                for row in view.segment_gops(segment.id)
+                if row.flags & GopFlag.PENDING
+            ]
+        return sorted(rows, key=lambda row: (row.stream, row.start_ns, row.serial))
 
     # Writing
 

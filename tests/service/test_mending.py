@@ -12,7 +12,7 @@ from served import open_store, record
 from fovideo.errors import StoreFull
 from fovideo.failover import PassOutcome, Portion
 from fovideo.peer import Unanswered
-from fovideo.service.mending import mend, unmerged
+from fovideo.service.mending import mend
 from fovideo.store import Store
 from fovideo.times import NS_PER_S
 
@@ -38,7 +38,7 @@ def test_everything(server: Store, spare: Store) -> None:
     assert mended.reports[0].duplicate_frames == 50
     assert server.streams()[0].frames == 250
     assert {p.lease for p in server.provenances("gate").values()} == {0, 5}
-    assert unmerged(spare, "gate") == []
+    assert spare.unsettled("gate") == []
 
 
 def test_nothing_left_is_nothing_to_do(server: Store, spare: Store) -> None:

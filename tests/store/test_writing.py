@@ -352,3 +352,25 @@ def test_other_programs_can_open_the_file_being_written(store: Store) -> None:
         check=True,
     )
     assert told.stdout.strip() == "60"
+
+
+def test_unsettled_rows(store: Store) -> None:
+    with store.writer("gate", session(1)) as writer:
+        writer.set_format([VIDEO])
+        writer.append(*video(0, 50), epoch=0)
+    assert store.unsettled() == []
+    for stream in ("yard", "gate"):
+        with store.writer(stream, session(2), pending=True) as writer:
+            writer.set_format([VIDEO])
+            writer.append(*video(100, 50), epoch=0)
+    open_writer = store.writer("gate", session(3), pending=True)
+    open_writer.set_format([VIDEO])
+    open_writer.append(*video(200, 30), epoch=0)
+    store.commit()
+    waiting = store.unsettled("gate")
+    assert waiting == [row for row in store.gops("gate") if row.flags & GopFlag.PENDING]
+    assert len(waiting) == 4
+    assert store.unsettled() == waiting + store.unsettled("yard")
+    store.settle("gate", [row.serial for row in waiting])
+    assert store.unsettled() == store.unsettled("yard") == store.gops("yard")
+    assert store.unsettled("never seen") == []
