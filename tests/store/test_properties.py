@@ -49,7 +49,7 @@ OPTIONS = StoreOptions(segment_duration_ns=3 * NS_PER_S)
 def record(store: Store, script: list[Batch]) -> list[FrameTable]:
     """Write what the script says; returns the video frames as written, in order."""
     written = []
-    number, epoch, sessions = 10_000, 0, 0
+    number, epoch, sessions = 100_000, 0, 0
     writer = store.writer("gate", session(sessions))
     writer.set_format([VIDEO, AUDIO])
     for batch in script:
@@ -84,7 +84,7 @@ def comparable(store: Store) -> list[Gop]:
     return [msgspec.structs.replace(row, provenance=0) for row in store.gops("gate")]
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(batches)
 def test_rows_hold_what_was_written(tmp_path_factory, script: list[Batch]) -> None:
     path = tmp_path_factory.mktemp("s")
@@ -126,7 +126,7 @@ def test_rows_hold_what_was_written(tmp_path_factory, script: list[Batch]) -> No
         assert comparable(store) == before
 
 
-@settings(max_examples=25)
+@settings(max_examples=30)
 @given(batches, st.integers(0, 100))
 def test_a_crash_at_any_byte(tmp_path_factory, script: list[Batch], percent: int) -> None:
     """The last file is cut anywhere behind what was committed: the store is sound and lacks an end only."""
