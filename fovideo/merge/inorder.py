@@ -20,7 +20,9 @@ _MOST_NS = NS_PER_S  # beyond it no row could give way enough
 
 
 def in_order(source: Manifest, runs: Iterable[tuple[Run, Clock]]) -> dict[int, Clock]:
-    """The clock for each row (by place): that of its run, or one that keeps it before the row that follows."""
+    """The clock for each row (by place): that of its run, or one that keeps it before the row that
+    follows.
+    """
     clocks: dict[int, Clock] = {}
     for run, clock in runs:
         clocks.update(_run_in_order(source, run, clock))

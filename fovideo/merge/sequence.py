@@ -168,22 +168,31 @@ def fit(
         low = int(dts_ns[before]) if before >= 0 else None
         high = int(dts_ns[after]) if after < len(dts_ns) else None
         part, times = result[before + 1 : after], time_ns[before + 1 : after]
-        between = places = np.zeros(0, np.int64)
-        if pattern is not None:
-            start = int(part[0]) if low is None else low + 1
-            stop = int(part[-1]) + 1 if high is None else high
-            first, behind = np.searchsorted(others[0], [start, stop])
-            between, places = others[0][first:behind], pattern.places(others[1][first:behind])
+        start = int(part[0]) if low is None else low + 1
+        stop = int(part[-1]) + 1 if high is None else high
+        first, behind = np.searchsorted(others[0], [start, stop])
+        between = others[0][first:behind]
         if pattern is None or not len(between):
             _squeeze(part, low, high)
             continue
+        ahead = _ahead(pattern, part, times, between, others[1][first:behind])
         bounds = [low, *between.tolist(), high]
-        ahead = np.searchsorted(np.maximum.accumulate(places), pattern.places(times))
-        ahead = np.maximum.accumulate(ahead)
         for number in np.unique(ahead).tolist():
             mine = np.flatnonzero(ahead == number)
             _squeeze(part[mine[0] : mine[-1] + 1], bounds[number], bounds[number + 1])
     return result
+
+
+def _ahead(pattern: Pattern, dts_ns: Times, time_ns: Times, others_dts: Times, others_time: Times) -> Times:
+    """How many of the other frames are decoded before each frame: by the pattern, where it does not know by
+    the decode times as they are.
+    """
+    mine, theirs = pattern.places(time_ns), pattern.places(others_time)
+    known = np.flatnonzero(theirs != UNKNOWN)
+    before = np.searchsorted(np.maximum.accumulate(theirs[known]), mine)
+    by_place = np.concatenate(([0], known + 1))[before]
+    ahead = np.where(mine == UNKNOWN, np.searchsorted(others_dts, dts_ns), by_place)
+    return np.asarray(np.maximum.accumulate(ahead), np.int64)
 
 
 def _squeeze(part: Times, low: int | None, high: int | None) -> None:
