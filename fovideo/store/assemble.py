@@ -69,28 +69,33 @@ def breaks_row(tail: Tail | None, frames: FrameTable, epoch: int, track: Track) 
 
 
 def _breaks(tail: Tail, dts_ns: int, key: bool, track: Track) -> bool:
-    if track.codec.is_video and key:
+    video = track.codec.is_video
+    if video and key:
         return True
     if not tail.primary:
         return False
     if not -LONGEST_HOLE_NS <= dts_ns - tail.last_ns <= LONGEST_HOLE_NS:
         return True
-    longest = LONGEST_ROW_NS if track.codec.is_video else SOUND_ROW_NS
+    longest = LONGEST_ROW_NS if video else SOUND_ROW_NS
     return dts_ns - tail.start_ns >= longest
 
 
 def cut(tail: Tail | None, frames: FrameTable, epoch: int, track: Track) -> list[int]:
     """Numbers of the frames before which to split a batch, so that each fragment belongs to one row."""
     numbers = np.flatnonzero(frames["track"] == track.id)
+    if not len(numbers):
+        return []
     if tail is not None and tail.epoch != epoch:
         tail = None
+    dts = frames["dts_ns"][numbers]
+    keys = (frames["flags"][numbers] & FrameFlag.KEY) != 0
+    if track.codec.is_video and _is_plain(tail, int(dts.min()), int(dts.max())):
+        keys[0] &= tail is not None  # what comes before the first picture joins its row
+        return [number for number in numbers[keys].tolist() if number > 0]
     if tail is not None:
         tail = Tail(tail.epoch, tail.start_ns, tail.last_ns, tail.primary)
     result = []
-    keys = (frames["flags"][numbers] & FrameFlag.KEY) != 0
-    for number, dts_ns, key in zip(
-        numbers.tolist(), frames["dts_ns"][numbers].tolist(), keys.tolist(), strict=True
-    ):
+    for number, dts_ns, key in zip(numbers.tolist(), dts.tolist(), keys.tolist(), strict=True):
         if tail is not None and _breaks(tail, dts_ns, key, track):
             result.append(number)
             tail = None
@@ -100,10 +105,19 @@ def cut(tail: Tail | None, frames: FrameTable, epoch: int, track: Track) -> list
     return [number for number in result if number > 0]
 
 
+def _is_plain(tail: Tail | None, first_ns: int, last_ns: int) -> bool:
+    """Whether nothing but keyframes can break rows of video between these times."""
+    start_ns, before_ns = (
+        (first_ns, first_ns) if tail is None or not tail.primary else (tail.start_ns, tail.last_ns)
+    )
+    low, high = min(first_ns, before_ns), max(last_ns, before_ns)
+    return high - low <= LONGEST_HOLE_NS and last_ns - start_ns < LONGEST_ROW_NS
+
+
 class _Row:
     """A row that still grows."""
 
-    __slots__ = ("count", "epoch", "key", "offset", "serial", "size_bytes", "tables", "tail")
+    __slots__ = ("epoch", "key", "offset", "serial", "size_bytes", "tables", "tail")
 
     def __init__(self, serial: int, offset: int, epoch: int) -> None:
         self.serial, self.offset, self.epoch = serial, offset, epoch
