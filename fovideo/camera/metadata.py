@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 _LIMIT_BYTES = 1 << 20
-_END = b"MetadataStream>"
+_END = re.compile(rb"</(?:[\w.-]+:)?MetadataStream\s*>\s*\Z")
+_END_BYTES = 64
 
 
 class Documents:
@@ -18,16 +21,14 @@ class Documents:
         self._times = (0, 0)
 
     def add(self, fragment: bytes, pts_ns: int, wall_ns: int) -> list[tuple[bytes, int, int]]:
-        """Documents that are complete now, each with its pts and wall clock: none, one, or also the cut one
-        before.
-        """
+        """Documents that are complete now, with pts and wall clock: none, one, or also the cut one before."""
         done = []
         if self._parts and (pts_ns != self._times[0] or self._size + len(fragment) > _LIMIT_BYTES):
             done.append(self._take())
         self._parts.append(fragment)
         self._size += len(fragment)
         self._times = pts_ns, wall_ns
-        if self._tail().endswith(_END):
+        if _END.search(self._tail()):
             done.append(self._take())
         return done
 
@@ -35,8 +36,8 @@ class Documents:
         """The end of what was collected; a tag may lie across fragments."""
         tail = b""
         for part in reversed(self._parts):
-            tail = (part + tail).rstrip()
-            if len(tail) >= len(_END):
+            tail = part[-_END_BYTES:] + tail
+            if len(tail) >= _END_BYTES:
                 break
         return tail
 

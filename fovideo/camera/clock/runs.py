@@ -15,6 +15,8 @@ from fovideo.camera.clock.settings import StampSettings
 from fovideo.media.frames import FrameFlag
 from fovideo.times import NS_PER_MS, NS_PER_S
 
+_AHEAD = 3  # frames that tell the interval at the start, B-frames or not
+
 
 class Member(NamedTuple):
     """A frame of a run. place: among the units given. guess_ns: uncertainty of interpolated pts, else 0."""
@@ -93,8 +95,8 @@ def next_run(
     order: what is known of the track's order; without reordering each frame is a run.
     None when it cannot be told yet where it ends; never None when not patient (and there is a frame).
     """
-    certain = not order.reorders or (order.keys_first and units[places[0]].flags & FrameFlag.KEY)
-    first = _first(units, places, clock, depth=1 if certain else settings.reorder_frames, patient=patient)
+    depth = settings.reorder_frames if order.reorders else 1
+    first = _first(units, places, clock, depth=depth, keys_first=order.keys_first, patient=patient)
     if first is None:
         return None
     last_max, last_receipt = clock.max_pts, clock.receipt_ns
@@ -120,11 +122,17 @@ def next_run(
 
 
 def _first(
-    units: Sequence[Unit], places: Sequence[int], clock: MediaClock, *, depth: int, patient: bool
+    units: Sequence[Unit],
+    places: Sequence[int],
+    clock: MediaClock,
+    *,
+    depth: int,
+    keys_first: bool,
+    patient: bool,
 ) -> Member | None:
     """The first frame with its pts, which the packet that opens an RTSP session lacks.
 
-    depth: by how many intervals the guess may be off.
+    depth: by how many intervals the guess may be off. keys_first: as in Order.
     """
     index = places[0]
     unit = units[index]
@@ -133,8 +141,8 @@ def _first(
     if clock.max_pts is not None:
         guess_ns = clock.guess_interval(unit.receipt, clock.receipt_ns)
         return Member(index, unit, clock.max_pts + guess_ns, guess_ns)
-    ahead = [units[place] for place in places[1:] if has_pts(units[place])][:3]
-    if patient and len(ahead) < 3:
+    ahead = [units[place] for place in places[1:] if has_pts(units[place])][:_AHEAD]
+    if patient and len(ahead) < _AHEAD:
         return None
     if not ahead:
         return Member(index, unit, unit.receipt, clock.guess_interval(0, 0))
@@ -145,4 +153,6 @@ def _first(
     if said is not None and said not in times and abs(times[0] - step - said) < step * depth:
         return Member(index, unit, said)
     # If those ahead are B-frames, it is shown after some of them.
+    if keys_first and unit.flags & FrameFlag.KEY and len(ahead) == _AHEAD:
+        depth = 1
     return Member(index, unit, times[0] - step, step * depth)
