@@ -7,7 +7,8 @@ source would overlap; so the rows before the fall give way, each by part of a fr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from fovideo.merge.clock import Clock
 from fovideo.merge.manifest import Manifest, Run
@@ -21,26 +22,26 @@ _MOST_NS = NS_PER_S  # beyond it no row could give way enough
 
 def in_order(source: Manifest, runs: Iterable[tuple[Run, Clock]]) -> dict[int, Clock]:
     """The clock for each row (by place): that of its run, or one that keeps it before the row that
-    follows.
+    follows in the same session.
     """
     clocks: dict[int, Clock] = {}
+    sessions: dict[str, list[int]] = {}
     for run, clock in runs:
-        clocks.update(_run_in_order(source, run, clock))
+        clocks.update(dict.fromkeys(run.places, clock))
+        sessions.setdefault(run.session, []).extend(run.places)
+    for places in sessions.values():
+        _keep_order(source, sorted(places), clocks)
     return clocks
 
 
-def _run_in_order(source: Manifest, run: Run, clock: Clock) -> Mapping[int, Clock]:
-    clocks = dict.fromkeys(run.places, clock)
-    later_ns = later_shift_ns = None
-    for place in reversed(run.places):
-        row = source.rows[place]
-        shift_ns = clock.offset_at(row.start_ns)
-        if later_ns is not None and later_shift_ns is not None and shift_ns > later_shift_ns:
-            interval_ns = row.interval_ns or DEFAULT_INTERVAL_NS
-            apart_ns = later_ns - (row.end_ns - interval_ns) - interval_ns * _CLOSEST[0] // _CLOSEST[1]
-            limit_ns = later_shift_ns + max(apart_ns, 0)
-            if _LEAST_NS < shift_ns - limit_ns <= _MOST_NS:
-                shift_ns = limit_ns
-                clocks[place] = Clock.of([(row.start_ns, shift_ns)])
-        later_ns, later_shift_ns = row.start_ns, shift_ns
-    return clocks
+def _keep_order(source: Manifest, places: Sequence[int], clocks: dict[int, Clock]) -> None:
+    for place, following in reversed(list(pairwise(places))):
+        row, later = source.rows[place], source.rows[following]
+        interval_ns = row.interval_ns or DEFAULT_INTERVAL_NS
+        apart_ns = later.start_ns - (row.end_ns - interval_ns)
+        if apart_ns <= 0:
+            continue  # they overlap at the source already
+        free_ns = max(apart_ns - interval_ns * _CLOSEST[0] // _CLOSEST[1], 0)
+        limit_ns = clocks[following].offset_at(later.start_ns) + free_ns
+        if _LEAST_NS < clocks[place].offset_at(row.start_ns) - limit_ns <= _MOST_NS:
+            clocks[place] = Clock.of([(row.start_ns, limit_ns)])

@@ -15,11 +15,12 @@ INTERVAL_NS = 80 * NS_PER_MS
 START_NS = 1_790_000_000 * NS_PER_S
 
 
-def _manifest(counts: list[int]) -> Manifest:
+def _manifest(counts: list[int], epochs: list[int] | None = None) -> Manifest:
     rows, at_ns = [], START_NS
     for serial, count in enumerate(counts):
         end_ns = at_ns + count * INTERVAL_NS
-        rows.append(Gop("gate", serial, at_ns, end_ns, 0, 0, serial, 1, 1, 0, count, INTERVAL_NS, 3))
+        epoch = epochs[serial] if epochs else 0
+        rows.append(Gop("gate", serial, at_ns, end_ns, 0, 0, serial, 1, 1, epoch, count, INTERVAL_NS, 3))
         at_ns = end_ns
     return Manifest("s", "gate", rows, provenances={1: Provenance(recorder="spare-1", session="5" * 16)})
 
@@ -40,6 +41,16 @@ def test_rows_before_a_fall_of_the_offset_give_way() -> None:
     assert shifts[0] == 86 * NS_PER_MS
     assert shifts[3] == 0
     assert sorted(shifts, reverse=True) == shifts
+
+
+def test_epochs_of_one_session_keep_their_order_too() -> None:
+    source = _manifest([10, 10, 10], epochs=[0, 0, 1])
+    before, after = source.runs()
+    clocks = in_order(source, [(before, Clock.of([(START_NS, 90 * NS_PER_MS)])), (after, Clock())])
+    shifts = [clocks[place].offset_at(row.start_ns) for place, row in enumerate(source.rows)]
+    assert shifts[0] == 90 * NS_PER_MS
+    assert shifts[1] < INTERVAL_NS
+    assert shifts[2] == 0
 
 
 def test_an_offset_that_stays_or_rises_is_left_alone() -> None:
