@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, TypeVar
 import lmdb
 
 from fovideo.errors import StoreDamaged, StoreError, StoreFull
+from fovideo.index.gate import Gate
 
 T = TypeVar("T")
 
@@ -60,9 +61,7 @@ class Environment:
         self._users = 0
         self._pid = os.getpid()
         self._writing = threading.RLock()
-        self._gate = threading.Condition()
-        self._readers = 0
-        self._alone_in = False
+        self._gate = Gate()
         self._lmdb = self._open(map_bytes, create)
         try:
             self._verify_length()
@@ -143,40 +142,41 @@ class Environment:
         except (lmdb.NotFoundError, lmdb.ReadonlyError):
             raise StoreDamaged("the index lacks tables", where=str(self.folder), hint=REPAIR_HINT) from None
 
-    @contextlib.contextmanager
-    def read(self) -> Iterator[Any]:
+    def read(self) -> Reading:
         """A read transaction: one consistent snapshot. Keep it short; old pages are not reused meanwhile."""
-        with self._gate:
-            self._gate.wait_for(lambda: not self._alone_in)
-            self._readers += 1
-        try:
-            with translated(self.folder):
-                transaction = self._begin_read()
-                try:
-                    yield transaction
-                finally:
-                    transaction.abort()
-        finally:
-            with self._gate:
-                self._readers -= 1
-                self._gate.notify_all()
+        return Reading(self)
 
-    def _begin_read(self) -> Any:
+    def begin(self) -> Any:
+        """A read transaction inside the gate. Every begin needs an end."""
+        self._gate.enter()
+        try:
+            return self._begin()
+        except lmdb.MapResizedError:
+            self._gate.leave()
+        except BaseException:
+            self._gate.leave()
+            raise
+        self._resize(0)
+        self._gate.enter()
+        try:
+            return self._begin()
+        except BaseException:
+            self._gate.leave()
+            raise
+
+    def _begin(self) -> Any:
         try:
             return self._lmdb.begin()
         except lmdb.ReadersFullError:
             self._lmdb.reader_check()
             return self._lmdb.begin()
-        except lmdb.MapResizedError:
-            pass
-        with self._gate:
-            self._readers -= 1
+
+    def end(self, transaction: Any) -> None:
+        """End a read transaction."""
         try:
-            self._resize(0)
+            transaction.abort()
         finally:
-            with self._gate:
-                self._readers += 1
-        return self._lmdb.begin()
+            self._gate.leave()
 
     def write(self, apply: Callable[[Any], T]) -> T:
         """Run `apply` in a write transaction and make it durable. It may run twice: when the map had to grow.
@@ -199,29 +199,36 @@ class Environment:
             transaction.commit()
         except BaseException:
             # py-lmdb 3 lets an abort wait until no other thread is inside a call, which may be never.
-            with self._alone():
+            with self._gate.alone():
                 transaction.abort()
             raise
         return result
 
     def _resize(self, map_bytes: int) -> None:
         """Map anew. 0 = to the size another process gave it."""
-        with self._alone():
+        with self._gate.alone():
             self._lmdb.set_mapsize(map_bytes)
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """While no read transaction of this process runs, and none begins."""
-        with self._gate:
-            self._gate.wait_for(lambda: not self._alone_in)
-            self._alone_in = True
-            self._gate.wait_for(lambda: self._readers == 0)
+
+class Reading:
+    """Context of a read transaction."""
+
+    __slots__ = ("_environment", "_transaction")
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
+    def __enter__(self) -> Any:
         try:
-            yield
-        finally:
-            with self._gate:
-                self._alone_in = False
-                self._gate.notify_all()
+            self._transaction = self._environment.begin()
+        except lmdb.Error as error:
+            raise translation(error, self._environment.folder) from error
+        return self._transaction
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        self._environment.end(self._transaction)
+        if isinstance(error, lmdb.Error):
+            raise translation(error, self._environment.folder) from error
 
 
 @contextlib.contextmanager
@@ -229,14 +236,16 @@ def translated(folder: Path) -> Iterator[None]:
     """LMDB's errors as fovideo's."""
     try:
         yield
-    except _DAMAGED as error:
-        raise StoreDamaged(
-            f"the index cannot be read: {error}", where=str(folder), hint=REPAIR_HINT
-        ) from error
     except lmdb.Error as error:
-        code = getattr(error, "code", 0)
-        if isinstance(error, lmdb.DiskError) or code == errno.ENOSPC or "No space left" in str(error):
-            raise StoreFull(
-                "no room for the index", where=str(folder), hint="free some space on the disk"
-            ) from error
-        raise StoreError(f"the index failed: {error}", where=str(folder)) from error
+        raise translation(error, folder) from error
+
+
+def translation(error: BaseException, folder: Path) -> StoreError:
+    """LMDB's error as fovideo's."""
+    where = str(folder)
+    if isinstance(error, _DAMAGED):
+        return StoreDamaged(f"the index cannot be read: {error}", where=where, hint=REPAIR_HINT)
+    code = getattr(error, "code", 0)
+    if isinstance(error, lmdb.DiskError) or code == errno.ENOSPC or "No space left" in str(error):
+        return StoreFull("no room for the index", where=where, hint="free some space on the disk")
+    return StoreError(f"the index failed: {error}", where=where)

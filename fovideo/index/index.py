@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from fovideo.index.env import DEFAULT_MAP_BYTES, Environment
+from fovideo.index.env import DEFAULT_MAP_BYTES, Environment, Reading
 from fovideo.index.update import Update
 from fovideo.index.view import View
 
 T = TypeVar("T")
+
+
+class _Viewing(Reading):
+    """Context of a view."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> View:
+        return View(super().__enter__(), self._environment.tables)
 
 
 class Index:
@@ -39,11 +47,9 @@ class Index:
         """How many open Index objects of this process share the environment."""
         return self._environment.users
 
-    @contextlib.contextmanager
-    def view(self) -> Iterator[View]:
-        """A consistent snapshot for as long as the context lasts; keep it short."""
-        with self._environment.read() as transaction:
-            yield View(transaction, self._environment.tables)
+    def view(self) -> _Viewing:
+        """Context of a consistent snapshot (View), for as long as it lasts; keep it short."""
+        return _Viewing(self._environment)
 
     def update(self, apply: Callable[[Update], T]) -> T:
         """Run `apply` in one transaction and make it durable. It must bear being run again from the start."""

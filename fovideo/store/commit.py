@@ -43,6 +43,7 @@ class Committer:
         self._owners: dict[SegmentFile, StreamWriter] = {}
         self._writers: list[StreamWriter] = []
         self._unmoved: list[SegmentFile] = []
+        self._ids = threading.Lock()
         self._next_id = self._reserved_to = 0
         self._pool: ThreadPoolExecutor | None = None
 
@@ -60,7 +61,7 @@ class Committer:
 
     def new_id(self) -> int:
         """A segment id that no file has or had: blocks of them are reserved durably before they are used."""
-        with self.lock:
+        with self._ids:  # not the lock of commits: insertions go on meanwhile
             if self._next_id >= self._reserved_to:
                 self._next_id, self._reserved_to = self.index.update(_reserve)
             self._next_id += 1

@@ -146,7 +146,7 @@ class Store:
             row = view.segment(gop.segment)
         if row is None or row.stream != stream:
             raise NothingThere("the row has expired", where=stream)
-        return FileRange(str(self._folder.find(row.path, row.id)), gop.offset, gop.size_bytes)
+        return FileRange(self._folder.locate(row.path, row.id), gop.offset, gop.size_bytes)
 
     def losses(self, stream: str, from_ns: int | None = None, to_ns: int | None = None) -> list[Loss]:
         """Losses that meet [from_ns, to_ns), by start."""
