@@ -2,7 +2,7 @@
 
 PyAV gives libavformat a callback that compares a deadline with the clock, but lets nobody set the deadline while a
 read is under way. Writing it here makes the blocked read return within one poll of libavformat (100 ms), and until
-then the callback never needs the interpreter lock.
+then the callback never needs the interpreter lock. The interface is described in the .pyi.
 """
 
 from cpython.object cimport PyObject, PyTypeObject
@@ -32,10 +32,6 @@ cdef extern from *:
 
 
 def can_interrupt(container):
-    """Whether `container` is laid out as expected, so that `interrupt` may be called on it.
-
-    It must be open, opened with a timeout for opening, and not being read by another thread.
-    """
     cdef fov_av_container *fields = <fov_av_container *><PyObject *>container
     if fov_basic_size(container) < <Py_ssize_t>sizeof(fov_av_container):
         return False
@@ -52,9 +48,5 @@ def can_interrupt(container):
 
 
 def interrupt(container):
-    """Make the read that blocks in `container`, and all later ones, fail with av.error.ExitError.
-
-    Requires that can_interrupt(container) was true. Thread-safe.
-    """
     cdef fov_av_container *fields = <fov_av_container *><PyObject *>container
     fields.interrupt.timeout = 0.0
