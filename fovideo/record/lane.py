@@ -69,6 +69,7 @@ class Lane:
         self._start: SessionStart | None = None
         self._tracks: tuple[Track, ...] = ()
         self._stamper: Stamper | None = None
+        self._paused: Stamper | None = None  # of the present session, while it is in standby
         self._next_epoch: dict[str, int] = {}
         self._told_drops = 0
         self._unwritten = 0
@@ -154,7 +155,7 @@ class Lane:
         """Out of standby at once; out of recording when what came so far is durable."""
         if self.mode is Mode.RECORD:
             self._drain(now_ns, final=True)
-            self._end_session()
+            self._pause_session()
             self._output.perform()
             self._turning = wanted
             return
@@ -287,12 +288,19 @@ class Lane:
     # sessions
 
     def _begin_session(self, start: SessionStart) -> None:
+        if self._start is None or start.session != self._start.session:
+            self._paused = None
         self._start, self._tracks = start, start.tracks
         self._stamper = None
 
     def _open_session(self, start: SessionStart) -> Stamper:
         begun = msgspec.structs.replace(start, tracks=self._tracks)
-        self._stamper = Stamper(begun, first_epoch=self._next_epoch.get(start.session, 0))
+        self._stamper, self._paused = self._paused, None
+        if self._stamper is None:
+            self._stamper = Stamper(begun, first_epoch=self._next_epoch.get(start.session, 0))
+        else:
+            self._stamper.resume()
+            self._stamper.set_tracks(self._tracks)
         provenance = Provenance(
             recorder=self._recorder,
             session=start.session,
@@ -303,7 +311,15 @@ class Lane:
         self._output.open(provenance, self._tracks, pending=self._intent.pending)
         return self._stamper
 
+    def _pause_session(self) -> None:
+        """The session goes on in standby. Its clock is kept: a new guess would be another one, and frames
+        that were recorded before and after the standby would overlap.
+        """
+        self._stamper, self._paused = None, self._stamper
+        self._output.close()
+
     def _end_session(self) -> None:
+        self._paused = None
         if self._stamper is not None and self._start is not None:
             self._next_epoch = {self._start.session: self._stamper.epoch + 1}
         self._stamper = None

@@ -387,3 +387,23 @@ def test_an_end_without_frames(rig: Rig) -> None:
     rig.tick(finish=True)
     assert rig.store.streams() == []
     assert Kind.END not in rig.ring.units()["kind"]
+
+
+def test_the_local_clock_stays_over_a_standby(tmp_path: Path) -> None:
+    """Frames recorded before and after keep their distance, however late the first one after it came."""
+    rig = Rig(tmp_path, mode=Mode.STANDBY)
+    rig.camera.begin()
+    rig.camera.frames(50)
+    rig.lane.want(Intent(Mode.RECORD, 1))
+    rig.tick()
+    rig.lane.want(Intent(Mode.STANDBY))
+    rig.tick()
+    rig.camera.frames(50)
+    rig.lane.want(Intent(Mode.RECORD, 2))
+    rig.tick()
+    rig.tick(finish=True)
+    gops = rig.store.gops("cam")
+    times = np.concatenate([rig.store.frames("cam", gop)["time_ns"] for gop in gops])
+    assert len(gops) > 1
+    assert set(np.diff(np.sort(times)).tolist()) == {FRAME_NS}
+    rig.close()

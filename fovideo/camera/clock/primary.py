@@ -75,6 +75,11 @@ class PrimaryClock:
         self._stamp(run, placed)
         return placed
 
+    def resume(self) -> None:
+        """A new epoch begins on the same clock."""
+        if self._guessed:
+            self._guessed.append(self._guessed[-1])
+
     def pending(self) -> list[tuple[int, int]]:
         """Back-dating that waits for a keyframe, to be said if none comes any more; as Placed.backdates."""
         relation = self.reports.relation

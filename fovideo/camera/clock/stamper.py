@@ -55,6 +55,11 @@ class Stamper:
         """New parameter sets came; they say whether there can be B-frames from here on."""
         self._order = _order(tracks)
 
+    def resume(self) -> None:
+        """Units were left out, and what follows is recorded apart: a new epoch on the same clock."""
+        self.epoch += 1
+        self._primary.resume()
+
     @property
     def interval_ns(self) -> int:
         """Nominal frame interval of the primary track, 0 when unknown."""
