@@ -4,9 +4,11 @@ Pure.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 
 import numpy as np
 
@@ -49,7 +51,7 @@ class Clock:
         """The straight piece that a source time lies on: (number, offset_ns, drift_ppb, reference_ns)."""
         if not self.anchors:
             return 0, 0, 0, 0
-        after = int(np.searchsorted([time for time, _ in self.anchors], at_ns, side="right"))
+        after = bisect_right(self.anchors, at_ns, key=itemgetter(0))
         if after == 0:
             return 0, self.anchors[0][1], 0, self.anchors[0][0]
         if after == len(self.anchors):

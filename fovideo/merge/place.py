@@ -175,7 +175,7 @@ def _planned(sketch: _Sketch, placed: Placed) -> list[Footage]:
     for footage in sketch.footage:
         rows = list(dict.fromkeys(footage.row.tolist()))
         states = np.concatenate([placed.states[row] for row in rows])
-        shift_ns: Times = np.array([placed.clock.offset_at(int(at)) for at in _row_starts(footage)], np.int64)
+        shift_ns = _shifts(footage, placed.clock)
         for state in (NEW, CLASH):
             mask = states == state
             if mask.any():
@@ -183,9 +183,10 @@ def _planned(sketch: _Sketch, placed: Placed) -> list[Footage]:
     return result
 
 
-def _row_starts(footage: Footage) -> Times:
-    """For each frame the time of its row's first frame."""
+def _shifts(footage: Footage, clock: Clock) -> Times:
+    """For each frame the clock's offset where its row begins."""
     first = np.concatenate(([0], np.flatnonzero(np.diff(footage.row)) + 1))
     counts = np.diff(np.append(first, len(footage.row)))
-    starts: Times = np.repeat(footage.frames["time_ns"][first], counts)
-    return starts
+    starts = footage.frames["time_ns"][first].tolist()
+    shifts: Times = np.repeat(np.array([clock.offset_at(at) for at in starts], np.int64), counts)
+    return shifts
