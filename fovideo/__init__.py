@@ -1,6 +1,6 @@
 """fovideo: failover recording for video surveillance.
 
-What most hosts need is here; `import fovideo` itself loads nothing, each name is loaded when it is first used.
+What most hosts need is here; `import fovideo` itself loads nothing, a name is loaded when it is first used.
 Merging is `from fovideo.merge import merge`.
 """
 
@@ -55,8 +55,8 @@ __all__ = [
     "MergeReport",
     "Mode",
     "Packet",
-    "RecordingServer",
     "Recorder",
+    "RecordingServer",
     "RemoteStore",
     "RtspServer",
     "Site",

@@ -23,7 +23,9 @@ _UNITS_NS = {
     "h": 3600 * NS_PER_S,
     "d": 86400 * NS_PER_S,
 }
-_SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+_SIZES = {"": 1} | {
+    letter + i: (1024 if i else 1000) ** power for power, letter in enumerate("kmgt", 1) for i in ("", "i")
+}
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 

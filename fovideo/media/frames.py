@@ -15,8 +15,8 @@ import numpy.typing as npt
 FRAME = np.dtype(
     [
         ("time_ns", "<i8"),  # wall clock of presentation (capture), ns since the Unix epoch
-        ("dts_ns", "<i8"),  # wall clock of decoding: never decreases in decode order; = time_ns without B-frames
-        ("receipt_ns", "<i8"),  # monotonic receipt: recorder's wall clock at session start + monotonic progress
+        ("dts_ns", "<i8"),  # wall clock of decoding: never decreases in decode order; no B-frames: time_ns
+        ("receipt_ns", "<i8"),  # receipt: recorder's wall clock at session start + monotonic progress
         ("error_ns", "<i8"),  # bound of |time_ns - truth|
         ("digest", "<u8"),  # XXH64 of the VCL NAL units (length-prefixed); of the whole payload if not video
         ("size", "<u4"),  # bytes of the sample as stored (video: NAL units with 4-byte lengths)

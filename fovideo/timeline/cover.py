@@ -44,7 +44,7 @@ def longest_step_ns(interval_ns: int) -> int:
 
 
 def nominal_interval(steps_ns: npt.NDArray[np.int64]) -> int:
-    """Nominal frame interval of steps between neighbouring frames: their lower median; 0 if none is positive."""
+    """Nominal interval of steps between neighbouring frames: their lower median; 0 if none is positive."""
     steps_ns = np.sort(steps_ns[steps_ns > 0])
     return int(steps_ns[(len(steps_ns) - 1) // 2]) if len(steps_ns) else 0
 
@@ -73,9 +73,9 @@ def primary(frames: FrameTable) -> FrameTable:
 def covers(rows: Sequence[Gop], tables: Tables | None = None) -> Cover:
     """Cover of the rows, sorted by start_ns: one entry a row, several where a row has holes.
 
-    tables: called for rows that are flagged GAPS or do not start at a keyframe (the bounds of a row are decode times,
-    which say little of what is presented where frames lie between those of another row); without it such rows
-    count as whole.
+    tables: called for rows that are flagged GAPS or do not start at a keyframe (a row's bounds are decode
+    times, which say little of what is presented where frames lie between those of another row); without it
+    such rows count as whole.
     Rows without frames of the primary track cover nothing.
     """
     whole = np.fromiter(

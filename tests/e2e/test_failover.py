@@ -1,4 +1,4 @@
-"""A server dies, a spare stands in, the server returns: real processes, real RTSP, judged by markers in the stream."""
+"""A server dies, a spare stands in, the server returns: real processes, judged by markers in the stream."""
 
 from __future__ import annotations
 

@@ -196,6 +196,4 @@ class UnsafeDisk(Files):
 def abandon(store: Store) -> None:
     """Let go of a store as the end of its process would: nothing is written any more."""
     store._closed = True
-    store._index.close()
-    if store._lock is not None:
-        store._lock.release()
+    store._opened.close(clean=False)

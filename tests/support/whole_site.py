@@ -217,7 +217,9 @@ def whole_site(folder: Path, cameras: int = 2, *, proxied: bool = False) -> Iter
     sources = []
     for number in range(cameras):
         clip = folder / f"clip{number}.mp4"
-        make_clip(clip, width=160, height=96, gop=20 + 5 * number, b_frames=2 * number, seconds=3, seed=number)
+        make_clip(
+            clip, width=160, height=96, gop=20 + 5 * number, b_frames=2 * number, seconds=3, seed=number
+        )
         sources.append(LoopSource(clip, marker=number))
     with RtspServer("127.0.0.1", 0) as rtsp, contextlib.ExitStack() as stack:
         proxy = stack.enter_context(cutting_proxy(rtsp.port)) if proxied else None
