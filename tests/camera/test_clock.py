@@ -306,3 +306,20 @@ def test_nothing_gives_nothing() -> None:
     stamped = Stamper(start()).stamp(table([]), final=True)
     assert stamped.consumed == len(stamped.frames) == 0
     assert list(stamped.pieces()) == []
+
+
+def test_a_backdating_said_at_a_pause_is_not_said_again() -> None:
+    """Handed back between the first report and the next keyframe, then taken over again in the same session."""
+    rows, truth = Camera(frames=60, first_report=14, clock_ahead_ns=-7 * S).run()
+    stamper = Stamper(start())
+    before = stamper.stamp(rows[:18], final=True)
+    stamper.resume()
+    after = stamper.stamp(rows[30:], final=True)
+    shifts: dict[int, int] = {}
+    for backdate in (*before.backdates, *after.backdates):
+        shifts[backdate.epoch] = shifts.get(backdate.epoch, 0) + backdate.shift_ns
+    frames = np.concatenate([before.frames, after.frames])
+    epochs = np.concatenate([before.epochs, after.epochs])
+    effective_ns = frames["time_ns"] + np.array([shifts.get(int(epoch), 0) for epoch in epochs])
+    assert effective_ns.tolist() == truth[:18] + truth[30:]
+    assert not set(before.epochs) & set(after.epochs)

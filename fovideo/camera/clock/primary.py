@@ -76,9 +76,8 @@ class PrimaryClock:
         return placed
 
     def resume(self) -> None:
-        """A new epoch begins on the same clock."""
-        if self._guessed:
-            self._guessed.append(self._guessed[-1])
+        """A new epoch begins on the same clock; what was recorded before it is out of reach of back-dating."""
+        self._guessed = self._guessed[-1:]
 
     def pending(self) -> list[tuple[int, int]]:
         """Back-dating that waits for a keyframe, to be said if none comes any more; as Placed.backdates."""
