@@ -116,7 +116,7 @@ static inline int fov_flow_silence(const fov_flow *f, int64_t now_ns) {
         if (track->media_ns > video) video = track->media_ns;
     }
     if (now_ns - any > f->freeze_ns) return FOV_END_FROZEN;
-    return has_video && now_ns - video > f->freeze_ns ? FOV_END_NO_VIDEO : FOV_END_NONE;
+    return has_video && any - video > f->freeze_ns ? FOV_END_NO_VIDEO : FOV_END_NONE;
 }
 
 /* What is to be done with time, or after packets. */

@@ -12,6 +12,7 @@
 typedef struct {
     fov_ring *ring;
     uint64_t frames, bytes, dropped; /* units that came, bytes that went in, units that found no room */
+    int64_t receipt_ns;              /* of the newest unit: they never go back */
     int overflow;                    /* the open record found no room; its size goes on being counted */
     size_t used;                     /* bytes of the open record behind its unit header */
     uint8_t *body;                   /* of the open record; NULL before its first byte */
@@ -50,6 +51,8 @@ FOV_INLINE void fov_sink_append(fov_sink *s, const void *data, size_t size) {
 static inline void fov_sink_publish(fov_sink *s, fov_unit *unit, uint8_t *body, size_t size) {
     fov_ring_control *c = s->ring->control;
     int lane = unit->track & 3;
+    if (unit->receipt_ns < s->receipt_ns) unit->receipt_ns = s->receipt_ns;
+    s->receipt_ns = unit->receipt_ns;
     if (c->lost[lane]) {
         unit->value = (int64_t)c->lost[lane];
         unit->flags |= FOV_LOST_BEFORE;

@@ -11,6 +11,9 @@
  * Loss: of a NAL unit whose fragments are not all there, those before the hole stay and the unit is CORRUPT; so is one
  * whose first slice is missing. The unit after missing packets is marked LOST_BEFORE, unless it goes on with the
  * timestamp of the unit before.
+ *
+ * The first unit of a session waits for the next one to begin, unless a sender report has come: they often come right
+ * after the first packets, and then it has a wall clock too.
  */
 #ifndef FOV_RTP_VIDEO_H
 #define FOV_RTP_VIDEO_H
@@ -36,6 +39,7 @@ typedef struct {
     int64_t receipt_ns;    /* of its newest packet */
     fov_xxh64 digest;
     /* across access units */
+    int held;              /* the first unit is whole, but waits */
     int lost;              /* the next unit comes after a loss */
     int marker_ended;      /* the last unit ended by its marker, */
     uint32_t ended;        /* and this was its timestamp */
@@ -147,7 +151,7 @@ static inline void fov_video_finish(fov_video *v) {
     }
     v->marker_ended = 0;
     v->ended = v->timestamp;
-    v->open = v->vcl = v->flags = v->headless = 0;
+    v->open = v->vcl = v->flags = v->headless = v->held = 0;
     fov_xxh64_init(&v->digest);
 }
 
@@ -266,6 +270,7 @@ static inline void fov_video_h265(fov_video *v, const uint8_t *p, size_t size) {
 
 /* Packets are missing before the one that comes next, whose timestamp this is. */
 static inline void fov_video_gap(fov_video *v, uint32_t timestamp) {
+    if (v->held) fov_video_finish(v);
     if (v->in_nal) {
         fov_video_close_nal(v);
         fov_video_count(&v->cut);
@@ -289,14 +294,18 @@ static inline void fov_video_packet(fov_video *v, const fov_rtp_packet *packet, 
     else if (v->h265) fov_video_h265(v, packet->payload, packet->size);
     else fov_video_h264(v, packet->payload, packet->size);
     if (!packet->marker || !v->vcl || v->markers_lie) return;
+    v->held = !v->units && !v->clock->reported;
+    if (v->held) return;
     fov_video_finish(v);
     v->marker_ended = 1;
 }
 
 /* The session is over: an access unit of which packets may be outstanding is given up. */
 FOV_INLINE void fov_video_end(fov_video *v) {
-    fov_sink_begin(v->sink);
-    v->in_nal = v->vcl = 0;
+    if (!v->held) {
+        fov_sink_begin(v->sink);
+        v->in_nal = v->vcl = 0;
+    }
     fov_video_finish(v);
 }
 

@@ -52,6 +52,13 @@ _UPLOAD_S = 2.0
     show_default=True,
     help="How RTP travels.",
 )
+@click.option(
+    "--ingest",
+    type=click.Choice(["pyav", "native"]),
+    default="pyav",
+    show_default=True,
+    help="Who reads network cameras: libavformat, a thread each; or one event loop for all.",
+)
 @click.option("--user", default="", help="User for all cameras (password: FOVIDEO_CAMERA_PASSWORD).")
 @click.option("--credentials", "credentials_file", default="", help="File whose first line is user:password.")
 @click.option(
@@ -83,6 +90,7 @@ def command(
     for_ns: int | None,
     name: str | None,
     transport: Literal["tcp", "udp"],
+    ingest: Literal["pyav", "native"],
     user: str,
     credentials_file: str,
     durability_ns: int,
@@ -98,7 +106,10 @@ def command(
     options = StoreOptions(
         durability_ns=durability_ns, segment_bytes=segment_bytes, segment_duration_ns=segment_ns
     )
-    configs = [_camera(text, transport, user, credentials_file) for text in cameras]
+    configs = [
+        _camera(text, transport=transport, ingest=ingest, user=user, credentials_file=credentials_file)
+        for text in cameras
+    ]
     with stop_on_signal() as stop, _local(store, options) as local:
         watch = _Watch({config.name for config in configs}, stop, keep_trying)
         recorder = Recorder(
@@ -168,13 +179,12 @@ class _Watch:
             raise CameraError("no camera delivers", hint="see above")
 
 
-def _camera(text: str, transport: Literal["tcp", "udp"], user: str, credentials_file: str) -> CameraConfig:
+def _camera(text: str, **settings: Any) -> CameraConfig:
+    """A camera as the command line has it. settings: of CameraConfig."""
     name, equals, url = text.partition("=")
     if not equals or not url:
         raise UsageError("a camera is written NAME=URL", hint="for example gate=rtsp://10.0.0.7/stream1")
-    config = CameraConfig(
-        name=name, url=url, transport=transport, user=user, credentials_file=credentials_file
-    )
+    config = CameraConfig(name=name, url=url, **settings)
     if config.is_file and not config.path.exists():
         raise CameraError("no such file", where=config.source, hint="check the path")
     return config

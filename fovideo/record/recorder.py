@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fovideo.camera.clocks import Clocks
 from fovideo.camera.config import CameraConfig
+from fovideo.camera.native import Ingest
 from fovideo.camera.reader import Reader
 from fovideo.camera.session_start import SessionStart
 from fovideo.camera.state import CameraState
@@ -62,6 +63,7 @@ class Recorder:
         self._chance = chance or random.Random()
         self._lock = threading.Lock()
         self._channels: dict[str, Channel] = {}
+        self._ingest: Ingest | None = None  # made for the first camera that is read natively
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._writer = Writer(
@@ -98,20 +100,23 @@ class Recorder:
         def on_session(start: SessionStart) -> None:
             self._emit(SessionBegan(camera.name, start.session))
 
-        reader = Reader(
-            camera,
-            ring,
-            on_state=on_state,
-            on_session=on_session,
-            on_pressure=self._writer.wake,
-            clocks=self._clocks,
-            chance=self._chance,
-        )
         with self._lock:
             if self._stopping.is_set():
                 raise UsageError("the recorder is closed")
             if camera.name in self._channels:
                 raise UsageError("there is a camera of this name already", where=camera.name)
+            if camera.ingest == "native" and self._ingest is None:
+                self._ingest = Ingest()
+            reader = Reader(
+                camera,
+                ring,
+                on_state=on_state,
+                on_session=on_session,
+                on_pressure=self._writer.wake,
+                clocks=self._clocks,
+                chance=self._chance,
+                ingest=self._ingest,
+            )
             self._channels[camera.name] = Channel(reader, lane)
             if self._threads:
                 reader.start()
@@ -183,6 +188,8 @@ class Recorder:
                 channel.reader.join(max(deadline_ns - self._clocks.monotonic_ns(), 0) / NS_PER_S)
                 channel.leaving = True
             self._stopping.set()
+        if self._ingest is not None:
+            self._ingest.close()
         self._writer.stop()
         for thread in self._threads:
             thread.join()

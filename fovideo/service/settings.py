@@ -24,6 +24,7 @@ def camera_config(camera: Camera) -> CameraConfig:
         name=camera.name,
         url=str(camera.url),
         transport=camera.transport,
+        ingest=camera.ingest,
         user=camera.user,
         password=camera.secret_password(),
         open_timeout_ns=camera.open_timeout_ns,

@@ -120,6 +120,7 @@ class Camera(Table, frozen=True, kw_only=True):
     server: str
     url: SourceUrl
     transport: Literal["tcp", "udp"] = "tcp"
+    ingest: Literal["pyav", "native"] = "pyav"
     user: str = ""
     password: Secret = Secret()
     password_file: str = ""

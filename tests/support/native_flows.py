@@ -16,6 +16,7 @@ START = b"start"
 SSRC = 0x12345678
 TYPE = 96
 STEP = 3600
+REPORTED_NS = 1_790_000_000_000_000_000
 FREEZE_NS = 3_000_000_000
 
 
@@ -43,7 +44,9 @@ class Bench:
         ring_bytes: int = 1 << 20,
         shared: bool = True,
         rate: int = 90_000,
+        reported: bool = True,
     ) -> None:
+        """reported: a sender report has come: at REPORTED_NS, RTP time 0."""
         self.ring = Ring(ring_bytes, shared=shared)
         self.flow = _native.Flow(self.ring, session=7, start=START, freeze_ns=FREEZE_NS)
         self.now_ns = 1_000_000
@@ -51,6 +54,8 @@ class Bench:
         self.sockets = sockets
         track = VIDEO_TRACK if form in (_native.H264, _native.H265) else 2
         self.add(form, METADATA_TRACK if form == _native.DOCUMENTS else track, rate)
+        if reported:
+            self.report(REPORTED_NS, 0)
 
     def add(self, form: int, track: int, rate: int) -> int:
         number = self.flow.add_track(
