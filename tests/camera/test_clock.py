@@ -309,7 +309,7 @@ def test_nothing_gives_nothing() -> None:
 
 
 def test_a_backdating_said_at_a_pause_is_not_said_again() -> None:
-    """Handed back between the first report and the next keyframe, then taken over again in the same session."""
+    """Handed back between the first report and the next keyframe, then taken over again in one session."""
     rows, truth = Camera(frames=60, first_report=14, clock_ahead_ns=-7 * S).run()
     stamper = Stamper(start())
     before = stamper.stamp(rows[:18], final=True)

@@ -76,7 +76,7 @@ class PrimaryClock:
         return placed
 
     def resume(self) -> None:
-        """A new epoch begins on the same clock; what was recorded before it is out of reach of back-dating."""
+        """A new epoch begins on the same clock; what was recorded before is out of reach of back-dating."""
         self._guessed = self._guessed[-1:]
 
     def pending(self) -> list[tuple[int, int]]:
