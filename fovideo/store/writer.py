@@ -11,7 +11,7 @@ from fovideo.errors import StoreError, StoreFull, UsageError
 from fovideo.media.codec import Track
 from fovideo.media.frames import FrameFlag, FrameTable, empty_frames
 from fovideo.segment import Notes, SegmentHeader
-from fovideo.store.assemble import cut, primary_track
+from fovideo.store.breaks import cut, primary_track
 from fovideo.store.segmentfile import Piece, SegmentFile
 from fovideo.timeline.values import Loss, Provenance
 

@@ -12,7 +12,7 @@ from fovideo.index import SERIALS_PER_SEGMENT, Index, SegmentRow, SegmentState, 
 from fovideo.index.env import TABLES
 from fovideo.media.codec import Codec, Track
 from fovideo.store import Store
-from fovideo.store.assemble import LONGEST_HOLE_NS, LONGEST_ROW_NS, SOUND_ROW_NS
+from fovideo.store.breaks import LONGEST_HOLE_NS, LONGEST_ROW_NS, SOUND_ROW_NS
 from fovideo.timeline.values import Gop, GopFlag, Loss, Provenance
 
 PAGE = Path(__file__).parents[2] / "docs" / "ref" / "store.md"

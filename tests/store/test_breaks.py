@@ -9,8 +9,8 @@ from footage import AUDIO, FRAME_NS, T0_NS, VIDEO, joined, sound, video
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fovideo.store import assemble
-from fovideo.store.assemble import Tail, breaks_row, cut, primary_track
+from fovideo.store import breaks
+from fovideo.store.breaks import Tail, breaks_row, cut, primary_track
 from fovideo.times import NS_PER_S
 
 tails = st.one_of(
@@ -30,7 +30,7 @@ def test_both_ways_of_cutting_agree(tail: Tail | None, first: int, count: int, g
     frames, _ = joined(video(first, count, gop=gop), sound(0, 10)) if more else video(first, count, gop=gop)
     with pytest.MonkeyPatch.context() as patch:
         quick = cut(tail, frames, 0, VIDEO)
-        patch.setattr(assemble, "_is_plain", lambda *_: False)
+        patch.setattr(breaks, "_is_plain", lambda *_: False)
         assert cut(tail, frames, 0, VIDEO) == quick
 
 
