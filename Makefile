@@ -25,7 +25,7 @@ format: $(VENV)/.ready
 
 # The whole table beside its peers, about ten minutes on two cores; BENCH=--full takes the sizes of the targets.
 bench: $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet matplotlib
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH)
 
 bench-smoke: $(VENV)/.ready

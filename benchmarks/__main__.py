@@ -17,6 +17,7 @@ from benchmarks.results import Row
 from benchmarks.rows import busy, disk, ingest, merging, ring, seek
 from benchmarks.settings import Settings
 
+_ORDER = ("ring", "ingest", "busy", "disk", "merge", "seek")
 PARTS = ("ring", "disk", "seek", "merge", "ingest", "busy")
 
 
@@ -52,9 +53,13 @@ def main() -> None:
                 found[part] = merging.rows(settings)
             case _:
                 found[part] = {"ring": ring, "disk": disk, "seek": seek, "busy": busy}[part].rows(settings)
-    rows = [
-        row for part in ("ring", "ingest", "busy", "disk", "merge", "seek") for row in found.get(part, [])
-    ]
+    for part, made in found.items():
+        for row in made:
+            row.part = part
+    kept, kept_lines = report.earlier(options.docs, options.parts)
+    rows = [*kept, *(row for made in found.values() for row in made)]
+    rows.sort(key=lambda row: _ORDER.index(row.part))
+    lines = lines or kept_lines
     names = plots.draw(rows, lines, options.docs / "benchmarks")
     print(report.write(rows, lines, names, options.docs))
 

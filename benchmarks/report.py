@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
@@ -11,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import av
+import msgspec
 
 from benchmarks.results import Row, shown
 
@@ -76,32 +76,32 @@ def markdown(rows: Sequence[Row], facts: Mapping[str, str], plots: Sequence[str]
     return "\n".join(lines) + "\n"
 
 
+def earlier(docs: Path, parts: Sequence[str]) -> tuple[list[Row], dict[str, list[tuple[int, float]]]]:
+    """Rows and lines of the last run, but for those of parts that are measured now."""
+    try:
+        known = msgspec.json.decode((docs / "benchmarks.json").read_bytes(), type=_Results)
+    except (OSError, msgspec.MsgspecError):
+        return [], {}
+    return [row for row in known.rows if row.part not in parts], known.lines
+
+
+class _Results(msgspec.Struct):
+    machine: dict[str, str]
+    rows: list[Row]
+    lines: dict[str, list[tuple[int, float]]]
+
+
 def write(
     rows: Sequence[Row], lines: Mapping[str, Sequence[tuple[int, float]]], plots: Sequence[str], docs: Path
 ) -> str:
+    """Write benchmarks.md and benchmarks.json; reasons for what is not met come from reasons.md."""
     facts = machine()
     text = markdown(rows, facts, plots)
-    why = docs / "benchmarks-why.md"
+    why = Path(__file__).parent / "reasons.md"
     if why.exists():
         text += "\n" + why.read_text()
     docs.mkdir(parents=True, exist_ok=True)
     (docs / "benchmarks.md").write_text(text)
-    table = [
-        {
-            "what": row.what,
-            "unit": row.unit,
-            "ours": row.ours,
-            "peer": row.peer,
-            "theirs": row.theirs,
-            "value": row.value if row.ours else None,
-            "target": row.target,
-            "lower_is_better": row.lower,
-            "met": row.met,
-            "note": row.note,
-            "skipped": row.skipped,
-        }
-        for row in rows
-    ]
-    data = {"machine": facts, "rows": table, "lines": {key: list(value) for key, value in lines.items()}}
-    (docs / "benchmarks.json").write_text(json.dumps(data, indent=1) + "\n")
+    found = _Results(facts, list(rows), {key: list(value) for key, value in lines.items()})
+    (docs / "benchmarks.json").write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
     return text

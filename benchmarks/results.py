@@ -24,6 +24,7 @@ class Row(msgspec.Struct, kw_only=True):
     target: float = 0.0
     lower: bool = False
     note: str = ""
+    part: str = ""
     skipped: str = ""
 
     @property
