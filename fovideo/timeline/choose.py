@@ -27,7 +27,8 @@ def choose(
     Where rows overlap, those recorded here come first, then inserted ones; among equals the later written
     wins, since it follows the later clock. A row that loses is shown up to the winner's first frame; what it
     holds behind cannot be decoded then and is not shown. Frames that fill holes of another row do not overlap
-    it. Rows inserted as conflicts (Splice.CONFLICT) are never shown.
+    it. Rows inserted as conflicts (Splice.CONFLICT) are never shown; rows without frames of the
+    primary track (sound for pictures that another row has) always are.
     own: id of the store; rows with another Provenance.store count as inserted too ("" = any is own).
     tables: as for `covers`; needed to see holes inside rows.
     """
@@ -36,7 +37,7 @@ def choose(
     ends = cover["end_ns"] - cover["interval_ns"] * 3 // 4
     np.maximum(ends, cover["start_ns"] + 1, out=ends)
     limits = [row.end_ns for row in rows]
-    shown = [row.frames > 0 for row in rows]
+    shown = [True] * len(rows)
     for group in _clusters(cover, ends):
         _resolve(group, cover, ends, rows, provenances, own, limits, shown)
     picked = [Choice(row, limit) for row, limit, show in zip(rows, limits, shown, strict=True) if show]
