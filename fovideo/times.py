@@ -23,9 +23,9 @@ _UNITS_NS = {
     "h": 3600 * NS_PER_S,
     "d": 86400 * NS_PER_S,
 }
-_SIZES = {"": 1} | {
-    letter + i: (1024 if i else 1000) ** power for power, letter in enumerate("kmgt", 1) for i in ("", "i")
-}
+_SIZES: dict[str, int] = {"": 1}
+for _power, _letter in enumerate("kmgt", 1):
+    _SIZES |= {_letter: 1000**_power, _letter + "i": 1024**_power}
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 

@@ -55,7 +55,10 @@ def plan(
         raise UsageError("source and target are the same store", where=source.identity)
     placement = place_runs(source, target, window_ns, expected_ns)
     runs = placement.runs
-    clocks = in_order(source, ((placed.run, placed.clock) for placed in runs))
+    anchored = {
+        place for placed in runs for place, states in placed.states.items() if (states == THERE).any()
+    }
+    clocks = in_order(source, ((placed.run, placed.clock) for placed in runs), anchored)
     inside = {place for place in clocks if _is_inside(source.rows[place], clocks[place], from_ns, to_ns)}
     states = _states(source, target, runs, inside, to_ns)
     pattern = pattern_of(source, placement)
