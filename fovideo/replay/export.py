@@ -114,6 +114,18 @@ def _mapped_errors(where: str) -> Iterator[None]:
         raise kind(f"cannot write ({error.strerror or error})", where=where) from None
 
 
+@contextlib.contextmanager
+def _closed(output: Any) -> Iterator[Any]:
+    """Close it; but what closing says after an error hides why."""
+    try:
+        yield output
+    except BaseException:
+        with contextlib.suppress(Exception):
+            output.close()
+        raise
+    output.close()
+
+
 def _mux(
     target: Any,
     options: dict[str, str],
@@ -127,7 +139,7 @@ def _mux(
         raise NothingThere("neither video nor audio in this stretch")
     plain = any(track.codec in (Codec.PCMU, Codec.PCMA) for track in tracks)
     container = "mov" if plain else "mp4"
-    with av.open(target, "w", format=container, options=options) as output:
+    with _closed(av.open(target, "w", format=container, options=options)) as output:
         output.metadata["creation_time"] = format_ns(first.time_ns)
         writer = _Writer(output, tracks, first.dts_ns, delay_ns, gaps == "close")
         writer.write(first)
@@ -175,14 +187,14 @@ class _Writer:
         dts = round((packet.dts_ns - self._origin_ns - delay_ns) / tick_ns)
         if (last := self._last_tick.get(track.id)) is not None:
             dts = max(dts, last + 1)  # samples of no length confuse players
-            self._step[track.id] = dts - last
+            if (dts - last) * tick_ns <= _CLOSED_GAP_NS:
+                self._step[track.id] = dts - last
         self._last_tick[track.id] = dts
         sample = av.Packet(_with_sets(packet, track, now))
         sample.stream, sample.time_base = stream, Fraction(1, track.timescale)
         sample.pts, sample.dts = max(dts, round((packet.time_ns - self._origin_ns) / tick_ns)), dts
-        sample.duration = self._step.get(
-            track.id, round(DEFAULT_INTERVAL_NS / tick_ns)
-        )  # counts for the last
+        # Counts for the last, and wherever it would end the track.
+        sample.duration = self._step.get(track.id, round(DEFAULT_INTERVAL_NS / tick_ns))
         sample.is_keyframe = packet.key
         self._output.mux_one(sample)
         self.counts[track.id] = self.counts.get(track.id, 0) + 1

@@ -119,6 +119,23 @@ def test_to_a_real_pipe() -> None:
     assert digests(io.BytesIO(got[0]), Codec.H264) == made.frames["digest"].tolist()
 
 
+def test_to_a_pipe_whose_reader_left() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "wb", buffering=0) as writer, pytest.raises(BrokenPipeError):
+        export_mp4(recorded(video(Codec.H264, 200)), "gate", None, None, writer)
+
+
+def test_a_gap_does_not_make_a_file_longer_than_what_it_holds(tmp_path: Path) -> None:
+    timeline = recorded(video(Codec.H264, 20))
+    timeline.record(later(video(Codec.H264, 1), 250 * FRAME_NS))
+    timeline.record(later(video(Codec.H264, 1), 300 * FRAME_NS))
+    export_mp4(timeline, "gate", None, None, path := tmp_path / "x.mp4")
+    with av.open(str(path)) as container:
+        assert container.duration is not None
+        assert round(container.duration * 1000 / FRAME_NS) == 301
+
+
 def test_to_a_seekable_stream() -> None:
     out = io.BytesIO()
     export_mp4(recorded(video(Codec.H264, 20)), "gate", None, None, out)
