@@ -18,6 +18,7 @@ from fovideo.merge.line import Mask, Times, interval_of
 UNKNOWN = -1
 """Place of a frame before the first keyframe."""
 
+_MOST_LOST = 8  # keyframes missing in a row; over longer times intervals don't add up exactly
 _REGULAR = 0.9  # share of neighbours that a pattern must explain
 
 
@@ -76,14 +77,31 @@ def find_pattern(sequences: Iterable[Sequence]) -> Pattern | None:
         return None
     keys = keys[np.concatenate(([True], np.diff(keys) > interval_ns // 2))]
     steps = np.rint(np.diff(keys) / interval_ns).astype(np.int64)
-    slots = np.concatenate(([0], np.cumsum(steps)))
     gop = int(np.bincount(steps).argmax()) if len(steps) else int(max(len(each.time_ns) for each in whole))
+    keys, slots = _filled(keys, steps, gop, interval_ns)
     counts = np.bincount(lengths)
     for length in np.argsort(-counts, kind="stable")[:3].tolist():
         pattern = Pattern(interval_ns, length, keys, slots, gop)
         if length > 1 and _explains(pattern, whole):
             return pattern
     return None
+
+
+def _filled(keys: Times, steps: Times, gop: int, interval_ns: int) -> tuple[Times, Times]:
+    """Times of keyframes and frames before each; where whole GOPs lie between two, also of those that are
+    missing.
+    """
+    times, slots, slot = [int(keys[0])], [0], 0
+    for key, step in zip(keys[1:].tolist(), steps.tolist(), strict=True):
+        lost = step // gop - 1 if step % gop == 0 and step // gop <= _MOST_LOST else 0
+        start = times[-1]
+        for number in range(1, lost + 1):
+            times.append(start + (key - start) * number // (lost + 1))
+            slots.append(slot + gop * number)
+        slot += step
+        times.append(key)
+        slots.append(slot)
+    return np.array(times, np.int64), np.array(slots, np.int64)
 
 
 def _run_lengths(sequence: Sequence) -> Times:

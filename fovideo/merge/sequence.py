@@ -24,7 +24,7 @@ from fovideo.merge.place import Placed, Placement
 from fovideo.merge.reorder import UNKNOWN, Pattern, Sequence, find_pattern
 from fovideo.merge.splice import ADJACENT, BRIDGED, BROKEN, NEW, THERE, Links, States
 from fovideo.timeline.cover import DEFAULT_INTERVAL_NS, holes, longest_step_ns
-from fovideo.times import NS_PER_MS
+from fovideo.times import NS_PER_MS, NS_PER_S
 
 Moved: TypeAlias = dict[int, Times]
 """By place of a source row, stored decode times for all of its frames: only rows of which some had to
@@ -32,6 +32,7 @@ move.
 """
 
 _NEVER_NS = -(1 << 62)
+_FAR_NS = NS_PER_S
 _STEP_NS = NS_PER_MS
 """Distance kept of what has to move, if there is room."""
 
@@ -204,15 +205,22 @@ def _ahead(pattern: Pattern, dts_ns: Times, time_ns: Times, others_dts: Times, o
     the decode times as they are.
     """
     mine, theirs = pattern.places(time_ns), pattern.places(others_time)
-    known = np.flatnonzero(theirs != UNKNOWN)
-    before = np.searchsorted(np.maximum.accumulate(theirs[known]), mine)
-    by_place = np.concatenate(([0], known + 1))[before]
-    ahead = np.where(mine == UNKNOWN, np.searchsorted(others_dts, dts_ns), by_place)
+    known, unknown = np.flatnonzero(theirs != UNKNOWN), np.flatnonzero(theirs == UNKNOWN)
+    by_place = _behind(known, np.searchsorted(np.maximum.accumulate(theirs[known]), mine))
+    by_time = _behind(unknown, np.searchsorted(others_dts[unknown], dts_ns))
+    ahead = np.where(mine == UNKNOWN, np.searchsorted(others_dts, dts_ns), np.maximum(by_place, by_time))
     return np.asarray(np.maximum.accumulate(ahead), np.int64)
 
 
+def _behind(places: Times, counts: Times) -> Times:
+    """Number of entries up to and with the last of the first `count` places."""
+    return np.asarray(np.concatenate(([0], places + 1))[counts], np.int64)
+
+
 def _squeeze(part: Times, low: int | None, high: int | None) -> None:
-    """Move a run of decode times into (low, high), in place."""
+    """Move a run of decode times into (low, high), in place; but none far, since then something else is
+    wrong.
+    """
     if (low is None or int(part[0]) > low) and (high is None or int(part[-1]) < high):
         return
     step_ns = _STEP_NS
@@ -229,4 +237,6 @@ def _squeeze(part: Times, low: int | None, high: int | None) -> None:
         ceiling = high
         for number in range(len(values) - 1, -1, -1):
             ceiling = values[number] = min(values[number], ceiling - step_ns)
-    part[:] = values
+    moved = np.array(values, np.int64)
+    if int(np.abs(moved - part).max()) <= _FAR_NS:
+        part[:] = moved
