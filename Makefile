@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 NATIVE = $(shell find ext -type f) setup.py pyproject.toml
 
-.PHONY: demo test lint format stubtest bench bench-smoke wheel test-wheel clean
+.PHONY: demo test lint format bench bench-smoke wheel test-wheel clean
 
 demo: $(VENV)/.ready
 	$(BIN)/fovideo demo
