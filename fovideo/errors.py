@@ -66,6 +66,10 @@ class CameraBroken(CameraError):
     """The peer answers, but not with a stream that can be read."""
 
 
+class FileCutShort(CameraBroken):
+    """A file whose end is missing; what it holds was read, and it is not tried again."""
+
+
 class UnsupportedStream(CameraError):
     """A readable stream without a track that fovideo records."""
 

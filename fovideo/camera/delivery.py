@@ -13,12 +13,13 @@ from av.stream import Stream
 from fovideo.camera.clocks import Clocks
 from fovideo.camera.config import CameraConfig
 from fovideo.camera.demux import Counters, can_demux, demux
+from fovideo.camera.ending import Ending
 from fovideo.camera.metadata import Documents
 from fovideo.camera.open import Opened
 from fovideo.camera.pace import Pace
 from fovideo.camera.session_start import SessionStart
 from fovideo.camera.tracks import SourceTrack
-from fovideo.errors import CameraError, CameraFrozen
+from fovideo.errors import CameraError, CameraFrozen, FileCutShort
 from fovideo.media.codec import METADATA_TRACK, VIDEO_TRACK
 from fovideo.media.frames import FrameFlag
 from fovideo.media.nal import packing_of
@@ -115,12 +116,16 @@ class Delivery:
     def _read_file(self) -> None:
         """A file can wait: for its own time, and for room in the ring."""
         pace = Pace(self._clocks, self._stopping, realtime=self._camera.realtime)
+        ending = Ending(self._opened)
         for packet, source in self._packets():
             if pace.wait(_pts_ns(packet, source)) or self._wait_for_room(packet.size):
                 return
+            ending.add(packet)
             if not self._announced:
                 self._announce()
             self._push(packet, source, self._clocks.monotonic_ns())
+        if not self._stopping.is_set() and (missing := ending.missing()):
+            raise FileCutShort(missing, where=self._camera.source, hint="what it holds was read")
 
     def _packets(self) -> _Packets:
         return _Packets(self._opened, self._stopping)

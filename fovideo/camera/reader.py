@@ -17,7 +17,7 @@ from fovideo.camera.native import Ingest, NativeSession, NotServed
 from fovideo.camera.session import Session
 from fovideo.camera.session_start import SessionStart
 from fovideo.camera.state import CameraState, ReaderStatus, state_of
-from fovideo.errors import CameraBroken, CameraError, ConfigError
+from fovideo.errors import CameraBroken, CameraError, ConfigError, FileCutShort
 from fovideo.ring import Ring
 from fovideo.times import NS_PER_S
 
@@ -143,8 +143,8 @@ class Reader:
             error = self._run_session()
             if self._stopping.is_set():
                 break
-            if error is None:
-                self._enter(CameraState.ENDED, None)
+            if error is None or isinstance(error, FileCutShort):
+                self._enter(CameraState.ENDED, error)
                 return
             lasted_ns = self._clocks.monotonic_ns() - began_ns
             was_live = self._state is CameraState.LIVE

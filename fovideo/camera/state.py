@@ -26,7 +26,7 @@ class CameraState(StrEnum):
     UNAUTHORIZED = "unauthorized"  # refuses the credentials
     BROKEN = "broken"  # answers with what is not a stream
     UNSUPPORTED = "unsupported"  # a stream without a track that is recorded
-    ENDED = "ended"  # a file was read to its end
+    ENDED = "ended"  # a file was read to its end; with an error, to where it is cut short
     STOPPED = "stopped"  # not being read
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fovideo.camera.config import CameraConfig
 from fovideo.camera.state import CameraState
+from fovideo.cli.output import warn
 from fovideo.errors import CameraBroken
 from fovideo.record import Event, Recorder, StateChanged
 from fovideo.store import Store
@@ -47,4 +48,6 @@ def file_as_store(path: Path) -> Iterator[Store]:
             raise CameraBroken(
                 trouble[0] if trouble else "holds no video", where="" if trouble else str(path)
             )
+        if trouble:
+            warn(trouble[0])
         yield store

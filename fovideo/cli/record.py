@@ -101,7 +101,8 @@ def command(
 ) -> int:
     """Record cameras (RTSP addresses or video files) into STORE until stopped.
 
-    STORE is made if it does not exist. Exit code 1 when a camera delivered nothing or frames were lost.
+    STORE is made if it does not exist. Exit code 1 when a camera delivered nothing,
+    frames were lost, or a file is cut short.
     """
     options = StoreOptions(
         durability_ns=durability_ns, segment_bytes=segment_bytes, segment_duration_ns=segment_ns
@@ -133,7 +134,12 @@ def command(
                 f"{each.written_frames} frames, {format_bytes(each.written_bytes)}, {each.lost_frames} lost"
             )
             out.print(f"{each.camera}: {facts}", highlight=False, markup=False)
-    return 0 if all(each.written_frames and not each.lost_frames for each in status.values()) else 1
+    return 0 if all(_is_whole(each) for each in status.values()) else 1
+
+
+def _is_whole(each: CameraStatus) -> bool:
+    cut_short = each.state is CameraState.ENDED and each.error
+    return bool(each.written_frames and not each.lost_frames and not cut_short)
 
 
 class _Watch:
@@ -167,6 +173,8 @@ class _Watch:
             self._failed.add(event.camera)
         elif event.state in _OVER:
             self._open.discard(event.camera)
+            if event.error:
+                warn(event.error)
         nothing_works = not self._delivered and not self._keep_trying and self._failed >= self._open
         if not self._open or nothing_works:
             self._stop.set()

@@ -169,10 +169,38 @@ def test_a_truncated_file_with_its_contents_in_front(clip: Path, tmp_path: Path)
     data = front.read_bytes()
     path.write_bytes(data[: len(data) * 6 // 10])
     with watched(str(path)) as camera:
-        camera.wait(lambda: camera.states[-1] in (CameraState.ENDED, CameraState.BROKEN), "an end")
+        camera.wait_state(CameraState.ENDED)
+    assert "within a frame" in camera.errors[-1]
     rows = camera.ring.units(None, 1 << 20)
     assert 0 < np.count_nonzero(rows["kind"] == Kind.FRAME) < 50
     assert rows["kind"][-1] == Kind.END
+
+
+@pytest.mark.parametrize("kind", ["mkv", "ts", "fragments"])
+def test_a_file_that_is_cut_is_told_from_a_whole_one(clip: Path, tmp_path: Path, kind: str) -> None:
+    import av
+
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    form, options = ("mp4", {"movflags": "frag_keyframe+empty_moov"}) if kind == "fragments" else (kind, {})
+    with (
+        av.open(str(clip)) as source,
+        av.open(
+            str(whole), "w", format={"mkv": "matroska", "ts": "mpegts"}.get(form, form), options=options
+        ) as out,
+    ):
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    with watched(str(whole)) as camera:
+        camera.wait_state(CameraState.ENDED)
+    assert not any(camera.errors)
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2 + 77])
+    with watched(str(cut)) as camera:
+        camera.wait_state(CameraState.ENDED)
+    # A transport stream states no length: cut between two frames, it is a shorter whole.
+    assert kind == "ts" or any("cut short" in each or "within a frame" in each for each in camera.errors)
 
 
 def test_a_file_without_a_track_that_is_recorded(tmp_path: Path) -> None:

@@ -42,6 +42,18 @@ def test_record_reports_what_it_wrote(tmp_path: Path, clip: Path) -> None:
     assert camera["frames"] >= 100
 
 
+def test_recording_a_file_that_is_cut_short_says_so(tmp_path: Path, clip: Path) -> None:
+    whole = tmp_path / "whole.mp4"
+    assert fovideo("replay", clip, "-o", whole).returncode == 0
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 3])
+    done = fovideo("record", tmp_path / "s", f"gate={cut}")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "cut short" in line
+    assert fovideo("check", tmp_path / "s").returncode == 0
+
+
 def test_timeline_json_has_the_promised_shape(store: Path) -> None:
     (stream,) = fovideo_json("timeline", store)["streams"]
     assert {"name", "codec", "frames", "bytes", "spans", "gaps"} <= stream.keys()
