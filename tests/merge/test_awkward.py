@@ -1,4 +1,6 @@
-"""Every awkward input of a merge, each with real footage, judged by the numbers inside the stream and by a decoder."""
+"""Every awkward input of a merge, each with real footage, judged by the numbers inside the stream and by a
+decoder.
+"""
 
 from __future__ import annotations
 

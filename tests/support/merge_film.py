@@ -1,5 +1,5 @@
-"""Real footage for merges: encoded pictures with a numbered SEI in each access unit, recorded into real stores,
-and a judge that reads nothing but those numbers and what a decoder says."""
+"""Real footage for merges: encoded pictures with a numbered SEI in each access unit, recorded into real
+stores, and a judge that reads nothing but those numbers and what a decoder says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import av.logging
 import numpy as np
-from merge_world import STEP_NS, T0_NS, S, Wrong
+from merge_world import STEP_NS, T0_NS, TRUE_CLOCK, S, Wrong
 from streams import decode_times
 
 from fovideo.media import nal, sps
@@ -183,14 +183,15 @@ class Recorder:
         self,
         takes: Sequence[Take],
         *,
-        wrong: Wrong = Wrong(),
+        wrong: Wrong = TRUE_CLOCK,
         lost: Iterable[int] = (),
         received_ns: int = 5_000_000,
         epoch_at: int | None = None,
         camera_step_ns: int = 0,
     ) -> None:
-        """wrong: the clock of the recorder. lost: numbers of frames that did not arrive. received_ns: from true time to
-        receipt. epoch_at: number of the frame from which the camera's clock is stepped by camera_step_ns.
+        """wrong: the clock of the recorder. lost: numbers of frames that did not arrive. received_ns: from
+        true time to receipt. epoch_at: number of the frame from which the camera's clock is stepped by
+        camera_step_ns.
         """
         self._sessions += 1
         lost = set(lost)
