@@ -6,19 +6,24 @@ from pathlib import Path
 
 import rich_click as click
 
-from fovideo.cli.output import errors
+from fovideo.cli import params
+from fovideo.cli.output import errors, print_json
 from fovideo.cli.stopping import stop_on_signal
 
 
 @click.command("serve")
 @click.argument("site_file", metavar="SITE.toml", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--server", "name", required=True, metavar="NAME", help="Which [[server]] of the site this is.")
-def command(site_file: Path, name: str) -> int:
+@params.as_json
+def command(site_file: Path, name: str, as_json: bool) -> int:
     """Run a recording server: record its cameras, keep the timeline, answer over HTTP until stopped."""
     from fovideo.service.serve import RecordingServer
     from fovideo.site import load_site
 
     with stop_on_signal() as stop, RecordingServer(load_site(site_file), name) as server:
-        errors.print(f"{name}: recording, {server.url}", markup=False, highlight=False)
+        if as_json:
+            print_json({"name": name, "role": "server", "url": server.url})
+        else:
+            errors.print(f"{name}: recording, {server.url}", markup=False, highlight=False)
         stop.wait()
     return 0
