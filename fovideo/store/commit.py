@@ -43,6 +43,7 @@ class Committer:
         self._owners: dict[SegmentFile, StreamWriter] = {}
         self._writers: list[StreamWriter] = []
         self._unmoved: list[SegmentFile] = []
+        self._latest: dict[str, tuple[str, int]] = {}  # by stream: session and last segment of its last writer
         self._ids = threading.Lock()
         self._next_id = self._reserved_to = 0
         self._pool: ThreadPoolExecutor | None = None
@@ -50,8 +51,15 @@ class Committer:
     def writer(self, stream: str, provenance: Provenance, *, pending: bool) -> StreamWriter:
         writer = StreamWriter(self, stream, provenance, pending=pending)
         with self.lock:
+            session, before = self._latest.get(stream, ("", 0))
+            if session == provenance.session:
+                writer.previous = before
             self._writers.append(writer)
         return writer
+
+    def ended(self, writer: StreamWriter) -> None:
+        """A writer is closed; a later one of the same session goes on from its last segment."""
+        self._latest[writer.stream] = (writer.provenance.session, writer.previous)
 
     @property
     def open_segments(self) -> frozenset[int]:

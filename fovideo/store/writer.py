@@ -101,6 +101,7 @@ class StreamWriter:
             self._backdates.clear()
             self._untold.clear()
             self._seal()
+            self._committer.ended(self)
             self.closed = True
 
     def _require_open(self) -> None:

@@ -193,6 +193,22 @@ def test_backdating_reaches_earlier_segments_of_the_session_only(short_store: St
     assert len({row.segment for row in rows if row.shift_ns}) == 3
 
 
+def test_backdating_reaches_what_another_writer_of_the_session_wrote(store: Store) -> None:
+    """A spare that stood in twice within one session: its clock is known only the second time."""
+    with store.writer("gate", session(1)) as writer:
+        writer.set_format([VIDEO])
+        writer.append(*video(0, 25), epoch=0)
+    with store.writer("gate", session(1)) as writer:
+        writer.set_format([VIDEO])
+        writer.append(*video(50, 25), epoch=1)
+        writer.backdate(0, NS_PER_S)
+        writer.backdate(1, NS_PER_S)
+        writer.append(*video(75, 25), epoch=2)
+    rows = sorted(store.gops("gate"), key=lambda row: row.serial)
+    assert [row.shift_ns for row in rows] == [NS_PER_S, NS_PER_S, 0]
+    assert store.check().sound
+
+
 def test_losses_are_kept(store: Store) -> None:
     loss = Loss(T0_NS, T0_NS + NS_PER_S, 25, "disk-slow")
     late = Loss(T0_NS + 5 * NS_PER_S, T0_NS + 6 * NS_PER_S, 25, "transport")
