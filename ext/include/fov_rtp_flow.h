@@ -136,7 +136,6 @@ static inline void fov_flow_tick(fov_flow *f, int64_t now_ns) {
         fov_flow_tell(f, FOV_FLOW_PRESSURE);
     }
     if (silent) fov_flow_end(f, FOV_END_BYE, 0);
-    if (FOV_LOAD_RELAXED(&f->leave)) fov_flow_end(f, FOV_END_LEFT, 0);
     int why = fov_flow_silence(f, now_ns);
     if (why != FOV_END_NONE) fov_flow_end(f, why, 0);
 }

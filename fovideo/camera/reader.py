@@ -78,6 +78,7 @@ class Reader:
         self._ingest, self._own_ingest = ingest, False
         self._session: Session | NativeSession | None = None
         self._session_name = ""
+        self._lost_packets = 0  # of sessions that are over
         self._state, self._since_ns = CameraState.STOPPED, self._clocks.monotonic_ns()
         self._failures: dict[CameraState, int] = {}
         self._error = ""
@@ -113,8 +114,7 @@ class Reader:
 
     def status(self) -> ReaderStatus:
         counters, session = self._counters, self._session
-        if session is not None:
-            session.sync()
+        lost = self._lost_packets + (session.sync() if session is not None else 0)
         return ReaderStatus(
             state=self._state,
             since_ns=self._since_ns,
@@ -126,6 +126,7 @@ class Reader:
             dropped_frames=counters.dropped_frames,
             last_receipt_ns=counters.last_receipt_ns,
             error=self._error,
+            lost_packets=lost,
         )
 
     def _run(self) -> None:
@@ -169,7 +170,9 @@ class Reader:
             _log.exception("camera %s: unexpected error", self.camera.name)
             return CameraBroken(f"unexpected {type(error).__name__}", where=self.camera.source)
         finally:
-            self._session = None
+            session, self._session = self._session, None
+            if session is not None:
+                self._lost_packets += session.sync()
         return None
 
     def _read(self) -> None:

@@ -105,8 +105,9 @@ class Session:
             self._silent = True
             self.interrupt()
 
-    def sync(self) -> None:
-        """The counters are always up to date."""
+    def sync(self) -> int:
+        """The counters are always up to date. What libavformat lost is not known: 0."""
+        return 0
 
     def _open(self) -> tuple[Opened, bool]:
         """The open camera, and whether its reads can be interrupted."""

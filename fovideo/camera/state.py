@@ -50,6 +50,7 @@ class ReaderStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     sessions: connections that were opened. failures: times that a session failed or ended, by state.
     frames: units that arrived. dropped_frames: those of them for which the ring had no room.
+    lost_packets: RTP packets that never came, as far as the native reader read the camera.
     error: the last error, "" while live.
     """
 
@@ -63,3 +64,4 @@ class ReaderStatus(msgspec.Struct, frozen=True, kw_only=True):
     dropped_frames: int
     last_receipt_ns: int
     error: str
+    lost_packets: int = 0

@@ -25,7 +25,7 @@ from fovideo.media.codec import Track
 _log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 60
-_SHORTEST_S = 2.0
+_SHORTEST_S = 0.5
 
 
 class Playing:

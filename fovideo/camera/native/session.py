@@ -56,6 +56,7 @@ class NativeSession:
         self._client: RtspClient | None = None
         self._flow: Flow | None = None
         self._before = (counters.frames, counters.bytes, counters.dropped_frames)
+        self._lost = 0
         self._due_ns = 0
         self._answered = True
 
@@ -96,17 +97,19 @@ class NativeSession:
     def check(self, now_ns: int) -> None:
         """The event loop notices silence by itself."""
 
-    def sync(self) -> None:
-        """Bring the counters up to date. Any thread."""
+    def sync(self) -> int:
+        """Bring the counters up to date; returns the packets that this session has lost. Any thread."""
         with self._lock:
             flow, counters = self._flow, self._counters
             if flow is None:
-                return
+                return self._lost
             frames, size_bytes, dropped = self._before
             counters.frames = frames + flow.frames
             counters.bytes = size_bytes + flow.bytes
             counters.dropped_frames = dropped + flow.dropped_frames
             counters.last_receipt_ns = max(counters.last_receipt_ns, flow.last_receipt_ns)
+            self._lost = flow.counters()["lost"]
+            return self._lost
 
     def _converse(self, client: RtspClient) -> None:
         with self._lock:

@@ -47,7 +47,7 @@ def test_signs_of_life_carry_session_and_fresh_authorization() -> None:
         return server.usual(asked)
 
     server = ScriptedCamera(
-        script={"GET_PARAMETER": alive, "DESCRIBE": describe}, played=stream, session="abc;timeout=4"
+        script={"GET_PARAMETER": alive, "DESCRIBE": describe}, played=stream, session="abc;timeout=1"
     )
     with server, native(server.url, user="u", password="p") as camera:
         first = server.wait_for("GET_PARAMETER")

@@ -115,6 +115,7 @@ def test_lost_datagrams_are_told_and_the_rest_is_whole(
     video = rows[rows["kind"] == Kind.FRAME]
     flagged = video["flags"] & (FrameFlag.LOST_BEFORE | FrameFlag.CORRUPT)
     assert flagged.any()
+    assert camera.reader.status().lost_packets > 0
     whole = video[video["flags"] & FrameFlag.CORRUPT == 0]
     assert set(whole["digest"].tolist()) <= sent
 
