@@ -56,8 +56,10 @@ class _Joined:
 def pattern_of(source: Manifest, placement: Placement) -> Pattern | None:
     """The pattern in which the stream's frames are reordered, from all that was compared."""
     sequences = []
-    for footage in placement.union:
-        frames = footage.frames[footage.frames["track"] == source.primary]
+    tables = [each.frames[each.frames["track"] == source.primary] for each in placement.union]
+    if not any((frames["dts_ns"] != frames["time_ns"]).any() for frames in tables):
+        return None
+    for frames in tables:
         sequences.append(Sequence(frames["time_ns"], frames["flags"] & FrameFlag.KEY != 0))
     return find_pattern(sequences)
 

@@ -210,7 +210,7 @@ def test_a_gap_that_cannot_be_closed_stays_one(recorder: Make) -> None:
 
 
 @pytest.mark.parametrize("scene", ["moving", "still", "loop"])
-@pytest.mark.parametrize("b_frames", [0, 2])
+@pytest.mark.parametrize("b_frames", [0, 2, 3])
 def test_frames_that_each_side_lost_singly(recorder: Make, scene: str, b_frames: int) -> None:
     camera = film(200, scene=scene, b_frames=b_frames)
     server, spare = recorder("server"), recorder("spare")

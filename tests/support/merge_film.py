@@ -67,6 +67,7 @@ def film(
 ) -> Film:
     """Encode pictures. scene: "moving"; "still" (every picture alike); "loop" (40 frames, again and again).
 
+    b_frames: more than 2 refer to each other (a pyramid).
     first: number of the first frame; its time follows from that. quality: another one is another encoder.
     """
     length = 40 if scene == "loop" else count
@@ -100,10 +101,11 @@ def _encode(
     context = av.CodecContext.create("libx264" if h264 else "libx265", "w")
     context.width, context.height, context.pix_fmt = *size, "yuv420p"
     context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
-    common = f"keyint={gop}:min-keyint={gop}:scenecut=0:bframes={b_frames}:b-adapt=0:crf={quality}:annexb=1:repeat-headers=1"
-    more = (
-        "open-gop=0:b-pyramid=none:log-level=-1" if h264 else "open-gop=0:b-pyramid=0:log-level=none:pools=1"
-    )
+    common = f"keyint={gop}:min-keyint={gop}:scenecut=0:bframes={b_frames}:b-adapt=0:crf={quality}"
+    common += ":annexb=1:repeat-headers=1"
+    pyramid = "normal" if b_frames > 2 else "none"
+    more = f"b-pyramid={pyramid}:log-level=-1" if h264 else "b-pyramid=0:log-level=none:pools=1"
+    common += ":open-gop=0"
     context.options = {"preset": "ultrafast", ("x264" if h264 else "x265") + "-params": f"{common}:{more}"}
     packets = []
     for index in range(count):
