@@ -10,9 +10,7 @@ from fovideo.errors import UsageError
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 
-_RFC3339 = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d{2}:\d{2})"
-)
+_RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d{2}:\d{2})")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|ns|s|m|h|d)")
 _UNITS_NS = {
     "ns": 1,

@@ -43,7 +43,7 @@ class Committer:
         self._owners: dict[SegmentFile, StreamWriter] = {}
         self._writers: list[StreamWriter] = []
         self._unmoved: list[SegmentFile] = []
-        self._latest: dict[str, tuple[str, int]] = {}  # by stream: session and last segment of its last writer
+        self._latest: dict[str, tuple[str, int]] = {}  # by stream: last session, its last segment
         self._ids = threading.Lock()
         self._next_id = self._reserved_to = 0
         self._pool: ThreadPoolExecutor | None = None
