@@ -119,7 +119,7 @@ def _set_up(client: RtspClient, playing: Playing, base: str, offer: Offer) -> No
                 return
             raise refusal(client.camera, answer)
         _take_session(client, playing, answer.headers.first("session"))
-        transport = _agreed(client, answer.headers.first("transport"), pair)
+        transport = _agreed(client, answer.headers.first("transport"), pair, len(playing.tracks))
     except BaseException:
         if pair is not None:
             pair.close()
@@ -140,16 +140,17 @@ def _take_session(client: RtspClient, playing: Playing, header: str) -> None:
         playing.timeout_s = int(match[1]) or _TIMEOUT_S
 
 
-def _agreed(client: RtspClient, header: str, pair: DatagramPair | None) -> Transport:
+def _agreed(client: RtspClient, header: str, pair: DatagramPair | None, number: int) -> Transport:
+    """What the camera agreed to for track `number`; if it is silent about channels, what was asked for."""
     where = client.camera.source
     try:
         transport = parse_transport(header)
     except ValueError as error:
         raise CameraBroken(str(error), where=where) from None
     if pair is None:
-        if transport.channels is None:
-            raise CameraBroken("the camera does not say how it interleaves", where=where)
-        return transport
+        if transport.channels is None and transport.server_ports is not None:
+            raise CameraBroken("the camera does not send by tcp", where=where, hint="transport")
+        return Transport(transport.channels or (2 * number, 2 * number + 1))
     if transport.server_ports is None:
         raise NotServed("UDP from a port that the camera does not tell")
     pair.connect(transport.source or client.connection.getpeername()[0], transport.server_ports, where)

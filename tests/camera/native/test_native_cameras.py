@@ -112,6 +112,23 @@ def test_sound_that_cannot_be_set_up_does_not_cost_the_pictures() -> None:
     assert [track.codec for track in camera.sessions[0].tracks] == [Codec.H264]
 
 
+def test_channels_that_are_not_told_are_those_asked_for() -> None:
+    def set_up(asked: Asked) -> bytes:
+        return answer(asked, "Transport: RTP/AVP/TCP;unicast\r\nSession: 1\r\n")
+
+    with ScriptedCamera(script={"SETUP": set_up}, played=stream) as server, native(server.url) as camera:
+        camera.wait_frames(3)
+
+
+def test_udp_instead_of_tcp_is_refused() -> None:
+    def set_up(asked: Asked) -> bytes:
+        return answer(asked, "Transport: RTP/AVP;unicast;server_port=6970-6971\r\nSession: 1\r\n")
+
+    with ScriptedCamera(script={"SETUP": set_up}) as server, native(server.url) as camera:
+        camera.wait_state(CameraState.BROKEN)
+    assert "does not send by tcp" in camera.errors[0]
+
+
 def test_a_query_stays_in_the_urls() -> None:
     with ScriptedCamera(played=stream, script={}) as server:
         with native(server.url + "?channel=1&subtype=0") as camera:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from fovideo.replay import LoopSource, RtspServer, Settings, metadata_document
 from fovideo.replay.rtsp.link import UdpLink
 from fovideo.ring import NO_TIME, Kind
 from fovideo.times import NS_PER_MS
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("portable", [False, True])
@@ -172,3 +176,20 @@ def test_settings_are_checked() -> None:
         CameraConfig(name="cam", url="rtsp://x/", ingest="gstreamer")  # type: ignore[arg-type]
     with pytest.raises(UsageError):
         Ingest(batch_ns=0)
+
+
+def test_an_interpreter_that_just_ends_ends_in_peace() -> None:
+    script = """
+import sys, time
+from fovideo.camera import CameraConfig, Reader
+from fovideo.ring import Ring
+reader = Reader(CameraConfig(name="cam", url=sys.argv[1], ingest="native"), Ring(1 << 20))
+reader.start()
+while reader.status().frames < 5:
+    time.sleep(0.01)
+"""
+    with ScriptedCamera(played=stream) as server:
+        done = subprocess.run(
+            [sys.executable, "-c", script, server.url], capture_output=True, text=True, timeout=60, cwd=ROOT
+        )
+    assert (done.returncode, done.stderr) == (0, "")
