@@ -181,7 +181,7 @@ def _candidates(source: Line, target: Line, prior: Prior) -> list[int]:
     for order in (np.argsort(-counts, kind="stable"), np.argsort(np.abs(votes - expected_ns), kind="stable")):
         wanted = len(chosen) + _CANDIDATES // 2
         for place in order.tolist():
-            middle = int(np.median(votes[place : ends[place]]))
+            middle = int(votes[(place + int(ends[place])) // 2])
             if all(abs(middle - other) > tolerance_ns // 2 for other in chosen):
                 chosen.append(middle)
                 if len(chosen) == wanted:
