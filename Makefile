@@ -9,9 +9,8 @@ NATIVE = $(shell find ext -type f) setup.py pyproject.toml
 demo: $(VENV)/.ready
 	$(BIN)/fovideo demo
 
-# Two at a time: most tests wait for other processes more than they compute.
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest -n 2 --benchmark-disable $(TESTS)
+	$(BIN)/python -m pytest --benchmark-disable $(TESTS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -41,7 +40,7 @@ test-wheel: wheel
 	rm -rf $(VENV)-wheel && $(PYTHON) -m venv $(VENV)-wheel
 	$(VENV)-wheel/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)-wheel/bin/python -m pip install --quiet --group dev dist/*.whl
-	$(VENV)-wheel/bin/pytest -q -n 2 --benchmark-disable -p no:cacheprovider -m "not e2e and not slow" tests
+	$(VENV)-wheel/bin/pytest -q --benchmark-disable -p no:cacheprovider -m "not e2e and not slow" tests
 
 clean:
 	rm -rf $(VENV) $(VENV)-wheel build dist *.egg-info
