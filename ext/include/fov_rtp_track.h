@@ -126,7 +126,9 @@ static inline void fov_track_drain(fov_track *t, int holes) {
 /* One RTP packet as it came. */
 static inline void fov_track_rtp(fov_track *t, const uint8_t *data, size_t size, int64_t now_ns) {
     fov_rtp_packet packet;
-    if (!fov_rtp_parse(&packet, data, size)) {
+    int readable = fov_rtp_parse(&packet, data, size);
+    /* Another sender with another type is a companion (retransmissions, say), and no news of the one that is heard. */
+    if (!readable || (packet.type != t->type && !(t->has_ssrc && packet.ssrc == t->ssrc))) {
         FOV_STORE_RELAXED(&t->foreign, t->foreign + 1);
         return;
     }

@@ -156,6 +156,17 @@ def test_packets_of_another_type_leave_a_gap_but_no_loss() -> None:
     assert bench.flow.counters()["foreign"] == 3
 
 
+@pytest.mark.parametrize("sockets", [False, True])
+def test_a_companion_stream_of_another_type_changes_nothing(sockets: bool) -> None:
+    bench = Bench(sockets=sockets)
+    packets = packets_of(bench, Codec.H264, UNITS)
+    again = [bench.packet(b"again", 0, kind=TYPE + 1, ssrc=77, sequence=n) for n in range(len(packets))]
+    bench.give(packet for pair in zip(packets, again, strict=True) for packet in pair)
+    assert payloads(bench) == [stored(each) for each in UNITS]
+    assert bench.flow.counters()["foreign"] == len(packets)
+    assert not any(row.flags & (LOST | CORRUPT) for row in bench.rows())
+
+
 # datagrams
 
 
