@@ -90,23 +90,25 @@ class _Job(msgspec.Struct, frozen=True):
     wall_clock: Callable[[], int]
 
     def dry(self, stream: str) -> StreamReport:
-        manifest, made = self._plan(stream)
+        manifest, _, made = self._plan(stream)
         report = report_of(made, made.stretches, verified=False, settled_rows=0)
         return explained(report, self.source, self.target, manifest, made)
 
     def run(self, stream: str) -> StreamReport:
         done: list[PlannedStretch] = []
         for _ in range(_ATTEMPTS):
-            manifest, made = self._plan(stream)
-            before = len(done)
+            manifest, held, made = self._plan(stream)
+            before, stale = len(done), False
             try:
-                self._insert(manifest, made, done)
+                self._insert(manifest, held, made, done)
             except PlanStale:
                 _log.info(
                     "%s changed while %s was merged into it: planning again", self.target.location, stream
                 )
-                continue
+                stale = True
             verify(self.target, manifest, done[before:])
+            if stale:
+                continue
             settled = self._settle(manifest, made)
             report = _without_own(report_of(made, done, verified=True, settled_rows=settled), done[:before])
             return explained(report, self.source, self.target, manifest, made)
@@ -116,11 +118,18 @@ class _Job(msgspec.Struct, frozen=True):
             hint="run the merge again when no other merge into it is running",
         )
 
-    def _plan(self, stream: str) -> tuple[Manifest, Plan]:
+    def _plan(self, stream: str) -> tuple[Manifest, Manifest, Plan]:
+        """Manifests of source and target, and the plan."""
         from_ns = None if self.from_ns is None else self.from_ns - self.window_ns
         to_ns = None if self.to_ns is None else self.to_ns + self.window_ns
-        held = load_manifest(self.target, stream, from_ns, to_ns)
         manifest = load_manifest(self.source, stream, from_ns, to_ns)
+        if manifest.rows:  # of the target, only what the source's footage can have to do with
+            reach_ns = abs(self.expected_ns) + 2 * self.window_ns
+            start_ns = manifest.rows[0].start_ns - reach_ns
+            end_ns = max(row.end_ns for row in manifest.rows) + reach_ns
+            from_ns = start_ns if from_ns is None else max(from_ns, start_ns)
+            to_ns = end_ns if to_ns is None else min(to_ns, end_ns)
+        held = load_manifest(self.target, stream, from_ns, to_ns, neighbours=True)
         losses = self.target.losses(stream, self.from_ns, self.to_ns) if held.rows else []
         made = plan(
             manifest,
@@ -133,15 +142,18 @@ class _Job(msgspec.Struct, frozen=True):
             now_ns=self.wall_clock(),
             lease=self.lease,
         )
-        return manifest, made
+        return manifest, held, made
 
-    def _insert(self, manifest: Manifest, made: Plan, done: list[PlannedStretch]) -> None:
+    def _insert(self, manifest: Manifest, held: Manifest, made: Plan, done: list[PlannedStretch]) -> None:
         """Insert all stretches; those that are in are added to `done`."""
         generation = made.generation
+        last_ns = max((row.end_ns for row in held.rows), default=0)
         frames = size_bytes = 0
         of_frames = sum(stretch.frames for stretch in made.stretches)
         of_bytes = sum(stretch.size_bytes for stretch in made.stretches)
         for planned in made.stretches:
+            if not held.live_edge_ns and planned.span.to_ns > last_ns:
+                self._require_quiet(made.stream)
             if self.on_insert is not None:
                 self.on_insert(made.stream, planned.provenance, planned.span.from_ns, planned.span.to_ns)
             for stretch in self._stretches(manifest, planned, generation):
@@ -152,6 +164,11 @@ class _Job(msgspec.Struct, frozen=True):
             done.append(planned)
             if self.progress is not None:
                 self.progress(Progress(made.stream, frames, of_frames, size_bytes, of_bytes))
+
+    def _require_quiet(self, stream: str) -> None:
+        """Raise PlanStale if the target began to record: it may hold by now what the plan says it lacks."""
+        if any(info.name == stream and info.live_edge_ns for info in self.target.streams()):
+            raise PlanStale("the stream is being recorded since the merge was planned", where=stream)
 
     def _stretches(self, manifest: Manifest, planned: PlannedStretch, generation: int) -> Iterator[Stretch]:
         """The planned stretch, in as many insertions as keep memory bounded."""

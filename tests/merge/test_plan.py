@@ -7,6 +7,7 @@ import pytest
 from merge_world import STEP_NS, T0_NS, Held, S, World, Wrong, camera
 
 from fovideo.merge import Kind, Plan, Span, load_manifest, merge, plan
+from fovideo.timeline.endpoint import Inserted, Stretch
 from fovideo.timeline.values import GopFlag
 
 
@@ -151,3 +152,32 @@ def test_a_plan_is_data() -> None:
     world.record("spare", camera(100))
     found = made(world.timeline("spare"), world.timeline("server"))
     assert msgspec.json.decode(msgspec.json.encode(found), type=Plan) == found
+
+
+def test_a_target_that_begins_to_record_meanwhile_is_planned_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spare, server = world.timeline("spare"), world.timeline("server")
+    insert, shots = Held.insert, camera(600)
+
+    def wakes_up(self: Held, stretch: Stretch) -> Inserted:
+        if not self.live_edge_ns:
+            world.record("server", shots[570:600])
+            self.live_edge_ns = at(600)
+        return insert(self, stretch)
+
+    monkeypatch.setattr(Held, "insert", wakes_up)
+    report = merge(spare, server).streams[0]
+    assert server.ids() == dict.fromkeys(range(600), 1)
+    assert (report.inserted_frames, report.duplicate_frames) == (210, 240)
+
+
+def test_gaps_at_the_edges_end_where_the_next_footage_is() -> None:
+    world = World()
+    shots = camera(200)
+    hour = Wrong(3600 * S)
+    world.record("server", shots[:50])
+    world.record("spare", shots[40:100])
+    world.record("server", shots[100:150], wrong=hour)
+    report = merge(world.timeline("spare"), world.timeline("server")).streams[0]
+    assert report.missing == (Span(at(100), at(100) + 3600 * S),)
