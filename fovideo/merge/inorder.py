@@ -8,7 +8,6 @@ source would overlap; so the rows between the anchors give way, each by part of 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from itertools import islice
 
 from fovideo.merge.clock import Clock
 from fovideo.merge.manifest import Manifest, Run
@@ -49,7 +48,9 @@ def _neighbours(source: Manifest, places: list[int]) -> list[tuple[int, int]]:
     for number, place in enumerate(places):
         row = source.rows[place]
         last_ns = row.end_ns - (row.interval_ns or DEFAULT_INTERVAL_NS)
-        later = (other for other in islice(places, number + 1, None) if source.rows[other].start_ns > last_ns)
+        later = (
+            places[at] for at in range(number + 1, len(places)) if source.rows[places[at]].start_ns > last_ns
+        )
         following = next(later, None)
         if following is not None:
             pairs.append((place, following))
