@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from difflib import SequenceMatcher
 from pathlib import Path
 
 import msgspec
@@ -75,26 +74,33 @@ def judge(timeline: Timeline, stream: str, camera: int, first: int, last: int) -
 def judge_by_witness(timeline: Timeline, witness: Timeline, stream: str, from_ns: int, to_ns: int) -> Verdict:
     """Compare a timeline with what an independent recorder of the same camera received in [from_ns, to_ns).
 
-    For cameras without markers: the two sequences of digests, in decode order, must be the same.
+    For cameras without markers: each frame of the witness must have a partner, of equal digest and about the
+    same time, and between the first and the last partner there must be nothing else.
     """
     sent = _digests(witness, stream, from_ns, to_ns)
-    # the clocks of two recorders may differ a little: look further and judge between the first and last match
+    # the clocks of two recorders may differ a little: look further and judge between the partners
     found = _digests(timeline, stream, from_ns - _REACH_NS, to_ns + _REACH_NS)
-    blocks = [b for b in SequenceMatcher(a=sent, b=found, autojunk=False).get_matching_blocks() if b.size]
-    matched = sum(block.size for block in blocks)
-    inside = blocks[-1].b + blocks[-1].size - blocks[0].b if blocks else 0
-    return Verdict(
-        stream, sent=len(sent), in_timeline=inside, missing=len(sent) - matched, duplicate=inside - matched
-    )
+    places: dict[int, list[int]] = {}
+    for place, (_, digest) in enumerate(found):
+        places.setdefault(digest, []).append(place)
+    partners = []
+    for time_ns, digest in sent:
+        near = [place for place in places.get(digest, ()) if abs(found[place][0] - time_ns) <= _REACH_NS]
+        if near:
+            partner = min(near, key=lambda place: abs(found[place][0] - time_ns))
+            places[digest].remove(partner)
+            partners.append(partner)
+    inside = max(partners) - min(partners) + 1 if partners else 0
+    missing = len(sent) - len(partners)
+    return Verdict(stream, len(sent), inside, missing, duplicate=inside - len(partners))
 
 
-def _digests(timeline: Timeline, stream: str, from_ns: int, to_ns: int) -> list[int]:
-    tables = [
-        effective(decode_table(row.table), row.shift_ns) for row in timeline.gops(stream, from_ns, to_ns)
-    ]
-    order = play_order(tables)
+def _digests(timeline: Timeline, stream: str, from_ns: int, to_ns: int) -> list[tuple[int, int]]:
+    """(time_ns, digest) of the video frames, in decode order."""
+    rows = timeline.gops(stream, from_ns, to_ns)
+    tables = [effective(decode_table(row.table), row.shift_ns) for row in rows]
     return [
-        int(frame["digest"])
-        for number, place in order.tolist()
+        (int(frame["time_ns"]), int(frame["digest"]))
+        for number, place in play_order(tables).tolist()
         if (frame := tables[number][place])["track"] == VIDEO_TRACK and from_ns <= frame["time_ns"] < to_ns
     ]
