@@ -6,7 +6,8 @@ import msgspec
 import pytest
 from merge_world import STEP_NS, T0_NS, Held, S, World, Wrong, camera
 
-from fovideo.merge import Kind, Plan, Span, load_manifest, merge, plan
+from fovideo.errors import PlanStale
+from fovideo.merge import Kind, Plan, Span, carry_out, load_manifest, make_plan, merge, plan
 from fovideo.timeline.endpoint import Inserted, Stretch
 from fovideo.timeline.values import GopFlag
 
@@ -181,3 +182,37 @@ def test_gaps_at_the_edges_end_where_the_next_footage_is() -> None:
     world.record("server", shots[100:150], wrong=hour)
     report = merge(world.timeline("spare"), world.timeline("server")).streams[0]
     assert report.missing == (Span(at(100), at(100) + 3600 * S),)
+
+
+def saved(found: Plan) -> Plan:
+    return msgspec.json.decode(msgspec.json.encode(found), type=Plan)
+
+
+def test_a_saved_plan_is_carried_out_later(world: World) -> None:
+    spare, server = world.timeline("spare"), world.timeline("server")
+    found = saved(make_plan(spare, server, "gate"))
+    assert server.inserts == 0
+    report = carry_out(spare, server, found)
+    assert (report.inserted_frames, report.duplicate_frames, report.verified) == (240, 210, True)
+    assert server.ids() == dict.fromkeys(range(600), 1)
+    assert merge(spare, server).streams[0].inserted_frames == 0
+
+
+def test_a_plan_is_refused_when_a_side_has_changed(world: World) -> None:
+    spare, server, other = (world.timeline(name) for name in ("spare", "server", "other"))
+    found = make_plan(spare, server, "gate")
+    with pytest.raises(PlanStale, match="other timelines"):
+        carry_out(other, server, found)
+    rows = list(spare.rows)
+    spare.rows.pop(20)
+    with pytest.raises(PlanStale, match="no longer holds"):
+        carry_out(spare, server, found)
+    spare.rows = [msgspec.structs.replace(row, size_bytes=row.size_bytes + 1) for row in rows]
+    with pytest.raises(PlanStale, match="has changed"):
+        carry_out(spare, server, found)
+    spare.rows = rows
+    world.record("third", camera(600)[180:260])
+    merge(world.timeline("third"), server)
+    with pytest.raises(PlanStale):
+        carry_out(spare, server, found)
+    assert max(server.ids().values()) == 1
