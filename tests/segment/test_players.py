@@ -250,17 +250,17 @@ def clip(path: Path) -> Made:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         annexb = BitStreamFilterContext("h264_mp4toannexb", stream)
-        packets = [
-            out
+        # taken over at once: the packets lean on the container and the filter
+        units = [
+            (bytes(out), out.pts * Fraction(out.time_base))
             for packet in container.demux(stream)
             for out in annexb.filter(packet if packet.size else None)
-        ]
-    packets = packets[:150]
-    payloads = [nal.annexb_to_lengths(bytes(packet), Codec.H264) for packet in packets]
+        ][:150]
+    payloads = [nal.annexb_to_lengths(data, Codec.H264) for data, _ in units]
     sets = nal.parameter_sets(payloads[0], Codec.H264)
-    frames = empty_frames(len(packets))
-    earliest = min(packet.pts for packet in packets)
-    frames["time_ns"] = [T0_NS + int((p.pts - earliest) * Fraction(p.time_base) * 10**9) for p in packets]
+    frames = empty_frames(len(units))
+    earliest = min(time for _, time in units)
+    frames["time_ns"] = [T0_NS + int((time - earliest) * 10**9) for _, time in units]
     frames["dts_ns"] = decode_times(frames["time_ns"].tolist())
     frames["size"] = [len(payload) for payload in payloads]
     frames["flags"] = [nal.sample_flags(payload, Codec.H264) for payload in payloads]
