@@ -9,17 +9,16 @@ Presentation times are never touched.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from fovideo.media.frames import FrameFlag, empty_frames
 from fovideo.merge.footage import Footage
-from fovideo.merge.line import Index, Mask, Times, interval_of
+from fovideo.merge.line import Mask, Times, interval_of
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.place import Placed, Placement
 from fovideo.merge.reorder import UNKNOWN, Pattern, Sequence, find_pattern
@@ -42,23 +41,16 @@ _STEP_NS = NS_PER_MS
 class _Joined:
     """Frames of the primary track of a run's compared rows, in decode order, on the target's clock.
 
-    place, row: of each, the place of its row in the manifest, and its row in that table.
+    at: (place of the row, row of its table) of each.
     """
 
     time_ns: Times
     dts_ns: Times
-    flags: npt.NDArray[np.uint8]
+    flags: np.ndarray[tuple[int], np.dtype[np.uint8]]
     there: Mask
     new: Mask
     interval_ns: int
-    place: Index
-    row: Index
-
-    def by_place(self) -> Iterator[tuple[int, slice, Index]]:
-        """Place, its frames here, and their rows in its table."""
-        cuts = [0, *(np.flatnonzero(np.diff(self.place)) + 1).tolist(), len(self.place)]
-        for start, stop in pairwise(cuts):
-            yield int(self.place[start]), slice(start, stop), self.row[start:stop]
+    at: list[tuple[int, int]]
 
 
 def pattern_of(source: Manifest, placement: Placement) -> Pattern | None:
@@ -89,9 +81,10 @@ def find_links(source: Manifest, placement: Placement, pattern: Pattern | None) 
             placed.kin if placed.matched else ()
         )  # without a common frame nothing is known to continue another
         links = _link(joined, _others(kin, source.primary), pattern)
-        for place, mine, rows in joined.by_place():
-            result[place].before[rows] = links.before[mine]
-            result[place].after[rows] = links.after[mine]
+        for (place, row), before, after in zip(
+            joined.at, links.before.tolist(), links.after.tolist(), strict=True
+        ):
+            result[place].before[row], result[place].after[row] = before, after
     return result
 
 
@@ -123,7 +116,7 @@ def moved_frames(
     pattern: Pattern | None,
 ) -> Moved:
     """Decode times for the new frames of the primary track, where those they have do not fit the target's."""
-    result: Moved = {}
+    changes: dict[int, dict[int, int]] = {}
     for placed in placement.runs:
         joined = _join(source, placed, states)
         if joined is None or not joined.new.any():
@@ -131,12 +124,15 @@ def moved_frames(
         chosen = np.flatnonzero(joined.there | joined.new)
         dts = joined.dts_ns[chosen]
         others = _others(placed.kin, source.primary)
-        change = np.zeros(len(joined.dts_ns), np.int64)
-        change[chosen] = fit(dts, joined.time_ns[chosen], joined.there[chosen], others, pattern) - dts
-        for place, mine, rows in joined.by_place():
-            if change[mine].any():
-                result[place] = source.stored(place)["dts_ns"].copy()
-                result[place][rows] += change[mine]
+        fitted = fit(dts, joined.time_ns[chosen], joined.there[chosen], others, pattern)
+        for number in np.flatnonzero(fitted != dts).tolist():
+            place, row = joined.at[int(chosen[number])]
+            changes.setdefault(place, {})[row] = int(fitted[number] - dts[number])
+    result: Moved = {}
+    for place, change in changes.items():
+        moved = source.stored(place)["dts_ns"].copy()
+        moved[list(change)] += np.array(list(change.values()), np.int64)
+        result[place] = moved
     return result
 
 
@@ -147,25 +143,23 @@ def states_of(states: States | None, count: int) -> States:
 
 def _join(source: Manifest, placed: Placed, states: Mapping[int, States | None]) -> _Joined | None:
     """The frames of a run; decode times are those of the identical frames where the target has them."""
-    parts: list[tuple[npt.NDArray[Any], ...]] = []
+    parts = []
+    at: list[tuple[int, int]] = []
     for place in placed.run.places:
         if place not in placed.states:
             continue
         table, row = source.stored(place), source.rows[place]
         mine = np.flatnonzero(table["track"] == source.primary)
-        frames = table[mine]
         shift_ns = row.shift_ns + placed.clock.offset_at(row.start_ns)
         state = states_of(states.get(place, placed.states[place]), len(table))[mine]
-        dts = np.where(state == THERE, placed.dts_ns[place][mine], frames["dts_ns"] + shift_ns)
-        where = np.full(len(mine), place, np.int64)
-        parts.append((frames["time_ns"] + shift_ns, dts, frames["flags"], state, where, mine))
-    if not parts:
+        own, partner = table["dts_ns"][mine] + shift_ns, placed.dts_ns[place][mine]
+        dts = np.where(state == THERE, partner, own)
+        parts.append((table["time_ns"][mine] + shift_ns, dts, table["flags"][mine], state))
+        at.extend((place, number) for number in mine.tolist())
+    if not at:
         return None
-    time, dts, flags, state, where, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
-    if not len(time):
-        return None
-    interval_ns = interval_of(np.sort(time))
-    return _Joined(time, dts, flags, state == THERE, state == NEW, interval_ns, where, rows)
+    time, dts, flags, state = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _Joined(time, dts, flags, state == THERE, state == NEW, interval_of(np.sort(time)), at)
 
 
 def _others(kin: Iterable[Footage], primary: int) -> tuple[Times, Times]:
