@@ -115,9 +115,6 @@ def _closed(shots: list[Shot]) -> list[Shot]:
     return [shot for shot in shots if shot.id not in behind]
 
 
-TRUE_CLOCK = Wrong()
-
-
 @dataclass
 class World:
     """Timelines by name; sessions and stores get numbers as they come."""
@@ -137,7 +134,7 @@ class World:
         name: str,
         shots: Iterable[Shot],
         *,
-        wrong: Wrong = TRUE_CLOCK,
+        wrong: Wrong = Wrong(),
         lost: Iterable[int] = (),
         noise_ns: int = 0,
         gops_per_segment: int = 6,
@@ -361,7 +358,7 @@ class Held:
 
 
 def table_of(
-    shots: Sequence[Shot], wrong: Wrong = TRUE_CLOCK, error_ns: int = 0, told: set[int] | None = None
+    shots: Sequence[Shot], wrong: Wrong = Wrong(), error_ns: int = 0, told: set[int] | None = None
 ) -> tuple[FrameTable, list[bytes]]:
     """What a session stores of the frames it received: times by its clock, decode times by the rule."""
     frames = empty_frames(len(shots))
