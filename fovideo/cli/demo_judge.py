@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import msgspec
 
+from fovideo.custody.parts import bytes_of
 from fovideo.media.codec import VIDEO_TRACK, Codec
 from fovideo.media.marker import read_marker
 from fovideo.segment import decode_table, fragments, samples
 from fovideo.timeline import effective, play_order
 from fovideo.timeline.endpoint import Timeline
-from fovideo.timeline.values import Gop
 from fovideo.times import NS_PER_S
 
 _REACH_NS = 2 * NS_PER_S
@@ -38,22 +37,13 @@ def recorded_numbers(timeline: Timeline, stream: str, camera: int) -> Counter[in
     numbers: Counter[int] = Counter()
     for row in timeline.gops(stream):
         codec = next((t.codec for t in timeline.tracks(stream, row) if t.id == VIDEO_TRACK), Codec.H264)
-        data = _row_bytes(timeline, stream, row)
+        data = bytes_of(timeline.read(stream, row))
         for fragment in fragments(data):
             for frame, sample in zip(fragment.frames, samples(fragment, data, fragment.offset), strict=True):
                 marker = read_marker(sample, codec) if frame["track"] == VIDEO_TRACK else None
                 if marker is not None and marker[0] == camera:
                     numbers[marker[1]] += 1
     return numbers
-
-
-def _row_bytes(timeline: Timeline, stream: str, row: Gop) -> bytes:
-    part = timeline.read(stream, row)
-    if isinstance(part, bytes):
-        return part
-    with Path(part.path).open("rb") as file:
-        file.seek(part.offset)
-        return file.read(part.size_bytes)
 
 
 def judge(timeline: Timeline, stream: str, camera: int, first: int, last: int) -> Verdict:
