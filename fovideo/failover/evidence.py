@@ -13,6 +13,7 @@ from fovideo.failover.values import (
     Memory,
     MergeEnded,
     NoAnswer,
+    Ordered,
     Settings,
     State,
     Tick,
@@ -83,13 +84,15 @@ def take_in(memory: Memory, event: Event, settings: Settings) -> tuple[Memory, f
             return replace(memory, duties=duties), frozenset()
         case MergeEnded():
             return _merge_ended(memory, event, settings), frozenset()
+        case Ordered():
+            return replace(memory, ordered=event.stand_in, hurried=not event.stand_in), frozenset()
         case Tick():
             return memory, frozenset()
 
 
 def _answered(memory: Memory, event: Answered, settings: Settings) -> tuple[Memory, frozenset[str]]:
     now_ns, restarted = event.now_ns, event.instance != memory.instance
-    known = bool(memory.instance) or memory.misses > 0
+    known, planned = bool(memory.instance) or memory.misses > 0, memory.word == Word.DRAINED
     silent = now_ns - memory.told_ns > settings.takeover_after_ns
     memory = replace(memory, told_ns=now_ns, misses=0, refusals=0, word=event.word)
     if restarted:
@@ -100,7 +103,7 @@ def _answered(memory: Memory, event: Answered, settings: Settings) -> tuple[Memo
         duty = _noted(duty, seen, now_ns)
         if restarted:
             # What the last instance held in memory is gone; so is what came before this one was ready.
-            if (known or not seen.durable_to_ns) and _was_heard(duty, now_ns, settings):
+            if not planned and (known or not seen.durable_to_ns) and _was_heard(duty, now_ns, settings):
                 shaken.add(name)
             duties[name] = replace(
                 duty,

@@ -26,6 +26,7 @@ from fovideo.failover.values import (
     StartMerge,
     State,
     TakeOver,
+    Word,
 )
 
 STUCK_PASSES = 5
@@ -61,6 +62,8 @@ def begin(
         duties={name: Duty(since_ns=now_ns, unheard_ns=now_ns) for name in names},
         told_ns=now_ns,
         lease=max(lease, standing.lease if standing else 0),
+        word=Word.DRAINED if standing and standing.drained else Word.RECORDING,
+        ordered=standing is not None and standing.ordered,
         next_pass_ns=now_ns,
     )
     if not again:
@@ -73,7 +76,7 @@ def begin(
 
 def standing(memory: Memory) -> Standing:
     """What must survive a restart."""
-    return Standing(memory.server, memory.lease, memory.standing)
+    return Standing(memory.server, memory.lease, memory.standing, memory.ordered, memory.word == Word.DRAINED)
 
 
 def step(memory: Memory, event: Event, settings: Settings) -> Step:
@@ -95,6 +98,8 @@ def step(memory: Memory, event: Event, settings: Settings) -> Step:
         actions.append(TakeOver(taken, memory.lease))
     if downed:
         actions.append(StandDown(downed))
+    if not memory.standing:
+        memory = replace(memory, hurried=False)
     if back:
         incomplete = tuple(name for name in back if moves[name][0].left)
         actions.append(HandBack(back, incomplete, memory.lease, over=not memory.standing))
@@ -108,7 +113,7 @@ def _left_duty(old: Duty, new: Duty) -> bool:
 def _judge(memory: Memory, duty: Duty, now_ns: int, shaken: bool, settings: Settings) -> Duty:
     """The duty in the state that it should be in now."""
     down = is_down(memory, now_ns, settings)
-    lost = shaken or is_lost(memory, duty, now_ns, settings)
+    lost = shaken or memory.ordered or is_lost(memory, duty, now_ns, settings)
     quiet = is_quiet(memory, duty, now_ns, settings)
     whole = is_answering(memory, now_ns, settings) and (is_live(duty) or quiet)
     match duty.state:
@@ -118,12 +123,12 @@ def _judge(memory: Memory, duty: Duty, now_ns: int, shaken: bool, settings: Sett
             not duty.left or duty.stuck >= STUCK_PASSES
         ):
             return _enter(duty, State.WATCHING, now_ns)
-        case State.STANDING_IN if whole:
+        case State.STANDING_IN if whole and not memory.ordered:
             return _enter(duty, State.MERGING, now_ns)
-        case State.MERGING if down or not (is_live(duty) or quiet):
+        case State.MERGING if down or memory.ordered or not (is_live(duty) or quiet):
             return _enter(duty, State.STANDING_IN, now_ns)
         case State.MERGING if whole and duty.passed_ns >= duty.since_ns:
-            if quiet or duty.moved_ns - duty.live_ns >= settings.handback_after_ns:
+            if quiet or memory.hurried or duty.moved_ns - duty.live_ns >= settings.handback_after_ns:
                 return _enter(duty, State.SEALING, now_ns)
     return duty
 

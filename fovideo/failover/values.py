@@ -112,13 +112,23 @@ class MergeEnded(msgspec.Struct, frozen=True):
     error: str = ""
 
 
+class Ordered(msgspec.Struct, frozen=True):
+    """Somebody orders the spare to stand in for the server (until further notice), or to hand back.
+
+    stand_in: False = hand back as soon as the server is seen to record, without waiting for handback_after.
+    """
+
+    now_ns: int
+    stand_in: bool
+
+
 class Tick(msgspec.Struct, frozen=True):
     """Time passes."""
 
     now_ns: int
 
 
-Event: TypeAlias = Answered | NoAnswer | Heard | MergeEnded | Tick
+Event: TypeAlias = Answered | NoAnswer | Heard | MergeEnded | Ordered | Tick
 
 
 class TakeOver(msgspec.Struct, frozen=True):
@@ -209,6 +219,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the machine knows about one server.
 
     lease: number of the current takeover, or of the last one.
+    ordered: somebody ordered it to stand in, and has not ordered it back; hurried: it was ordered back.
     instance: the server's instance that answered last, first heard of at instance_ns.
     told_ns: the last answer; misses, refusals: polls without an answer since then, refused ones in a row.
     """
@@ -218,6 +229,8 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     told_ns: int
     lease: int = 0
     word: Word = Word.RECORDING
+    ordered: bool = False
+    hurried: bool = False
     instance: str = ""
     instance_ns: int = -1
     misses: int = 0
@@ -243,8 +256,13 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What must survive a restart of the spare: written before the actions of a step are carried out."""
+    """What must survive a restart of the spare: written before the actions of a step are carried out.
+
+    ordered: it stands in because somebody said so. drained: the server's last word.
+    """
 
     server: str
     lease: int
     cameras: tuple[str, ...]
+    ordered: bool = False
+    drained: bool = False

@@ -1,6 +1,7 @@
 """Peers: the timeline and the health of other fovideo processes, over HTTP (docs/ref/http.md)."""
 
 from fovideo.peer.connection import Connection, Unanswered
+from fovideo.peer.control import Control
 from fovideo.peer.health import CameraHealth, Health, StoreHealth, WatchedServer
 from fovideo.peer.locate import open_timeline
 from fovideo.peer.probe import Probe
@@ -9,6 +10,7 @@ from fovideo.peer.remote import RemoteStore
 __all__ = [
     "CameraHealth",
     "Connection",
+    "Control",
     "Health",
     "Probe",
     "RemoteStore",

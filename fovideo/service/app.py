@@ -7,7 +7,7 @@ it still answers, and its figures say that nothing becomes durable.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -25,6 +25,7 @@ from fovideo.errors import (
     NoSuchStream,
     NothingThere,
     PeerError,
+    PeerUnauthorized,
     PlanStale,
     SegmentDamaged,
     StoreBusy,
@@ -34,12 +35,14 @@ from fovideo.errors import (
 )
 from fovideo.peer.health import Health
 from fovideo.peer.wire import API, Failure, Problem
+from fovideo.service.control import Control, control_routes
 from fovideo.service.metrics import HealthCollector
 from fovideo.service.routes import timeline_routes
 from fovideo.timeline.endpoint import Timeline
 
 _STATUS: tuple[tuple[type[FovideoError], int], ...] = (
     (UsageError, 400),
+    (PeerUnauthorized, 403),
     (PeerError, 400),
     (NoSuchStream, 404),
     (NothingThere, 404),
@@ -52,12 +55,18 @@ _STATUS: tuple[tuple[type[FovideoError], int], ...] = (
 
 
 def make_app(
-    timeline: Timeline, health: Callable[[], Health], *, token: str = "", spool: Path | None = None
+    timeline: Timeline,
+    health: Callable[[], Health],
+    *,
+    token: str = "",
+    spool: Path | None = None,
+    controls: Mapping[str, Control] | None = None,
 ) -> Starlette:
     """The application. It closes nothing that it is given.
 
     health: called by the event loop for every poll: must not wait for anything.
     token: what every request must show; "" = none is asked for.
+    controls: what can be ordered with POST /v1/control/NAME.
     spool: folder for insertions on their way in, best on the store's disk; None = the system's.
     """
     registry = CollectorRegistry()
@@ -72,7 +81,14 @@ def make_app(
     return Starlette(
         routes=[
             Route("/metrics", answer_metrics),
-            Mount(API, routes=[Route("/health", answer_health), *timeline_routes(timeline, spool)]),
+            Mount(
+                API,
+                routes=[
+                    Route("/health", answer_health),
+                    *control_routes(controls or {}, token=token),
+                    *timeline_routes(timeline, spool),
+                ],
+            ),
         ],
         middleware=[Middleware(TokenCheck, token=token)] if token else [],
         exception_handlers={FovideoError: _answer_error, HTTPException: _answer_http_error},

@@ -12,7 +12,7 @@ import msgspec
 
 from fovideo.camera import CameraState
 from fovideo.errors import ConfigError, FovideoError
-from fovideo.failover import HandBack, PassOutcome, Portion, Standing
+from fovideo.failover import HandBack, Ordered, PassOutcome, Portion, Standing
 from fovideo.peer import Probe, RemoteStore, WatchedServer
 from fovideo.record import Mode, Recorder
 from fovideo.service.describe import clock_name
@@ -83,6 +83,11 @@ class Desk:
 
     def status(self) -> WatchedServer:
         return self._ledger.status(self.watch.memory, self.watch.answered_wall_ns, self.watch.silence)
+
+    def order(self, *, stand_in: bool) -> None:
+        """Somebody orders it to stand in, or to hand back."""
+        _log.warning("%s: ordered to %s", self._server.name, "stand in" if stand_in else "hand back")
+        self.watch.tell(Ordered(time.monotonic_ns(), stand_in))
 
     # Hands
 

@@ -16,6 +16,7 @@ from fovideo.errors import UsageError
 from fovideo.peer.health import Health, WatchedServer
 from fovideo.record import Recorder
 from fovideo.service.app import make_app
+from fovideo.service.control import Control
 from fovideo.service.describe import camera_health, store_health
 from fovideo.service.events import Event
 from fovideo.service.http import HttpServer
@@ -71,7 +72,8 @@ class Station:
             self._prepare(undo)
             spool = Path(self._endpoint.store) / "incoming"
             clean_spool(spool)
-            self._http = HttpServer(make_app(self.store, self.health, token=token, spool=spool), host, port)
+            app = make_app(self.store, self.health, token=token, spool=spool, controls=self._controls())
+            self._http = HttpServer(app, host, port)
             self._http.start()
             undo.callback(self._http.stop)
             retention = Retention(self.store)
@@ -92,7 +94,8 @@ class Station:
             undo, self._undo = self._undo, None
             if undo is None:
                 return
-            self._state = "stopping"
+            if self._state != "drained":
+                self._state = "stopping"
             with undo:
                 # Closed first, while health still says "stopping" to those who watch.
                 self._end()
@@ -137,6 +140,10 @@ class Station:
 
     def _end(self) -> None:
         """Before the recorder is closed."""
+
+    def _controls(self) -> dict[str, Control]:
+        """What can be ordered over HTTP, by the last part of the path."""
+        return {}
 
     def _described_state(self) -> str:
         return self._state

@@ -14,6 +14,7 @@ from fovideo.failover import (
     Heard,
     MergeEnded,
     NoAnswer,
+    Ordered,
     PassOutcome,
     Portion,
     Settings,
@@ -298,3 +299,58 @@ def test_outcomes_of_another_pass_or_stream_are_ignored():
     assert bench.memory == before
     bench.tell(MergeEnded, bench.memory.running.number, {"other": PassOutcome()})
     assert bench.memory.duties == before.duties
+
+
+def test_a_server_that_was_drained_is_left_alone_when_it_returns_too():
+    bench = Bench().live()
+    bench.answer(Word.DRAINED)
+    bench.silence()
+    for _ in range(10):
+        bench.answer(instance="b")
+    assert not bench.did()
+    bench.silence()
+    assert bench.did() == [TakeOver(("gate",), 1)], "that was long ago"
+
+
+def test_a_restarted_spare_knows_that_the_server_was_drained():
+    bench = Bench().live()
+    bench.answer(Word.DRAINED)
+    again = Bench(standing=standing(bench.memory))
+    again.silence()
+    again.answer(instance="b")
+    assert not again.did()
+
+
+def test_an_order_to_stand_in_holds_until_the_order_to_hand_back():
+    bench = Bench(("gate", "yard")).live()
+    bench.tell(Ordered, True)
+    assert bench.did() == [TakeOver(("gate", "yard"), 1)]
+    for _ in range(20):
+        bench.answer()
+    assert bench.memory.state == State.STANDING_IN, "although the server is well"
+    again = Bench(("gate", "yard"), standing=standing(bench.memory))
+    assert again.did() == [TakeOver(("gate", "yard"), 1)]
+    for _ in range(10):
+        again.answer()
+    assert again.memory.state == State.STANDING_IN
+    bench.tell(Ordered, False)
+    assert bench.memory.state == State.MERGING
+    bench.merged()
+    bench.answer()
+    assert bench.memory.state == State.SEALING, "ordered back: handback_after is not waited for"
+
+
+def test_an_order_to_hand_back_a_dead_server_loses_nothing():
+    bench = Bench().live()
+    bench.silence()
+    bench.tell(Ordered, False)
+    bench.silence()
+    assert bench.memory.state == State.STANDING_IN
+    assert bench.did() == [TakeOver(("gate",), 1)]
+
+
+def test_an_order_during_the_last_pass():
+    bench = _sealing(Bench().live())
+    bench.did()
+    bench.tell(Ordered, True)
+    assert bench.did() == [TakeOver(("gate",), 1)]

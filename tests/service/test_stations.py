@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import signal
 import socket
 import threading
@@ -9,9 +11,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
-from fovideo.errors import ConfigError, StoreBusy, UsageError
-from fovideo.peer import open_timeline
+from fovideo.errors import ConfigError, FovideoError, PeerUnauthorized, StoreBusy, UsageError
+from fovideo.peer import Control, open_timeline
+from fovideo.service.app import _answer_error
+from fovideo.service.control import control_routes
 from fovideo.service.serve import RecordingServer
 from fovideo.service.settings import camera_config, failover_settings, store_options
 from fovideo.service.spare import Spare
@@ -163,3 +168,47 @@ def test_every_setting_reaches_its_part(tmp_path: Path) -> None:
     assert (config.preroll_ns, config.ring_bytes) == (3 * 10**9, 2**20)
     assert failover_settings(site.servers[0].detection).stalled_after_ns == 5 * 10**9
     assert store_options(site.spares[0]).max_age_ns == 86_400 * 10**9
+
+
+def test_a_spare_takes_orders(tmp_path: Path) -> None:
+    _, spare = stations(tmp_path, token="hush", server="127.0.0.1:9")
+    with spare:
+        with contextlib.closing(Control(spare.url, "hush")) as control:
+            answer = control.failover("rec-1")
+            assert answer == {"name": "spare-1", "server": "rec-1", "state": "standing in", "lease": 1}
+            assert spare.recorder.status()["gate"].lease == 1 or spare.recorder.flush(30)
+            assert control.failback("rec-1")["state"] == "standing in", "the server does not answer"
+            with pytest.raises(UsageError, match=r"rec-2.*it watches: rec-1"):
+                control.failover("rec-2")
+            with pytest.raises(UsageError, match="'server': text"):
+                control.order("failover", server=7)
+        with contextlib.closing(Control(spare.url, "loud")) as stranger, pytest.raises(PeerUnauthorized):
+            stranger.failover("rec-1")
+
+
+def test_a_server_is_drained(tmp_path: Path) -> None:
+    server, _ = stations(tmp_path)
+    with pytest.raises(UsageError, match="starting"):
+        server.drain()
+    with server, contextlib.closing(Control(server.url)) as control:
+        assert control.drain() == {"name": "rec-1", "state": "drained"}
+        assert server.health().state == "drained"
+        assert control.drain(False)["state"] == "recording"
+        control.drain()
+        control.drain()
+    assert server.health().state == "drained", "also as its last word"
+
+
+def test_orders_from_elsewhere_need_a_token() -> None:
+    app = Starlette(
+        routes=control_routes({"stop": lambda body: body}, token=""),
+        exception_handlers={FovideoError: _answer_error},
+    )
+    for client, status in (("127.0.0.1", 200), ("10.0.0.9", 403)):
+        transport = httpx.ASGITransport(app, client=(client, 1))
+
+        async def ask(transport: httpx.ASGITransport = transport) -> httpx.Response:
+            async with httpx.AsyncClient(transport=transport, base_url="http://x") as web:
+                return await web.post("/control/stop", content=b"{}")
+
+        assert asyncio.run(ask()).status_code == status

@@ -1,0 +1,43 @@
+"""Giving orders to a running server or spare."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from fovideo.errors import PeerError
+from fovideo.peer.connection import Connection
+
+
+class Control:
+    """Orders to one process. Every method raises FovideoError only: UsageError, PeerError.
+
+    All orders may be repeated. Close it after use.
+    """
+
+    def __init__(self, url: str, token: str = "") -> None:
+        self._connection = Connection(url, token)
+
+    def failover(self, server: str) -> dict[str, Any]:
+        """To a spare: stand in for a server until further notice. {"name", "server", "state", "lease"}."""
+        return self.order("failover", server=server)
+
+    def failback(self, server: str) -> dict[str, Any]:
+        """To a spare: hand a server back as soon as it records. The same keys."""
+        return self.order("failback", server=server)
+
+    def drain(self, on: bool = True) -> dict[str, Any]:
+        """To a server: a planned stop is near, no spare shall stand in. {"name", "state"}."""
+        return self.order("drain", on=on)
+
+    def order(self, name: str, **body: Any) -> dict[str, Any]:
+        """Any order of POST /v1/control/NAME."""
+        answer = self._connection.post(f"/control/{name}", msgspec.json.encode(body), again=True)
+        try:
+            return msgspec.json.decode(answer.content, type=dict[str, Any])
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise PeerError(f"its answer cannot be read: {error}", where=self._connection.url) from None
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,62 @@
+"""Orders to a running process over HTTP: POST /v1/control/NAME with a JSON object, answered with one."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fovideo.errors import PeerUnauthorized, UsageError
+
+Control: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+"""Takes a request's body, gives the answer's. Called by a worker thread; may raise FovideoError."""
+
+AnyValue = TypeVar("AnyValue")
+
+
+def control_routes(controls: Mapping[str, Control], *, token: str) -> list[Route]:
+    """A route for each. Where no token is asked for, only this machine may give orders."""
+
+    def route(name: str, control: Control) -> Route:
+        async def carry_out(request: Request) -> Response:
+            if not token and not _is_local(request):
+                raise PeerUnauthorized(
+                    "orders over the network need a token", where=name, hint="give the site a token"
+                )
+            body = _body(await request.body())
+            answer = await run_in_threadpool(control, body)
+            return Response(msgspec.json.encode(answer), media_type="application/json")
+
+        return Route(f"/control/{name}", carry_out, methods=["POST"])
+
+    return [route(name, control) for name, control in controls.items()]
+
+
+def wanted(body: Mapping[str, Any], key: str, kind: type[AnyValue]) -> AnyValue:
+    """What the body says under a key. UsageError if that is missing or of another kind."""
+    value = body.get(key)
+    if not isinstance(value, kind):
+        words = {str: "text", bool: "true or false", int: "a whole number"}
+        raise UsageError(f"the body needs {key!r}: {words.get(kind, kind.__name__)}")
+    return value
+
+
+def _body(data: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(data or b"{}", type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise UsageError(f"the body is no JSON object: {error}") from None
+
+
+def _is_local(request: Request) -> bool:
+    client = request.client
+    try:
+        return client is not None and ipaddress.ip_address(client.host).is_loopback
+    except ValueError:
+        return False
