@@ -12,18 +12,29 @@ import numpy as np
 
 from fovideo.media.codec import AUDIO_TRACK, VIDEO_TRACK
 from fovideo.merge.footage import Footage
-from fovideo.merge.line import Index, Line, Mask, Times, covered, line_of, nominal_ns, tolerance_of
+from fovideo.merge.line import (
+    Index,
+    Line,
+    Mask,
+    Times,
+    covered,
+    line_of,
+    nearest_to,
+    nominal_ns,
+    tolerance_of,
+)
 from fovideo.merge.match import Matching, match, offsets_at
 from fovideo.merge.offset import Offset, Prior, find_offset, repeats
 from fovideo.times import NS_PER_MS, NS_PER_S
 
 Receipts: TypeAlias = MutableMapping[tuple[str, str], tuple[int, int]]
-"""(source store, target store) to (matched frames that told it, second receipt clock minus first)."""
+"""(source store, target store) to (weight of what told it, second receipt clock minus first)."""
 
 _FOREIGN = 0.1  # matched share below which two recordings come from different encoders
+_EXPECTED = 1 << 32  # outweighs any number of frames on another clock
 _FEW = 8  # where content repeats, fewer matching frames than this say nothing of the clock
 _CLOSE_NS = 50 * NS_PER_MS  # what error bounds do not know of
-_RECEIPT_SLACK_NS = 5 * NS_PER_S  # a frame reaches two recorders at the same instant but for this
+_RECEIPT_SLACK_NS = 2 * NS_PER_S  # a frame reaches two recorders at the same instant but for this
 
 
 @dataclass
@@ -32,7 +43,8 @@ class Aligned:
 
     held: the identical frame is there. kept: it is there, but only among what is not shown. clash: other
     content of the same instant is there. dts_ns: decode time of the identical frame, where held. anchors:
-    (source time_ns, offset_ns). matched: how many frames gave them.
+    (source time_ns, offset_ns). matched: how many frames gave them. kin: frames of the same encoder that the
+    target has and the run has not.
     """
 
     held: Mask
@@ -41,6 +53,7 @@ class Aligned:
     dts_ns: Times
     anchors: list[tuple[int, int]] = field(default_factory=list)
     matched: int = 0
+    kin: list[Footage] = field(default_factory=list)
 
     @classmethod
     def none_of(cls, count: int) -> Aligned:
@@ -69,7 +82,7 @@ def align(
                 _take_copies(source, target, result)
         elif len(source.frames) and len(target.frames):
             found.append((target, _match(source, target, prior, receipts)))
-    _learn(source, found, receipts)
+    _learn(source, found, prior, receipts)
     for target, matching in found:
         _take_content(source, target, matching, primary, prior, receipts, result)
     result.kept &= ~result.held
@@ -97,7 +110,17 @@ def overall_offset(source: Footage, targets: Sequence[Footage], primary: int, pr
         heard, there = line_of(source.frames, AUDIO_TRACK), line_of(frames, AUDIO_TRACK)
         if len(heard) and len(there) and not repeats(heard, there, prior.repeated):
             ours, theirs = heard, there
-    return find_offset(ours, theirs, prior)
+    if not _doubled(theirs):
+        return find_offset(ours, theirs, prior)
+    # The target's own clock was set back: its footage overlaps itself, and tells something piece by piece.
+    each = [find_offset(ours, line_of(target.frames[mask], primary), prior) for target, mask in shown]
+    found = [offset for offset in each if offset is not None and offset.quality > 0.5]
+    return min(found, key=lambda offset: abs(offset.offset_ns - prior.expected_ns), default=None)
+
+
+def _doubled(line: Line) -> bool:
+    """Whether a line has two frames at the instant of one, for a good part of it."""
+    return bool(np.count_nonzero(np.diff(line.time_ns) * 2 < line.interval_ns) * 50 > len(line))
 
 
 def _as_claimed(prior: Prior, *footage: Footage) -> Prior:
@@ -158,15 +181,22 @@ def _match(
     return Matching(mine[found.source], theirs[found.target], found.anchors, found.offset_ns, found.drift_ppb)
 
 
-def _learn(source: Footage, found: Sequence[tuple[Footage, Matching]], receipts: Receipts) -> None:
-    """Note how the receipt clocks differ, from the pair with the most matching frames."""
+def _learn(
+    source: Footage, found: Sequence[tuple[Footage, Matching]], prior: Prior, receipts: Receipts
+) -> None:
+    """Note how the receipt clocks differ, from the pair with the most matching frames on the expected
+    clock.
+    """
     for target, matching in found:
         key = (source.store, target.store)
-        known = receipts.get(key, (0, 0))
         ours = source.frames["receipt_ns"][matching.source]
         theirs = target.frames["receipt_ns"][matching.target]
-        if len(matching) > known[0] and source.store != target.store and ours.any() and theirs.any():
-            receipts[key] = (len(matching), int(np.median(theirs - ours)))
+        if source.store == target.store or not ours.any() or not theirs.any():
+            continue
+        expected = abs(matching.offset_ns - prior.expected_ns) <= prior.near_ns
+        weight = len(matching) + (_EXPECTED if expected else 0)
+        if weight > receipts.get(key, (0, 0))[0]:
+            receipts[key] = (weight, int(np.median(theirs - ours)))
 
 
 def _take_copies(source: Footage, target: Footage, result: Aligned) -> None:
@@ -174,11 +204,19 @@ def _take_copies(source: Footage, target: Footage, result: Aligned) -> None:
     if not len(places):
         return
     (result.kept if target.conflict else result.held)[places] = True
+    _add_kin(target, others, result)
     result.dts_ns[places] = target.frames["dts_ns"][others]
     result.matched += len(places)
     times = source.frames["time_ns"][places]
     offsets = target.frames["time_ns"][others] - times
     result.anchors.extend((int(times[at]), int(offsets[at])) for at in {0, len(places) - 1})
+
+
+def _add_kin(target: Footage, matched: Index, result: Aligned) -> None:
+    lone = np.ones(len(target.frames), bool)
+    lone[matched] = False
+    if lone.any() and not target.conflict:
+        result.kin.append(target.only(lone))
 
 
 def _copies(source: Footage, target: Footage) -> tuple[Index, Index]:
@@ -210,7 +248,7 @@ def _take_content(
     result: Aligned,
 ) -> None:
     mine, theirs = contemporary(source, target, prior.window_ns, receipts)
-    good = mine[found.source] & theirs[found.target]
+    good = _received_together(source, target, found.source, found.target, receipts)
     if len(found) and good.mean() < 0.5:  # alike, but of another time
         found, good = Matching(found.source[:0], found.target[:0]), good[:0]
     ours, others = found.source[good], found.target[good]
@@ -226,29 +264,54 @@ def _take_content(
         result.anchors.extend(found.anchors)
     partnered = np.zeros(len(target.frames), bool)
     partnered[others] = True
+    foreign = False
     for track in {primary, AUDIO_TRACK}:  # not metadata: several documents of one instant contradict nothing
         line, there = line_of(source.frames, track), line_of(target.frames[theirs], track)
         if not len(line) or not len(there):
             continue
         shift_ns = offsets_at(found.anchors, line.time_ns) if found.anchors else prior.expected_ns
-        clashing = _clashes(line.moved(shift_ns), held, there, partnered[theirs])
-        result.clash[line.index[clashing & mine[line.index]]] = True
+        line = line.moved(shift_ns)
+        nearest = np.flatnonzero(theirs)[there.index[nearest_to(line.time_ns, there)]]
+        mine[line.index] &= _received_together(source, target, line.index, nearest, receipts)
+        clashing, other_encoder = _clashes(line, held, mine, there, partnered[theirs])
+        result.clash[line.index[clashing]] = True
+        foreign = foreign or (other_encoder and track == primary)
+    if not foreign:
+        _add_kin(target, others, result)
 
 
-def _clashes(ours: Line, held: Mask, theirs: Line, partnered: Mask) -> Mask:
-    """Which of our frames show an instant of which the target has other content.
+def _received_together(
+    source: Footage,
+    target: Footage,
+    ours: Index,
+    theirs: Index,
+    receipts: Mapping[tuple[str, str], tuple[int, int]],
+) -> Mask:
+    """Which of these pairs of frames reached both recorders at about the same instant, as far as is known."""
+    known = receipts.get((source.store, target.store))
+    if source.store == target.store and source.store:
+        known = known or (0, 0)
+    left, right = source.frames["receipt_ns"][ours], target.frames["receipt_ns"][theirs]
+    if known is None or not left.any() or not right.any():
+        return np.ones(len(ours), bool)
+    return np.asarray(np.abs(right - left - known[1]) <= _RECEIPT_SLACK_NS, bool)
+
+
+def _clashes(ours: Line, held: Mask, mine: Mask, theirs: Line, partnered: Mask) -> tuple[Mask, bool]:
+    """Which of our frames show an instant of which the target has other content; and whether its encoder is
+    another. mine: which of our frames may be compared at all.
 
     Of one encoder: where an unmatched frame of the target lies at the same instant. Of different encoders:
     anywhere within the target's footage, since two encodes can't be interleaved.
     """
     tolerance_ns = tolerance_of(ours, theirs)
-    within = covered(ours.time_ns, theirs, tolerance_ns, nominal_ns(ours, theirs))
+    within = covered(ours.time_ns, theirs, tolerance_ns, nominal_ns(ours, theirs)) & mine[ours.index]
     if int((within & held[ours.index]).sum()) < _FOREIGN * int(within.sum()):
-        return within & ~held[ours.index]
+        return within & ~held[ours.index], True
     lone = theirs.time_ns[~partnered[theirs.index]]
     if not len(lone):
-        return np.zeros(len(ours), bool)
+        return np.zeros(len(ours), bool), False
     right = np.searchsorted(lone, ours.time_ns)
     after, before = lone[np.minimum(right, len(lone) - 1)], lone[np.maximum(right - 1, 0)]
     near = np.minimum(np.abs(after - ours.time_ns), np.abs(before - ours.time_ns)) <= tolerance_ns
-    return np.asarray(near & ~held[ours.index], bool)
+    return np.asarray(near & ~held[ours.index] & mine[ours.index], bool), False

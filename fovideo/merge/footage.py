@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,10 @@ class Footage:
     def trusted(self) -> bool:
         """Whether its times are the camera's own clock."""
         return self.clock == Clock.SENDER_REPORT
+
+    def only(self, mask: Mask) -> Footage:
+        """Some of the frames."""
+        return replace(self, frames=self.frames[mask], stored_ns=self.stored_ns[mask], row=self.row[mask])
 
     def pick(self, mask: Mask, shift_ns: Times, conflict: bool) -> Footage:
         """Some of the frames, at other times; shift_ns: one per frame of this footage."""

@@ -2,12 +2,12 @@
 
 Where the target's own clock was wrong for a while (it had heard no sender report yet), the source's offset
 against it falls from one anchor to the next. Corrected by the one and by the other, neighbouring rows of the
-source would overlap; so the rows before the fall give way, each by part of a frame interval.
+source would overlap; so the rows between the anchors give way, each by part of a frame interval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable
 from itertools import pairwise
 
 from fovideo.merge.clock import Clock
@@ -20,9 +20,11 @@ _LEAST_NS = NS_PER_MS  # falls below this come of drift and measuring
 _MOST_NS = NS_PER_S  # beyond it no row could give way enough
 
 
-def in_order(source: Manifest, runs: Iterable[tuple[Run, Clock]]) -> dict[int, Clock]:
-    """The clock for each row (by place): that of its run, or one that keeps it before the row that
-    follows in the same session.
+def in_order(
+    source: Manifest, runs: Iterable[tuple[Run, Clock]], anchored: Container[int] = ()
+) -> dict[int, Clock]:
+    """The clock for each row (by place): that of its run, or one that keeps it between the rows before and
+    behind it in the same session. anchored: rows that the target holds in part, which stay where they are.
     """
     clocks: dict[int, Clock] = {}
     sessions: dict[str, list[int]] = {}
@@ -30,18 +32,30 @@ def in_order(source: Manifest, runs: Iterable[tuple[Run, Clock]]) -> dict[int, C
         clocks.update(dict.fromkeys(run.places, clock))
         sessions.setdefault(run.session, []).extend(run.places)
     for places in sessions.values():
-        _keep_order(source, sorted(places), clocks)
+        pairs = list(pairwise(sorted(places)))
+        for place, following in reversed(pairs):
+            if place not in anchored:
+                overlap_ns = _overlap_ns(source, clocks, place, following)
+                _move(source, clocks, place, -overlap_ns)
+        for place, following in pairs:
+            if following not in anchored:
+                _move(source, clocks, following, _overlap_ns(source, clocks, place, following))
     return clocks
 
 
-def _keep_order(source: Manifest, places: Sequence[int], clocks: dict[int, Clock]) -> None:
-    for place, following in reversed(list(pairwise(places))):
-        row, later = source.rows[place], source.rows[following]
-        interval_ns = row.interval_ns or DEFAULT_INTERVAL_NS
-        apart_ns = later.start_ns - (row.end_ns - interval_ns)
-        if apart_ns <= 0:
-            continue  # they overlap at the source already
-        free_ns = max(apart_ns - interval_ns * _CLOSEST[0] // _CLOSEST[1], 0)
-        limit_ns = clocks[following].offset_at(later.start_ns) + free_ns
-        if _LEAST_NS < clocks[place].offset_at(row.start_ns) - limit_ns <= _MOST_NS:
-            clocks[place] = Clock.of([(row.start_ns, limit_ns)])
+def _overlap_ns(source: Manifest, clocks: dict[int, Clock], place: int, following: int) -> int:
+    """By how much two rows are too close when each is corrected by its clock; 0 if it is not the clocks."""
+    row, later = source.rows[place], source.rows[following]
+    interval_ns = row.interval_ns or DEFAULT_INTERVAL_NS
+    apart_ns = later.start_ns - (row.end_ns - interval_ns)
+    if apart_ns <= 0:
+        return 0  # they overlap at the source already
+    free_ns = max(apart_ns - interval_ns * _CLOSEST[0] // _CLOSEST[1], 0)
+    fall_ns = clocks[place].offset_at(row.start_ns) - clocks[following].offset_at(later.start_ns)
+    return fall_ns - free_ns if _LEAST_NS < fall_ns - free_ns <= _MOST_NS else 0
+
+
+def _move(source: Manifest, clocks: dict[int, Clock], place: int, by_ns: int) -> None:
+    if by_ns:
+        start_ns = source.rows[place].start_ns
+        clocks[place] = Clock.of([(start_ns, clocks[place].offset_at(start_ns) + by_ns)])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fovideo.media.frames import FrameTable
+from fovideo.media.frames import FrameFlag, FrameTable
 from fovideo.times import NS_PER_MS
 
 Times = npt.NDArray[np.int64]
@@ -38,6 +38,7 @@ class Line:
     time_ns: Times
     digest: Digests
     index: Index
+    key: Mask
     interval_ns: int
 
     def __len__(self) -> int:
@@ -45,8 +46,9 @@ class Line:
 
     def part(self, start: int, stop: int) -> Line:
         """Frames start..stop, with the interval of the whole."""
+        chosen = slice(start, stop)
         return Line(
-            self.time_ns[start:stop], self.digest[start:stop], self.index[start:stop], self.interval_ns
+            self.time_ns[chosen], self.digest[chosen], self.index[chosen], self.key[chosen], self.interval_ns
         )
 
     def between(self, from_ns: int, to_ns: int) -> Line:
@@ -56,7 +58,7 @@ class Line:
 
     def moved(self, shift_ns: int | Times) -> Line:
         """The same frames at other times; the shift keeps their order."""
-        return Line(self.time_ns + shift_ns, self.digest, self.index, self.interval_ns)
+        return Line(self.time_ns + shift_ns, self.digest, self.index, self.key, self.interval_ns)
 
 
 def line_of(frames: FrameTable, track: int) -> Line:
@@ -65,7 +67,8 @@ def line_of(frames: FrameTable, track: int) -> Line:
     time: Times = frames["time_ns"][index]
     order = np.argsort(time, kind="stable")
     time, index = time[order], index[order]
-    return Line(time, np.ascontiguousarray(frames["digest"][index]), index, interval_of(time))
+    digest = np.ascontiguousarray(frames["digest"][index])
+    return Line(time, digest, index, frames["flags"][index] & FrameFlag.KEY != 0, interval_of(time))
 
 
 def interval_of(time: Times) -> int:
@@ -103,6 +106,14 @@ def covered(at_ns: Times, line: Line, reach_ns: int, interval_ns: int) -> Mask:
     close = (after - before <= COVERED * interval_ns) & (right > 0) & (right < count)
     near: Any = np.minimum(np.abs(after - at_ns), np.abs(at_ns - before)) <= reach_ns
     return np.asarray(close | near, bool)
+
+
+def nearest_to(at_ns: Times, line: Line) -> Index:
+    """Place of the frame of a line (not empty) that is nearest to each instant."""
+    right = np.searchsorted(line.time_ns, at_ns)
+    after, before = np.minimum(right, len(line) - 1), np.maximum(right - 1, 0)
+    is_after = np.abs(line.time_ns[after] - at_ns) < np.abs(at_ns - line.time_ns[before])
+    return np.where(is_after, after, before).astype(np.int64)
 
 
 def repeated_in(lines: Iterable[Line]) -> Digests:

@@ -22,7 +22,8 @@ _PARTNERS = 16  # occurrences of a digest to look at, on either side of where it
 _CANDIDATES = 24
 _STRONG = 8  # matched frames that make an offset believable
 _GOOD = 0.998
-_LIVELY_NS = 5 * NS_PER_S  # content that does not repeat for so long is no static scene
+_LIVELY_KEYS = 3  # content that does not repeat for so many GOPs is no static scene
+_CONVINCING = 3  # matched frames that are no accident where content never repeats
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,14 @@ def find_offset(source: Line, target: Line, prior: Prior) -> Offset | None:
     ]
     found = [(offset, residuals) for offset, residuals in found if offset.matched]
     near = [each for each in found if abs(each[0].offset_ns - prior.expected_ns) <= prior.near_ns]
-    far = [each for each in found if each[0].matched >= _STRONG and each[0].quality >= 0.5]
+    far = [each for each in found if each[0].matched >= _CONVINCING and each[0].quality >= 0.5]
     if here.refuted < _STRONG:
         # Little speaks against the expected offset: only content that never repeats may overrule it.
         unique = not here.matched and not repeats(source, target, prior.repeated)
-        far = far if unique and not prior.trusted and _is_long(source, target) else []
+        far = far if unique and not prior.trusted and _is_lively(source, target) else []
         near = near if unique or here.matched or here.refuted else []
+    else:
+        far = [each for each in far if each[0].matched >= _STRONG]
     choice = _choose(far + near, prior.expected_ns)
     return None if choice is None else _refined(*choice)
 
@@ -134,8 +137,9 @@ def _choose(found: list[tuple[Offset, Times]], expected_ns: int) -> tuple[Offset
     return min(good, key=lambda each: (abs(each[0].offset_ns - expected_ns), -each[0].matched))
 
 
-def _is_long(source: Line, target: Line) -> bool:
-    return max(int(line.time_ns[-1] - line.time_ns[0]) for line in (source, target)) >= _LIVELY_NS
+def _is_lively(source: Line, target: Line) -> bool:
+    """Whether one of two lines without repetitions lasts for several GOPs."""
+    return max(int(np.count_nonzero(line.key)) for line in (source, target)) >= _LIVELY_KEYS
 
 
 def _candidates(source: Line, target: Line, prior: Prior) -> list[int]:

@@ -20,9 +20,7 @@ from fovideo.merge.offset import NEAR_NS, Offset, Prior
 from fovideo.merge.splice import CLASH, KEPT, NEW, THERE, States
 from fovideo.times import NS_PER_MS
 
-_CLOSE_NS = (
-    15 * NS_PER_MS
-)  # a good guess is this good: less than the distance of two frames that may be alike
+_CLOSE_NS = 15 * NS_PER_MS  # a good guess is this good: nearer than two frames that may be alike
 _ENOUGH = 8  # matched frames that make a run's own offset better than its neighbours'
 
 
@@ -30,7 +28,8 @@ _ENOUGH = 8  # matched frames that make a run's own offset better than its neigh
 class Placed:
     """A run of the source with its clock. states: of each frame of the rows that were compared;
     the target can't hold any frame of the others. dts_ns: of the same rows, effective decode times of the
-    target's identical frames where the state is THERE. matched: frames that gave the clock.
+    target's identical frames where the state is THERE. matched: frames that gave the clock. kin: frames
+    of the same encoder that the target has and the run has not.
     """
 
     run: Run
@@ -38,6 +37,7 @@ class Placed:
     states: dict[int, States] = field(default_factory=dict)
     dts_ns: dict[int, Times] = field(default_factory=dict)
     matched: int = 0
+    kin: list[Footage] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,7 @@ def _place(
         if not footage.conflict and aligned.anchors:
             placed.clock = Clock.of(aligned.anchors)
             placed.matched = aligned.matched
+        placed.kin.extend([] if footage.conflict else aligned.kin)
         states = np.full(len(footage.frames), CLASH if footage.conflict else NEW, np.uint8)
         states[aligned.clash] = CLASH
         states[aligned.kept] = KEPT

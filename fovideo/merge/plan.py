@@ -17,7 +17,7 @@ from fovideo.merge.line import Mask
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.outlook import missing_after
 from fovideo.merge.place import Placed, place_runs
-from fovideo.merge.sequence import lost_before, moved_frames, pattern_of, states_of
+from fovideo.merge.sequence import find_links, moved_frames, pattern_of, states_of
 from fovideo.merge.splice import CLASH, KEPT, LATER, NEW, THERE, Splicer, States
 from fovideo.merge.stretch import build_stretches
 from fovideo.merge.values import Plan
@@ -55,11 +55,14 @@ def plan(
         raise UsageError("source and target are the same store", where=source.identity)
     placement = place_runs(source, target, window_ns, expected_ns)
     runs = placement.runs
-    clocks = in_order(source, ((placed.run, placed.clock) for placed in runs))
+    anchored = {
+        place for placed in runs for place, states in placed.states.items() if (states == THERE).any()
+    }
+    clocks = in_order(source, ((placed.run, placed.clock) for placed in runs), anchored)
     inside = {place for place in clocks if _is_inside(source.rows[place], clocks[place], from_ns, to_ns)}
     states = _states(source, target, runs, inside, to_ns)
     pattern = pattern_of(source, placement)
-    cuts = Splicer(source, states, lost_before(source, placement, pattern)).run()
+    cuts = Splicer(source, states, find_links(source, placement, pattern)).run()
     moved = moved_frames(source, placement, states, pattern)
     stretches = build_stretches(source, cuts, clocks, moved, now_ns, lease)
     leader = max(runs, key=lambda placed: placed.matched, default=None)

@@ -22,15 +22,17 @@ from fovideo.merge.line import Mask, Times, interval_of
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.place import Placed, Placement
 from fovideo.merge.reorder import UNKNOWN, Pattern, Sequence, find_pattern
-from fovideo.merge.splice import NEW, THERE, States
-from fovideo.timeline.cover import holes
-from fovideo.times import NS_PER_MS
+from fovideo.merge.splice import ADJACENT, BRIDGED, BROKEN, NEW, THERE, Links, States
+from fovideo.timeline.cover import DEFAULT_INTERVAL_NS, holes, longest_step_ns
+from fovideo.times import NS_PER_MS, NS_PER_S
 
 Moved: TypeAlias = dict[int, Times]
 """By place of a source row, stored decode times for all of its frames: only rows of which some had to
 move.
 """
 
+_NEVER_NS = -(1 << 62)
+_FAR_NS = NS_PER_S
 _STEP_NS = NS_PER_MS
 """Distance kept of what has to move, if there is room."""
 
@@ -54,34 +56,57 @@ class _Joined:
 def pattern_of(source: Manifest, placement: Placement) -> Pattern | None:
     """The pattern in which the stream's frames are reordered, from all that was compared."""
     sequences = []
-    for footage in placement.union:
-        frames = footage.frames[footage.frames["track"] == source.primary]
+    tables = [each.frames[each.frames["track"] == source.primary] for each in placement.union]
+    if not any((frames["dts_ns"] != frames["time_ns"]).any() for frames in tables):
+        return None
+    for frames in tables:
         sequences.append(Sequence(frames["time_ns"], frames["flags"] & FrameFlag.KEY != 0))
     return find_pattern(sequences)
 
 
-def lost_before(source: Manifest, placement: Placement, pattern: Pattern | None) -> dict[int, Mask]:
-    """Per frame of the compared rows, whether frames of the primary track are missing right before it in its
-    session.
+def find_links(source: Manifest, placement: Placement, pattern: Pattern | None) -> dict[int, Links]:
+    """How the frames of the primary track hang together, for the rows that were compared.
 
     The first frame of a row counts with the row before, if that was compared too.
     """
-    result: dict[int, Mask] = {}
+    result: dict[int, Links] = {}
     for placed in placement.runs:
+        for place in placed.states:
+            count = len(source.stored(place))
+            result[place] = Links(np.full(count, BROKEN, np.uint8), np.zeros(count, bool))
         joined = _join(source, placed, {})
         if joined is None:
             continue
-        lost = np.concatenate(([True], holes(joined.dts_ns, joined.flags, joined.interval_ns)))
-        if pattern is not None:
-            places = pattern.places(joined.time_ns)
-            known = (places[1:] != UNKNOWN) & (places[:-1] != UNKNOWN)
-            told = joined.flags[1:] & FrameFlag.LOST_BEFORE != 0
-            lost[1:] = np.where(known, (np.diff(places) != 1) | told, lost[1:])
-        for place in placed.states:
-            result[place] = np.zeros(len(source.stored(place)), bool)
-        for (place, row), flag in zip(joined.at, lost.tolist(), strict=True):
-            result[place][row] = flag
+        kin = (
+            placed.kin if placed.matched else ()
+        )  # without a common frame nothing is known to continue another
+        links = _link(joined, _others(kin, source.primary), pattern)
+        for (place, row), before, after in zip(
+            joined.at, links.before.tolist(), links.after.tolist(), strict=True
+        ):
+            result[place].before[row], result[place].after[row] = before, after
     return result
+
+
+def _link(joined: _Joined, others: tuple[Times, Times], pattern: Pattern | None) -> Links:
+    dts, limit_ns = joined.dts_ns, longest_step_ns(joined.interval_ns or DEFAULT_INTERVAL_NS)
+    lost = np.concatenate(([True], holes(dts, joined.flags, joined.interval_ns or DEFAULT_INTERVAL_NS)))
+    edges = np.concatenate(([_NEVER_NS], others[0], [-_NEVER_NS]))
+    right = np.searchsorted(others[0], dts) + 1
+    own = np.concatenate(([_NEVER_NS], dts, [-_NEVER_NS]))
+    before = (edges[right - 1] > own[:-2]) & (dts - edges[right - 1] <= limit_ns)
+    after = (edges[right] < own[2:]) & (edges[right] - dts <= limit_ns)
+    if pattern is not None:
+        places, theirs = pattern.places(joined.time_ns), pattern.places(others[1])
+        theirs = theirs[theirs != UNKNOWN]
+        known = places != UNKNOWN
+        both = known[1:] & known[:-1]
+        told = joined.flags[1:] & FrameFlag.LOST_BEFORE != 0
+        lost[1:] = np.where(both, (np.diff(places) != 1) | told, lost[1:])
+        before = np.where(known, np.isin(places - 1, theirs), before)
+        after = np.where(known, np.isin(places + 1, theirs), after)
+    links = np.where(lost, np.where(before, BRIDGED, BROKEN), ADJACENT).astype(np.uint8)
+    return Links(links, after & np.append(lost[1:], True))
 
 
 def moved_frames(
@@ -98,7 +123,7 @@ def moved_frames(
             continue
         chosen = np.flatnonzero(joined.there | joined.new)
         dts = joined.dts_ns[chosen]
-        others = _others(placement.union, placed, source.primary)
+        others = _others(placed.kin, source.primary)
         fitted = fit(dts, joined.time_ns[chosen], joined.there[chosen], others, pattern)
         for number in np.flatnonzero(fitted != dts).tolist():
             place, row = joined.at[int(chosen[number])]
@@ -137,15 +162,9 @@ def _join(source: Manifest, placed: Placed, states: Mapping[int, States | None])
     return _Joined(time, dts, flags, state == THERE, state == NEW, interval_of(np.sort(time)), at)
 
 
-def _others(union: Iterable[Footage], placed: Placed, primary: int) -> tuple[Times, Times]:
-    """Decode and presentation times of the target's frames that are not the run's own, by decode time."""
-    key = (placed.run.session, placed.run.epoch)
-    tables = [
-        each.frames[each.frames["track"] == primary]
-        for each in union
-        if not each.conflict and (each.session, each.epoch) != key
-    ]
-    frames = np.concatenate([*tables, empty_frames()])
+def _others(kin: Iterable[Footage], primary: int) -> tuple[Times, Times]:
+    """Decode and presentation times of the target's frames that the run has not, by decode time."""
+    frames = np.concatenate([*(each.frames[each.frames["track"] == primary] for each in kin), empty_frames()])
     order = np.argsort(frames["dts_ns"], kind="stable")
     return frames["dts_ns"][order], frames["time_ns"][order]
 
@@ -188,15 +207,22 @@ def _ahead(pattern: Pattern, dts_ns: Times, time_ns: Times, others_dts: Times, o
     the decode times as they are.
     """
     mine, theirs = pattern.places(time_ns), pattern.places(others_time)
-    known = np.flatnonzero(theirs != UNKNOWN)
-    before = np.searchsorted(np.maximum.accumulate(theirs[known]), mine)
-    by_place = np.concatenate(([0], known + 1))[before]
-    ahead = np.where(mine == UNKNOWN, np.searchsorted(others_dts, dts_ns), by_place)
+    known, unknown = np.flatnonzero(theirs != UNKNOWN), np.flatnonzero(theirs == UNKNOWN)
+    by_place = _behind(known, np.searchsorted(np.maximum.accumulate(theirs[known]), mine))
+    by_time = _behind(unknown, np.searchsorted(others_dts[unknown], dts_ns))
+    ahead = np.where(mine == UNKNOWN, np.searchsorted(others_dts, dts_ns), np.maximum(by_place, by_time))
     return np.asarray(np.maximum.accumulate(ahead), np.int64)
 
 
+def _behind(places: Times, counts: Times) -> Times:
+    """Number of entries up to and with the last of the first `count` places."""
+    return np.asarray(np.concatenate(([0], places + 1))[counts], np.int64)
+
+
 def _squeeze(part: Times, low: int | None, high: int | None) -> None:
-    """Move a run of decode times into (low, high), in place."""
+    """Move a run of decode times into (low, high), in place; but none far, since then something else is
+    wrong.
+    """
     if (low is None or int(part[0]) > low) and (high is None or int(part[-1]) < high):
         return
     step_ns = _STEP_NS
@@ -213,4 +239,6 @@ def _squeeze(part: Times, low: int | None, high: int | None) -> None:
         ceiling = high
         for number in range(len(values) - 1, -1, -1):
             ceiling = values[number] = min(values[number], ceiling - step_ns)
-    part[:] = values
+    moved = np.array(values, np.int64)
+    if int(np.abs(moved - part).max()) <= _FAR_NS:
+        part[:] = moved

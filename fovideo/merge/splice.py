@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,23 @@ now.
 """
 
 States = npt.NDArray[np.uint8]
+
+ADJACENT, BRIDGED, BROKEN = range(3)
+"""What is right before a frame: the frame before it in the source; one that only the target has; nothing
+known.
+"""
+
+
+class Links(NamedTuple):
+    """How the frames of a row hang together, one entry each. before: ADJACENT, BRIDGED or BROKEN.
+
+    after: a frame that only the target has comes right after it.
+    """
+
+    before: npt.NDArray[np.uint8]
+    after: Mask
+
+
 _FILL, _HELD = 1, 4  # plus one of
 _LEADS, _ENDS, _OPEN = range(3)
 _CONFLICT = 7
@@ -53,24 +71,24 @@ class Cut:
 @dataclass
 class _Row:
     """What later rows must know of an earlier one. chain: its last frame is, or will be, in the target and
-    decodes.
+    decodes. open_cut: ends with that frame. after: a frame that only the target has comes right after it.
     """
 
     chain: bool
-    open_cut: Cut | None = None  # ends with the row's last frame
+    open_cut: Cut | None = None
+    after: bool = False
 
 
 @dataclass
 class Splicer:
     """Goes through the rows of a source manifest by time.
 
-    states: per row, one per frame; None = all NEW. lost: per row that was compared, for each frame whether
-    frames of the primary track are missing before it.
+    states: per row, one per frame; None = all NEW. links: of the rows that were compared.
     """
 
     manifest: Manifest
     states: Mapping[int, States | None]
-    lost: Mapping[int, Mask]
+    links: Mapping[int, Links]
     cuts: list[Cut] = field(default_factory=list)
     _rows: dict[int, _Row] = field(default_factory=dict)
     _longest_ns: int = 0
@@ -90,14 +108,14 @@ class Splicer:
             before[session] = place
         for done in self._rows.values():
             if done.open_cut is not None and done.open_cut.leads is None:
-                done.open_cut.leads = False
+                done.open_cut.leads = done.after
         return self.cuts
 
     def _row(self, place: int, previous: int | None) -> None:
         row, states = self.manifest.rows[place], self.states[place]
         key = bool(row.flags & GopFlag.KEY)
         if states is None and key:
-            self._tell(previous, adjacent=True, key=True, state=NEW)
+            self._tell(previous, link=ADJACENT, key=True, state=NEW)
             cut = Cut(place, Kind.FILL, None)
             self.cuts.append(cut)
             self._rows[place] = _Row(True, cut)
@@ -110,47 +128,70 @@ class Splicer:
             self._cut(place, states, np.zeros(len(frames), np.uint8), False)
             return
         first = int(states[video[0]])
-        adjacent = previous is not None and (key or self._adjacent(previous, place))
-        chain = adjacent and previous is not None and self._rows[previous].chain
-        if not chain and not adjacent:
+        links = self._links(place, video, previous)
+        link = int(links.before[0])
+        chain = link == BRIDGED
+        if link == ADJACENT and previous is not None:
+            chain = self._rows[previous].chain
+        elif link == BROKEN:
             chain = self._inherited(place)
-        self._tell(
-            previous, adjacent=adjacent, key=key, state=first if key or chain or first != NEW else LATER
-        )
-        self._walk(place, states, video, chain)
+        self._tell(previous, link=link, key=key, state=first if key or chain or first != NEW else LATER)
+        self._walk(place, states, video, links, chain)
 
-    def _walk(self, place: int, states: States, video: npt.NDArray[np.int64], chain: bool) -> None:
-        """Decide on each frame of the primary track, given whether the frame before the row is in the
-        target.
-        """
+    def _links(self, place: int, video: npt.NDArray[np.int64], previous: int | None) -> Links:
+        """Links of the frames of the primary track."""
+        row, frames = self.manifest.rows[place], self.manifest.stored(place)
+        known = self.links.get(place)
+        if known is not None:
+            links = Links(known.before[video], known.after[video])
+            if previous is None or previous in self.links:
+                return links
+        else:
+            lost = holes(
+                frames["dts_ns"][video], frames["flags"][video], row.interval_ns or DEFAULT_INTERVAL_NS
+            )
+            before = np.concatenate(([BROKEN], np.where(lost, BROKEN, ADJACENT))).astype(np.uint8)
+            links = Links(before, np.zeros(len(video), bool))
+        if links.before[0] == BROKEN and previous is not None and self._adjacent(previous, place):
+            links.before[0] = ADJACENT
+        return links
+
+    def _walk(
+        self, place: int, states: States, video: npt.NDArray[np.int64], links: Links, chain: bool
+    ) -> None:
+        """Decide on each frame of the primary track. chain: the frame before the row is in the target."""
         frames = self.manifest.stored(place)
         flags = frames["flags"][video]
-        if place in self.lost:
-            lost = self.lost[place][video]
-        else:
-            interval_ns = self.manifest.rows[place].interval_ns or DEFAULT_INTERVAL_NS
-            lost = np.concatenate(([False], holes(frames["dts_ns"][video], flags, interval_ns)))
         fate = np.zeros(len(frames), np.uint8)
         run: list[int] = []  # frames of the stretch that goes on
-        fills = follows = False
-        for number, (at, state, flag, hole) in enumerate(
-            zip(video.tolist(), states[video].tolist(), flags.tolist(), lost.tolist(), strict=True)
+        fills = follows = bridged = False
+        for number, (at, state, flag, link, after) in enumerate(
+            zip(
+                video.tolist(),
+                states[video].tolist(),
+                flags.tolist(),
+                links.before.tolist(),
+                links.after.tolist(),
+                strict=True,
+            )
         ):
             key = bool(flag & FrameFlag.KEY)
-            filling = fills and bool(run)
-            decodes = state == NEW and (key or (chain and (filling or not hole or number == 0)))
-            if run and (state != NEW or decodes != fills):
-                leads = state == THERE and not hole
+            filling = fills and bool(run) and link != BRIDGED
+            decodes = state == NEW and (
+                key or link == BRIDGED or (chain and (filling or link == ADJACENT or number == 0))
+            )
+            if run and (state != NEW or decodes != fills or link == BRIDGED):
+                leads = bridged or (state == THERE and link == ADJACENT)
                 fate[run] = (_FILL if fills else _HELD) + (_LEADS if leads else _ENDS)
                 run = []
             if state == NEW:
                 follows = follows or (decodes and not (filling or key))
                 fills = decodes
                 run.append(at)
-            chain = decodes or state == THERE
+            chain, bridged = decodes or state == THERE, after
         fate[run] = (_FILL if fills else _HELD) + _OPEN
         open_cut = self._cut(place, states, fate, follows)
-        self._rows[place] = _Row(chain, open_cut)
+        self._rows[place] = _Row(chain, open_cut, bridged)
 
     def _cut(self, place: int, states: States, fate: npt.NDArray[np.uint8], follows: bool) -> Cut | None:
         """Add the cuts of a row; returns the one that goes on at its end."""
@@ -172,18 +213,19 @@ class Splicer:
         self._rows.setdefault(place, _Row(False))
         return open_cut
 
-    def _tell(self, previous: int | None, *, adjacent: bool, key: bool, state: int) -> None:
+    def _tell(self, previous: int | None, *, link: int, key: bool, state: int) -> None:
         """Let the row before know what follows it."""
-        cut = None if previous is None else self._rows[previous].open_cut
-        if cut is None or (key and state in (NEW, THERE)) or (adjacent and state == NEW):
+        before = None if previous is None else self._rows[previous]
+        if before is None or before.open_cut is None:
             return
-        cut.leads = cut.leads is not False and adjacent and state == THERE
+        cut = before.open_cut
+        if link == ADJACENT and ((key and state in (NEW, THERE)) or state == NEW):
+            return
+        cut.leads = cut.leads is not False and (before.after or (link == ADJACENT and state == THERE))
 
     def _adjacent(self, previous: int, place: int) -> bool:
         """Whether no frame is missing between two rows of one session."""
         rows = self.manifest.rows
-        if place in self.lost and previous in self.lost:
-            return not self._first(place, self.lost[place])
         ends = []
         for each in (previous, place):
             frames = self.manifest.stored(each)
@@ -196,10 +238,6 @@ class Splicer:
         flags = np.array([0, after["flags"][0]], np.uint8)
         interval_ns = rows[place].interval_ns or rows[previous].interval_ns or DEFAULT_INTERVAL_NS
         return not bool(holes(dts, flags, interval_ns)[0])
-
-    def _first(self, place: int, flags: Mask) -> bool:
-        primary = self.manifest.stored(place)["track"] == self.manifest.primary
-        return bool(flags[primary][0])
 
     def _inherited(self, place: int) -> bool:
         """Whether the source says that this row continues footage of another session that is there by

@@ -53,6 +53,14 @@ def test_epochs_of_one_session_keep_their_order_too() -> None:
     assert shifts[2] == 0
 
 
+def test_rows_that_the_target_holds_in_part_stay() -> None:
+    source = _manifest([10, 10, 10, 10], epochs=[0, 1, 1, 1])
+    before, after = source.runs()
+    clocks = in_order(source, [(before, Clock.of([(START_NS, 90 * NS_PER_MS)])), (after, Clock())], {0})
+    shifts = [clocks[place].offset_at(row.start_ns) for place, row in enumerate(source.rows)]
+    assert shifts == [90 * NS_PER_MS, 34 * NS_PER_MS, 0, 0]
+
+
 def test_an_offset_that_stays_or_rises_is_left_alone() -> None:
     source = _manifest([10, 10, 10])
     (run,) = source.runs()

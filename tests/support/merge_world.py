@@ -115,6 +115,9 @@ def _closed(shots: list[Shot]) -> list[Shot]:
     return [shot for shot in shots if shot.id not in behind]
 
 
+TRUE_CLOCK = Wrong()
+
+
 @dataclass
 class World:
     """Timelines by name; sessions and stores get numbers as they come."""
@@ -134,7 +137,7 @@ class World:
         name: str,
         shots: Iterable[Shot],
         *,
-        wrong: Wrong = Wrong(),
+        wrong: Wrong = TRUE_CLOCK,
         lost: Iterable[int] = (),
         noise_ns: int = 0,
         gops_per_segment: int = 6,
@@ -358,7 +361,7 @@ class Held:
 
 
 def table_of(
-    shots: Sequence[Shot], wrong: Wrong = Wrong(), error_ns: int = 0, told: set[int] | None = None
+    shots: Sequence[Shot], wrong: Wrong = TRUE_CLOCK, error_ns: int = 0, told: set[int] | None = None
 ) -> tuple[FrameTable, list[bytes]]:
     """What a session stores of the frames it received: times by its clock, decode times by the rule."""
     frames = empty_frames(len(shots))
