@@ -3,7 +3,7 @@
 Knows nothing of what kind of timeline it serves: see fovideo.timeline.endpoint. Design: docs/design/merge.md.
 """
 
-from fovideo.merge.execute import Progress, merge
+from fovideo.merge.execute import Progress, carry_out, make_plan, merge
 from fovideo.merge.manifest import Manifest, load_manifest
 from fovideo.merge.match import Matching, match
 from fovideo.merge.offset import Prior
@@ -24,7 +24,9 @@ __all__ = [
     "Progress",
     "Span",
     "StreamReport",
+    "carry_out",
     "load_manifest",
+    "make_plan",
     "match",
     "merge",
     "plan",

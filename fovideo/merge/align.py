@@ -4,9 +4,8 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 import numpy as np
 
@@ -25,16 +24,12 @@ from fovideo.merge.line import (
 )
 from fovideo.merge.match import Matching, match, offsets_at
 from fovideo.merge.offset import Offset, Prior, find_offset, repeats
-from fovideo.times import NS_PER_MS, NS_PER_S
+from fovideo.merge.receipts import Known, Receipts, contemporary, learn, received_together
+from fovideo.times import NS_PER_MS
 
-Receipts: TypeAlias = MutableMapping[tuple[str, str], tuple[int, int]]
-"""(source store, target store) to (weight of what told it, second receipt clock minus first)."""
-
-_FOREIGN = 0.1  # matched share below which two recordings come from different encoders
-_EXPECTED = 1 << 32  # outweighs any number of frames on another clock
 _FEW = 8  # where content repeats, fewer matching frames than this say nothing of the clock
 _CLOSE_NS = 50 * NS_PER_MS  # what error bounds do not know of
-_RECEIPT_SLACK_NS = 2 * NS_PER_S  # a frame reaches two recorders at the same instant but for this
+_FOREIGN = 0.1  # matched share below which two recordings come from different encoders
 
 
 @dataclass
@@ -82,7 +77,7 @@ def align(
                 _take_copies(source, target, result)
         elif len(source.frames) and len(target.frames):
             found.append((target, _match(source, target, prior, receipts)))
-    _learn(source, found, prior, receipts)
+    learn(source, found, prior, receipts)
     for target, matching in found:
         _take_content(source, target, matching, primary, prior, receipts, result)
     result.kept &= ~result.held
@@ -147,56 +142,16 @@ def pinned_offset(source: Footage, targets: Sequence[Footage]) -> int | None:
     return int(np.median(found)) if found else None
 
 
-def contemporary(
-    source: Footage, target: Footage, window_ns: int, receipts: Mapping[tuple[str, str], tuple[int, int]]
-) -> tuple[Mask, Mask]:
-    """Which frames of each could have been received at the same instant: only these can be the same.
-
-    Where the receipt clocks' difference is unknown, it is at most the window.
-    """
-    ours, theirs = source.frames["receipt_ns"], target.frames["receipt_ns"]
-    if not ours.any() or not theirs.any():
-        return np.ones(len(ours), bool), np.ones(len(theirs), bool)
-    known = receipts.get((source.store, target.store))
-    slack_ns = _RECEIPT_SLACK_NS
-    if source.store == target.store and source.store:
-        known = known or (0, 0)
-    elif known is None:
-        slack_ns += window_ns
-    offset_ns = 0 if known is None else known[1]
-    mine = (ours + offset_ns >= theirs.min() - slack_ns) & (ours + offset_ns <= theirs.max() + slack_ns)
-    other = (theirs >= ours.min() + offset_ns - slack_ns) & (theirs <= ours.max() + offset_ns + slack_ns)
-    return np.asarray(mine, bool), np.asarray(other, bool)
-
-
 def _match(
     source: Footage,
     target: Footage,
     prior: Prior,
-    receipts: Mapping[tuple[str, str], tuple[int, int]],
+    receipts: Known,
 ) -> Matching:
     """Match what may have been received at the same instant; indices are of the whole footage."""
     mine, theirs = (np.flatnonzero(mask) for mask in contemporary(source, target, prior.window_ns, receipts))
     found = match(source.frames[mine], target.frames[theirs], _as_claimed(prior, source, target))
     return Matching(mine[found.source], theirs[found.target], found.anchors, found.offset_ns, found.drift_ppb)
-
-
-def _learn(
-    source: Footage, found: Sequence[tuple[Footage, Matching]], prior: Prior, receipts: Receipts
-) -> None:
-    """Note how the receipt clocks differ, from the pair with the most matching frames on the expected
-    clock.
-    """
-    for target, matching in found:
-        key = (source.store, target.store)
-        ours = source.frames["receipt_ns"][matching.source]
-        theirs = target.frames["receipt_ns"][matching.target]
-        if source.store == target.store or not ours.any() or not theirs.any():
-            continue
-        expected = abs(matching.offset_ns - prior.expected_ns) <= prior.near_ns
-        weight = len(matching) + (_EXPECTED if expected else 0)
-        if weight > receipts.get(key, (0, 0))[0]:
-            receipts[key] = (weight, int(np.median(theirs - ours)))
 
 
 def _take_copies(source: Footage, target: Footage, result: Aligned) -> None:
@@ -248,7 +203,7 @@ def _take_content(
     result: Aligned,
 ) -> None:
     mine, theirs = contemporary(source, target, prior.window_ns, receipts)
-    good = _received_together(source, target, found.source, found.target, receipts)
+    good = received_together(source, target, found.source, found.target, receipts)
     if len(found) and good.mean() < 0.5:  # alike, but of another time
         found, good = Matching(found.source[:0], found.target[:0]), good[:0]
     ours, others = found.source[good], found.target[good]
@@ -272,29 +227,12 @@ def _take_content(
         shift_ns = offsets_at(found.anchors, line.time_ns) if found.anchors else prior.expected_ns
         line = line.moved(shift_ns)
         nearest = np.flatnonzero(theirs)[there.index[nearest_to(line.time_ns, there)]]
-        mine[line.index] &= _received_together(source, target, line.index, nearest, receipts)
+        mine[line.index] &= received_together(source, target, line.index, nearest, receipts)
         clashing, other_encoder = _clashes(line, held, mine, there, partnered[theirs])
         result.clash[line.index[clashing]] = True
         foreign = foreign or (other_encoder and track == primary)
     if not foreign:
         _add_kin(target, others, result)
-
-
-def _received_together(
-    source: Footage,
-    target: Footage,
-    ours: Index,
-    theirs: Index,
-    receipts: Mapping[tuple[str, str], tuple[int, int]],
-) -> Mask:
-    """Which of these pairs of frames reached both recorders at about the same instant, as far as is known."""
-    known = receipts.get((source.store, target.store))
-    if source.store == target.store and source.store:
-        known = known or (0, 0)
-    left, right = source.frames["receipt_ns"][ours], target.frames["receipt_ns"][theirs]
-    if known is None or not left.any() or not right.any():
-        return np.ones(len(ours), bool)
-    return np.asarray(np.abs(right - left - known[1]) <= _RECEIPT_SLACK_NS, bool)
 
 
 def _clashes(ours: Line, held: Mask, mine: Mask, theirs: Line, partnered: Mask) -> tuple[Mask, bool]:

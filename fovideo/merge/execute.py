@@ -75,6 +75,41 @@ def merge(
     )
 
 
+def make_plan(
+    source: Timeline,
+    target: Timeline,
+    stream: str,
+    *,
+    from_ns: int | None = None,
+    to_ns: int | None = None,
+    lease: int = 0,
+    window_ns: int = WINDOW_NS,
+    expected_ns: int = 0,
+    wall_clock: Callable[[], int] = time.time_ns,
+) -> Plan:
+    """What `merge` would do with one stream, to be looked at, saved (msgspec) and carried out later. As
+    `merge`.
+    """
+    return _Job(source, target, from_ns, to_ns, lease, window_ns, expected_ns, None, None, wall_clock).plan(
+        stream
+    )[2]
+
+
+def carry_out(
+    source: Timeline,
+    target: Timeline,
+    plan: Plan,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    on_insert: Callable[[str, Provenance, int, int], None] | None = None,
+) -> StreamReport:
+    """Do what a plan says, verify it, and settle. Raises PlanStale if either timeline is not the one that was
+    planned with, or has changed since; what was inserted before that was found stays.
+    """
+    job = _Job(source, target, None, None, 0, 0, 0, progress, on_insert, time.time_ns)
+    return job.carry_out(plan)
+
+
 class _Job(msgspec.Struct, frozen=True):
     """A merge with its settings; one stream after the other."""
 
@@ -90,23 +125,25 @@ class _Job(msgspec.Struct, frozen=True):
     wall_clock: Callable[[], int]
 
     def dry(self, stream: str) -> StreamReport:
-        manifest, made = self._plan(stream)
+        manifest, _, made = self.plan(stream)
         report = report_of(made, made.stretches, verified=False, settled_rows=0)
         return explained(report, self.source, self.target, manifest, made)
 
     def run(self, stream: str) -> StreamReport:
         done: list[PlannedStretch] = []
         for _ in range(_ATTEMPTS):
-            manifest, made = self._plan(stream)
-            before = len(done)
+            manifest, held, made = self.plan(stream)
+            before, stale = len(done), False
             try:
-                self._insert(manifest, made, done)
+                self._insert(manifest, held, made, done)
             except PlanStale:
                 _log.info(
                     "%s changed while %s was merged into it: planning again", self.target.location, stream
                 )
-                continue
+                stale = True
             verify(self.target, manifest, done[before:])
+            if stale:
+                continue
             settled = self._settle(manifest, made)
             report = _without_own(report_of(made, done, verified=True, settled_rows=settled), done[:before])
             return explained(report, self.source, self.target, manifest, made)
@@ -116,11 +153,32 @@ class _Job(msgspec.Struct, frozen=True):
             hint="run the merge again when no other merge into it is running",
         )
 
-    def _plan(self, stream: str) -> tuple[Manifest, Plan]:
+    def carry_out(self, made: Plan) -> StreamReport:
+        if (made.source, made.target) != (self.source.identity, self.target.identity):
+            raise PlanStale("the plan is for other timelines", where=made.stream, hint="plan again")
+        manifest = load_manifest(self.source, made.stream)
+        _require_rows(manifest, made)
+        start_ns = min((stretch.span.from_ns for stretch in made.stretches), default=0)
+        end_ns = max((stretch.span.to_ns for stretch in made.stretches), default=0)
+        held = load_manifest(self.target, made.stream, start_ns, end_ns)
+        done: list[PlannedStretch] = []
+        self._insert(manifest, held, made, done)
+        verify(self.target, manifest, done)
+        settled = self._settle(manifest, made)
+        return report_of(made, done, verified=True, settled_rows=settled)
+
+    def plan(self, stream: str) -> tuple[Manifest, Manifest, Plan]:
+        """Manifests of source and target, and the plan."""
         from_ns = None if self.from_ns is None else self.from_ns - self.window_ns
         to_ns = None if self.to_ns is None else self.to_ns + self.window_ns
-        held = load_manifest(self.target, stream, from_ns, to_ns)
         manifest = load_manifest(self.source, stream, from_ns, to_ns)
+        if manifest.rows:  # of the target, only what the source's footage can have to do with
+            reach_ns = abs(self.expected_ns) + 2 * self.window_ns
+            start_ns = manifest.rows[0].start_ns - reach_ns
+            end_ns = max(row.end_ns for row in manifest.rows) + reach_ns
+            from_ns = start_ns if from_ns is None else max(from_ns, start_ns)
+            to_ns = end_ns if to_ns is None else min(to_ns, end_ns)
+        held = load_manifest(self.target, stream, from_ns, to_ns, neighbours=True)
         losses = self.target.losses(stream, self.from_ns, self.to_ns) if held.rows else []
         made = plan(
             manifest,
@@ -133,15 +191,18 @@ class _Job(msgspec.Struct, frozen=True):
             now_ns=self.wall_clock(),
             lease=self.lease,
         )
-        return manifest, made
+        return manifest, held, made
 
-    def _insert(self, manifest: Manifest, made: Plan, done: list[PlannedStretch]) -> None:
+    def _insert(self, manifest: Manifest, held: Manifest, made: Plan, done: list[PlannedStretch]) -> None:
         """Insert all stretches; those that are in are added to `done`."""
         generation = made.generation
+        last_ns = max((row.end_ns for row in held.rows), default=0)
         frames = size_bytes = 0
         of_frames = sum(stretch.frames for stretch in made.stretches)
         of_bytes = sum(stretch.size_bytes for stretch in made.stretches)
         for planned in made.stretches:
+            if not held.live_edge_ns and planned.span.to_ns > last_ns:
+                self._require_quiet(made.stream)
             if self.on_insert is not None:
                 self.on_insert(made.stream, planned.provenance, planned.span.from_ns, planned.span.to_ns)
             for stretch in self._stretches(manifest, planned, generation):
@@ -152,6 +213,11 @@ class _Job(msgspec.Struct, frozen=True):
             done.append(planned)
             if self.progress is not None:
                 self.progress(Progress(made.stream, frames, of_frames, size_bytes, of_bytes))
+
+    def _require_quiet(self, stream: str) -> None:
+        """Raise PlanStale if the target began to record: it may hold by now what the plan says it lacks."""
+        if any(info.name == stream and info.live_edge_ns for info in self.target.streams()):
+            raise PlanStale("the stream is being recorded since the merge was planned", where=stream)
 
     def _stretches(self, manifest: Manifest, planned: PlannedStretch, generation: int) -> Iterator[Stretch]:
         """The planned stretch, in as many insertions as keep memory bounded."""
@@ -188,6 +254,21 @@ class _Job(msgspec.Struct, frozen=True):
             _log.warning("%s could not note what was merged: %s", self.source.location, error)
             return 0
         return len(waiting)
+
+
+def _require_rows(manifest: Manifest, made: Plan) -> None:
+    """Raise PlanStale if the source lacks rows of the plan, or holds others under their serials."""
+    rows = {row.serial: place for place, row in enumerate(manifest.rows)}
+    for stretch in made.stretches:
+        for piece in stretch.pieces:
+            place = rows.get(piece.serial)
+            if place is None:
+                raise PlanStale(
+                    "the source no longer holds what was planned", where=made.stream, hint="plan again"
+                )
+            size = manifest.rows[place].size_bytes
+            if size != piece.size_bytes if not piece.rows else piece.rows[-1] >= len(manifest.stored(place)):
+                raise PlanStale("the source has changed since the plan", where=made.stream, hint="plan again")
 
 
 def _without_own(report: StreamReport, earlier: Sequence[PlannedStretch]) -> StreamReport:

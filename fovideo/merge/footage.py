@@ -22,7 +22,8 @@ class Footage:
     """Frames of one session and epoch, row after row, each in decode order.
 
     frames: effective times. stored_ns: stored time_ns of each. row: place of each frame's row in its
-    manifest. conflict: not part of what the timeline shows.
+    manifest. conflict: not part of what the timeline shows. reported: at some time of the session sender
+    reports told the camera's clock; what came before was back-dated by them.
     """
 
     session: str
@@ -32,6 +33,7 @@ class Footage:
     stored_ns: Times
     row: npt.NDArray[np.int64]
     conflict: bool = False
+    reported: bool = False
 
     @property
     def clock(self) -> int:
@@ -46,7 +48,7 @@ class Footage:
     @property
     def trusted(self) -> bool:
         """Whether its times are the camera's own clock."""
-        return self.clock == Clock.SENDER_REPORT
+        return self.reported or self.clock == Clock.SENDER_REPORT
 
     def only(self, mask: Mask) -> Footage:
         """Some of the frames."""
@@ -58,11 +60,25 @@ class Footage:
         frames["time_ns"] += shift_ns[mask]
         frames["dts_ns"] += shift_ns[mask]
         stored_ns, row = self.stored_ns[mask], self.row[mask]
-        return Footage(self.session, self.epoch, self.store, frames, stored_ns, row, conflict)
+        return replace(self, frames=frames, stored_ns=stored_ns, row=row, conflict=conflict)
 
 
-def unpack(manifest: Manifest, run: Run, places: Iterable[int]) -> list[Footage]:
-    """Footage of those rows of a run that are among the places; what is shown and what is not apart."""
+def reported_sessions(manifest: Manifest) -> frozenset[str]:
+    """Sessions in which sender reports told the camera's clock at some time."""
+    return frozenset(
+        run.session
+        for run in manifest.runs()
+        if (manifest.stored(run.places[0])["clock"] == Clock.SENDER_REPORT).any()
+    )
+
+
+def unpack(
+    manifest: Manifest, run: Run, places: Iterable[int], reported: frozenset[str] = frozenset()
+) -> list[Footage]:
+    """Footage of those rows of a run that are among the places; what is shown and what is not apart.
+
+    reported: as of reported_sessions.
+    """
     wanted = set(places)
     mine = [place for place in run.places if place in wanted]
     result = []
@@ -82,6 +98,7 @@ def unpack(manifest: Manifest, run: Run, places: Iterable[int]) -> list[Footage]
                 stored_ns=frames["time_ns"] - shifts,
                 row=np.repeat(np.array(chosen, np.int64), sizes),
                 conflict=conflict,
+                reported=run.session in reported,
             )
         )
     return result

@@ -8,7 +8,6 @@ source would overlap; so the rows between the anchors give way, each by part of 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from itertools import pairwise
 
 from fovideo.merge.clock import Clock
 from fovideo.merge.manifest import Manifest, Run
@@ -32,7 +31,7 @@ def in_order(
         clocks.update(dict.fromkeys(run.places, clock))
         sessions.setdefault(run.session, []).extend(run.places)
     for places in sessions.values():
-        pairs = list(pairwise(sorted(places)))
+        pairs = _neighbours(source, sorted(places))
         for place, following in reversed(pairs):
             if place not in anchored:
                 overlap_ns = _overlap_ns(source, clocks, place, following)
@@ -43,13 +42,26 @@ def in_order(
     return clocks
 
 
+def _neighbours(source: Manifest, places: list[int]) -> list[tuple[int, int]]:
+    """Each row with the next one that begins behind its last frame."""
+    pairs = []
+    for number, place in enumerate(places):
+        row = source.rows[place]
+        last_ns = row.end_ns - (row.interval_ns or DEFAULT_INTERVAL_NS)
+        later = (
+            places[at] for at in range(number + 1, len(places)) if source.rows[places[at]].start_ns > last_ns
+        )
+        following = next(later, None)
+        if following is not None:
+            pairs.append((place, following))
+    return pairs
+
+
 def _overlap_ns(source: Manifest, clocks: dict[int, Clock], place: int, following: int) -> int:
     """By how much two rows are too close when each is corrected by its clock; 0 if it is not the clocks."""
     row, later = source.rows[place], source.rows[following]
     interval_ns = row.interval_ns or DEFAULT_INTERVAL_NS
     apart_ns = later.start_ns - (row.end_ns - interval_ns)
-    if apart_ns <= 0:
-        return 0  # they overlap at the source already
     free_ns = max(apart_ns - interval_ns * _CLOSEST[0] // _CLOSEST[1], 0)
     fall_ns = clocks[place].offset_at(row.start_ns) - clocks[following].offset_at(later.start_ns)
     return fall_ns - free_ns if _LEAST_NS < fall_ns - free_ns <= _MOST_NS else 0

@@ -13,8 +13,9 @@ from fovideo.media.frames import FRAME, FrameTable
 from fovideo.segment import decode_table
 from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.values import Gop, Provenance, Splice
-from fovideo.times import NS_PER_MS
+from fovideo.times import NS_PER_MS, NS_PER_S
 
+_REACH_NS = 600 * NS_PER_S
 _SAME_CLOCK_NS = 250 * NS_PER_MS
 """Rows of one epoch whose shifts differ by more were merged in against different clocks."""
 
@@ -91,26 +92,57 @@ class Manifest:
 
 
 def load_manifest(
-    timeline: Timeline, stream: str, from_ns: int | None = None, to_ns: int | None = None
+    timeline: Timeline,
+    stream: str,
+    from_ns: int | None = None,
+    to_ns: int | None = None,
+    *,
+    neighbours: bool = False,
 ) -> Manifest:
     """What a timeline holds of a stream from..to; an empty manifest if it lacks the stream.
 
+    neighbours: also what comes next on either side, however far, so that gaps at the edges end where they do.
     The generation is read first: rows that change afterwards make an insertion raise PlanStale.
     """
     info = next((each for each in timeline.streams() if each.name == stream), None)
     if info is None:
         return Manifest(timeline.identity, stream)
     try:
-        rows = tuple(timeline.gops(stream, from_ns, to_ns))
+        rows = list(timeline.gops(stream, from_ns, to_ns))
+        if neighbours and from_ns is not None and (not rows or rows[0].start_ns > from_ns):
+            rows = [*_next_before(timeline, stream, from_ns, info.start_ns), *rows]
+        if neighbours and to_ns is not None and (not rows or rows[-1].end_ns < to_ns):
+            rows += _next_after(timeline, stream, to_ns, info.end_ns)
         provenances = timeline.provenances(stream)
     except NoSuchStream:
         return Manifest(timeline.identity, stream)
     return Manifest(
         identity=timeline.identity,
         stream=stream,
-        rows=rows,
+        rows=tuple(rows),
         provenances=provenances,
         generation=info.generation,
         live_edge_ns=info.live_edge_ns,
         primary=min((track.id for track in info.tracks), default=VIDEO_TRACK),
     )
+
+
+def _next_before(timeline: Timeline, stream: str, at_ns: int, start_ns: int) -> list[Gop]:
+    """Rows before an instant, up to the next ones; looking ever further back."""
+    reach_ns = _REACH_NS
+    while at_ns > start_ns:
+        rows = [row for row in timeline.gops(stream, at_ns - reach_ns, at_ns) if row.end_ns <= at_ns]
+        if rows:
+            return rows
+        at_ns, reach_ns = at_ns - reach_ns, reach_ns * 2
+    return []
+
+
+def _next_after(timeline: Timeline, stream: str, at_ns: int, end_ns: int) -> list[Gop]:
+    reach_ns = _REACH_NS
+    while at_ns < end_ns:
+        rows = [row for row in timeline.gops(stream, at_ns, at_ns + reach_ns) if row.start_ns >= at_ns]
+        if rows:
+            return rows
+        at_ns, reach_ns = at_ns + reach_ns, reach_ns * 2
+    return []

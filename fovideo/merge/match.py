@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fovideo.media.codec import METADATA_TRACK
 from fovideo.media.frames import FrameTable
 from fovideo.merge.line import Index, Line, Times, line_of, tolerance_of
 from fovideo.merge.offset import Prior, find_offset, judge, partners
@@ -57,7 +58,10 @@ def match(source: FrameTable, target: FrameTable, prior: Prior) -> Matching:
     for track in tracks:
         ours, theirs = line_of(source, track), line_of(target, track)
         if anchors:
-            pairs.append(_match_beside(ours.moved(offsets_at(anchors, ours.time_ns)), theirs, prior))
+            least_ns = _EVENT_NS if track == METADATA_TRACK else 0
+            pairs.append(
+                _match_beside(ours.moved(offsets_at(anchors, ours.time_ns)), theirs, prior, least_ns)
+            )
             continue
         start = find_offset(ours, theirs, prior)
         if start is not None:
@@ -224,10 +228,10 @@ class _Along:
         return left, right
 
 
-def _match_beside(source: Line, target: Line, prior: Prior) -> tuple[Index, Index]:
+def _match_beside(source: Line, target: Line, prior: Prior, least_ns: int) -> tuple[Index, Index]:
     """Match a track whose video has been matched; the source's times are on the target's clock already."""
     found = find_offset(source, target, prior.around(0, _OTHER_TRACK_NS))
-    tolerance_ns = max(tolerance_of(source, target), _EVENT_NS)
+    tolerance_ns = max(tolerance_of(source, target), least_ns)
     moved = source if found is None else source.moved(found.offset_ns)
     left, right = pair_up(moved, target, tolerance_ns)
     return source.index[left], target.index[right]

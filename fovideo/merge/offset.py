@@ -17,6 +17,7 @@ from fovideo.times import NS_PER_S
 NEAR_NS = 2 * NS_PER_S
 """How far clocks are apart that are kept in step; offsets beyond need stronger evidence."""
 
+_AROUND_NS = 30 * NS_PER_S
 _SAMPLES = 768
 _PARTNERS = 16  # occurrences of a digest to look at, on either side of where it is expected
 _CANDIDATES = 24
@@ -90,22 +91,48 @@ def find_offset(source: Line, target: Line, prior: Prior) -> Offset | None:
 
 
 def judge(source: Line, target: Line, offset_ns: int, tolerance_ns: int) -> tuple[Offset, Times]:
-    """How well an offset explains two lines, and by how much each matched frame still differs."""
-    low = max(int(source.time_ns[0]) + offset_ns, int(target.time_ns[0])) - tolerance_ns
-    high = min(int(source.time_ns[-1]) + offset_ns, int(target.time_ns[-1])) + tolerance_ns
-    source = source.between(low - offset_ns, high - offset_ns).moved(offset_ns)
-    target = target.between(low, high)
+    """How well an offset explains two lines, and by how much each matched frame still differs.
+
+    Where clocks drift, one offset holds for a while only: long lines are judged by what lies around the
+    matches.
+    """
+    source, target = _overlap(source.moved(offset_ns), target, tolerance_ns)
     if not len(source) or not len(target):
         return Offset(offset_ns, 0, 0), np.zeros(0, np.int64)
-    interval_ns = nominal_ns(source, target)
     partner = partners(source, target, tolerance_ns)
     hit = partner >= 0
-    matched = int(hit.sum())
-    astray = int((covered(source.time_ns, target, tolerance_ns, interval_ns) & ~hit).sum())
+    matched = int(np.count_nonzero(hit))
+    residuals = target.time_ns[partner[hit]] - source.time_ns[hit]
+    if matched and int(source.time_ns[-1] - source.time_ns[0]) > 4 * _AROUND_NS:
+        middle_ns = int(np.median(source.time_ns[hit]))
+        near = source.between(middle_ns - _AROUND_NS, middle_ns + _AROUND_NS)
+        near, there = _overlap(near, target, tolerance_ns)
+        partner = partners(near, there, tolerance_ns) if len(near) and len(there) else partner[:0]
+        share = int(np.count_nonzero(partner >= 0))
+        refuted = _refuted(near, there, partner, tolerance_ns) if len(partner) else matched
+        return Offset(offset_ns, matched, refuted * matched // max(share, 1)), residuals
+    return Offset(offset_ns, matched, _refuted(source, target, partner, tolerance_ns)), residuals
+
+
+def _overlap(source: Line, target: Line, tolerance_ns: int) -> tuple[Line, Line]:
+    """Of two lines on one clock, what lies where both are."""
+    if not len(source) or not len(target):
+        return source, target
+    low = max(int(source.time_ns[0]), int(target.time_ns[0])) - tolerance_ns
+    high = min(int(source.time_ns[-1]), int(target.time_ns[-1])) + tolerance_ns
+    return source.between(low, high), target.between(low, high)
+
+
+def _refuted(source: Line, target: Line, partner: Times, tolerance_ns: int) -> int:
+    """Frames of two lines on one clock that the other has not, though it has footage there."""
+    interval_ns = nominal_ns(source, target)
+    hit = partner >= 0
     lone: Mask = np.ones(len(target), bool)
     lone[partner[hit]] = False
-    astray += int((covered(target.time_ns, source, tolerance_ns, interval_ns) & lone).sum())
-    return Offset(offset_ns, matched, astray), target.time_ns[partner[hit]] - source.time_ns[hit]
+    return int(
+        np.count_nonzero(covered(source.time_ns, target, tolerance_ns, interval_ns) & ~hit)
+        + np.count_nonzero(covered(target.time_ns, source, tolerance_ns, interval_ns) & lone)
+    )
 
 
 def partners(source: Line, target: Line, tolerance_ns: int) -> Times:
@@ -154,7 +181,7 @@ def _candidates(source: Line, target: Line, prior: Prior) -> list[int]:
     for order in (np.argsort(-counts, kind="stable"), np.argsort(np.abs(votes - expected_ns), kind="stable")):
         wanted = len(chosen) + _CANDIDATES // 2
         for place in order.tolist():
-            middle = int(np.median(votes[place : ends[place]]))
+            middle = int(votes[(place + int(ends[place])) // 2])
             if all(abs(middle - other) > tolerance_ns // 2 for other in chosen):
                 chosen.append(middle)
                 if len(chosen) == wanted:

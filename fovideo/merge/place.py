@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fovideo.merge.align import Receipts, align, overall_offset, pinned_offset
+from fovideo.merge.align import align, overall_offset, pinned_offset
 from fovideo.merge.clock import Clock
-from fovideo.merge.footage import Footage, rows_to_compare, unpack
+from fovideo.merge.footage import Footage, reported_sessions, rows_to_compare, unpack
 from fovideo.merge.line import Times, line_of, repeated_in
 from fovideo.merge.manifest import Manifest, Run
 from fovideo.merge.offset import NEAR_NS, Offset, Prior
+from fovideo.merge.receipts import Receipts
 from fovideo.merge.splice import CLASH, KEPT, NEW, THERE, States
 from fovideo.times import NS_PER_MS
 
@@ -70,10 +71,11 @@ class _Sketch:
 
 def place_runs(source: Manifest, target: Manifest, window_ns: int, expected_ns: int = 0) -> Placement:
     """Every run of the source, placed. window_ns: how far from expected_ns the clocks may be apart."""
+    reported = reported_sessions(source) | reported_sessions(target)
     places = rows_to_compare(target, source, window_ns)
-    there = [footage for run in target.runs() for footage in unpack(target, run, places)]
+    there = [footage for run in target.runs() for footage in unpack(target, run, places, reported)]
     places = rows_to_compare(source, target, window_ns)
-    runs = [(run, unpack(source, run, places)) for run in source.runs()]
+    runs = [(run, unpack(source, run, places, reported)) for run in source.runs()]
     repeated = [
         repeated_in(line_of(each.frames, source.primary) for each in side if not each.conflict)
         for side in (there, [each for _, footage in runs for each in footage])

@@ -9,16 +9,17 @@ Presentation times are never touched.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from fovideo.media.frames import FrameFlag, empty_frames
 from fovideo.merge.footage import Footage
-from fovideo.merge.line import Mask, Times, interval_of
+from fovideo.merge.line import Index, Mask, Times, interval_of
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.place import Placed, Placement
 from fovideo.merge.reorder import UNKNOWN, Pattern, Sequence, find_pattern
@@ -41,16 +42,23 @@ _STEP_NS = NS_PER_MS
 class _Joined:
     """Frames of the primary track of a run's compared rows, in decode order, on the target's clock.
 
-    at: (place of the row, row of its table) of each.
+    place, row: of each, the place of its row in the manifest, and its row in that table.
     """
 
     time_ns: Times
     dts_ns: Times
-    flags: np.ndarray[tuple[int], np.dtype[np.uint8]]
+    flags: npt.NDArray[np.uint8]
     there: Mask
     new: Mask
     interval_ns: int
-    at: list[tuple[int, int]]
+    place: Index
+    row: Index
+
+    def by_place(self) -> Iterator[tuple[int, slice, Index]]:
+        """Place, its frames here, and their rows in its table."""
+        cuts = [0, *(np.flatnonzero(np.diff(self.place)) + 1).tolist(), len(self.place)]
+        for start, stop in pairwise(cuts):
+            yield int(self.place[start]), slice(start, stop), self.row[start:stop]
 
 
 def pattern_of(source: Manifest, placement: Placement) -> Pattern | None:
@@ -81,10 +89,9 @@ def find_links(source: Manifest, placement: Placement, pattern: Pattern | None) 
             placed.kin if placed.matched else ()
         )  # without a common frame nothing is known to continue another
         links = _link(joined, _others(kin, source.primary), pattern)
-        for (place, row), before, after in zip(
-            joined.at, links.before.tolist(), links.after.tolist(), strict=True
-        ):
-            result[place].before[row], result[place].after[row] = before, after
+        for place, mine, rows in joined.by_place():
+            result[place].before[rows] = links.before[mine]
+            result[place].after[rows] = links.after[mine]
     return result
 
 
@@ -116,7 +123,7 @@ def moved_frames(
     pattern: Pattern | None,
 ) -> Moved:
     """Decode times for the new frames of the primary track, where those they have do not fit the target's."""
-    changes: dict[int, dict[int, int]] = {}
+    result: Moved = {}
     for placed in placement.runs:
         joined = _join(source, placed, states)
         if joined is None or not joined.new.any():
@@ -124,15 +131,12 @@ def moved_frames(
         chosen = np.flatnonzero(joined.there | joined.new)
         dts = joined.dts_ns[chosen]
         others = _others(placed.kin, source.primary)
-        fitted = fit(dts, joined.time_ns[chosen], joined.there[chosen], others, pattern)
-        for number in np.flatnonzero(fitted != dts).tolist():
-            place, row = joined.at[int(chosen[number])]
-            changes.setdefault(place, {})[row] = int(fitted[number] - dts[number])
-    result: Moved = {}
-    for place, change in changes.items():
-        moved = source.stored(place)["dts_ns"].copy()
-        moved[list(change)] += np.array(list(change.values()), np.int64)
-        result[place] = moved
+        change = np.zeros(len(joined.dts_ns), np.int64)
+        change[chosen] = fit(dts, joined.time_ns[chosen], joined.there[chosen], others, pattern) - dts
+        for place, mine, rows in joined.by_place():
+            if change[mine].any():
+                result[place] = source.stored(place)["dts_ns"].copy()
+                result[place][rows] += change[mine]
     return result
 
 
@@ -143,23 +147,25 @@ def states_of(states: States | None, count: int) -> States:
 
 def _join(source: Manifest, placed: Placed, states: Mapping[int, States | None]) -> _Joined | None:
     """The frames of a run; decode times are those of the identical frames where the target has them."""
-    parts = []
-    at: list[tuple[int, int]] = []
+    parts: list[tuple[npt.NDArray[Any], ...]] = []
     for place in placed.run.places:
         if place not in placed.states:
             continue
         table, row = source.stored(place), source.rows[place]
         mine = np.flatnonzero(table["track"] == source.primary)
+        frames = table[mine]
         shift_ns = row.shift_ns + placed.clock.offset_at(row.start_ns)
         state = states_of(states.get(place, placed.states[place]), len(table))[mine]
-        own, partner = table["dts_ns"][mine] + shift_ns, placed.dts_ns[place][mine]
-        dts = np.where(state == THERE, partner, own)
-        parts.append((table["time_ns"][mine] + shift_ns, dts, table["flags"][mine], state))
-        at.extend((place, number) for number in mine.tolist())
-    if not at:
+        dts = np.where(state == THERE, placed.dts_ns[place][mine], frames["dts_ns"] + shift_ns)
+        where = np.full(len(mine), place, np.int64)
+        parts.append((frames["time_ns"] + shift_ns, dts, frames["flags"], state, where, mine))
+    if not parts:
         return None
-    time, dts, flags, state = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return _Joined(time, dts, flags, state == THERE, state == NEW, interval_of(np.sort(time)), at)
+    time, dts, flags, state, where, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
+    if not len(time):
+        return None
+    interval_ns = interval_of(np.sort(time))
+    return _Joined(time, dts, flags, state == THERE, state == NEW, interval_ns, where, rows)
 
 
 def _others(kin: Iterable[Footage], primary: int) -> tuple[Times, Times]:

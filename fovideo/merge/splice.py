@@ -161,6 +161,9 @@ class Splicer:
     ) -> None:
         """Decide on each frame of the primary track. chain: the frame before the row is in the target."""
         frames = self.manifest.stored(place)
+        if (states == THERE).all():
+            self._rows[place] = _Row(True, None, bool(links.after[-1]))
+            return
         flags = frames["flags"][video]
         fate = np.zeros(len(frames), np.uint8)
         run: list[int] = []  # frames of the stretch that goes on

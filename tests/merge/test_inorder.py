@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,6 +62,17 @@ def test_rows_that_the_target_holds_in_part_stay() -> None:
     clocks = in_order(source, [(before, Clock.of([(START_NS, 90 * NS_PER_MS)])), (after, Clock())], {0})
     shifts = [clocks[place].offset_at(row.start_ns) for place, row in enumerate(source.rows)]
     assert shifts == [90 * NS_PER_MS, 34 * NS_PER_MS, 0, 0]
+
+
+def test_a_stray_row_between_two_others_does_not_hide_their_overlap() -> None:
+    source = _manifest([10, 10, 10], epochs=[0, 1, 1])
+    stray = msgspec.structs.replace(
+        source.rows[0], serial=9, start_ns=START_NS + 1, end_ns=START_NS + 2, epoch=7
+    )
+    source = replace(source, rows=(source.rows[0], stray, *source.rows[1:]))
+    clocks = {0: Clock.of([(START_NS, 90 * NS_PER_MS)])}
+    found = in_order(source, [(run, clocks.get(run.epoch, Clock())) for run in source.runs()], {0})
+    assert found[2].offset_at(source.rows[2].start_ns) == 34 * NS_PER_MS
 
 
 def test_an_offset_that_stays_or_rises_is_left_alone() -> None:

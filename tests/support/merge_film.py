@@ -20,7 +20,7 @@ from fovideo.media import nal, sps
 from fovideo.media.codec import AUDIO_TRACK, METADATA_TRACK, VIDEO_TRACK, Codec, Track
 from fovideo.media.frames import Clock, FrameFlag, FrameTable, empty_frames
 from fovideo.media.marker import make_marker, read_marker
-from fovideo.replay import read_packets
+from fovideo.replay import load_clip, read_packets
 from fovideo.segment import samples, scan
 from fovideo.store import Store, StoreOptions
 from fovideo.timeline.endpoint import FileRange, Timeline
@@ -340,3 +340,34 @@ def _take(frames: Iterable[av.VideoFrame], pictures: dict[int, str]) -> None:
         assert frame.pts is not None
         data = hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest()
         pictures[frame.pts * 1000] = data
+
+
+# Footage of real cameras
+
+
+@cache
+def clip_film(path: Path, limit: int) -> tuple[Film, tuple[Take, ...]]:
+    """The first video frames of a clip, numbered, and the audio that goes with them (from 1 million)."""
+    clip = load_clip(path)
+    takes: list[Take] = []
+    audio: list[Take] = []
+    for each in clip.tracks:
+        step_ns = Fraction(S) / each.rate
+        for number, sample in enumerate(each.samples):
+            time_ns = T0_NS + round(sample.rank * step_ns)
+            if not each.track.codec.is_video:
+                take = _other(1_000_000 + number, time_ns, sample.parts[0], each.track)
+                audio.append(take)
+            elif number < limit:
+                codec = each.track.codec
+                payload = _marked(sample.lengths, codec, number)
+                flags = FrameFlag.KEY if sample.key else 0
+                takes.append(
+                    Take(number, time_ns, payload, nal.digest_video(payload, codec), flags, each.track)
+                )
+    end_ns = max(take.time_ns for take in takes)
+    made = Film(tuple(takes), {})
+    pictures, complaints = decode((take.payload, take.time_ns, take.track) for take in takes)
+    assert complaints == []
+    made.pictures.update(pictures)
+    return made, tuple(take for take in audio if take.time_ns <= end_ns)

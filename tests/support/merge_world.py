@@ -156,6 +156,8 @@ class World:
         got = _closed([shot for shot in shots if shot.id not in lost])
         error_ns = random.Random(f"{session}/noise").randint(-noise_ns, noise_ns)
         timeline = self.timeline(name)
+        if not got:
+            return session
         provenance = Provenance(recorder=name, session=session, store=timeline.identity)
         timeline.record(got, wrong, error_ns, provenance, gops_per_segment, epoch, lost if told else set())
         return session
