@@ -15,6 +15,8 @@ from fovideo.timeline.values import Gop
 from fovideo.times import NS_PER_S
 
 _SELF_REACH_NS = 2 * NS_PER_S  # sessions of one source overlap at most a little, by their own clock
+_BLOCK_NS = 60 * NS_PER_S
+_BLOCKS = 15  # on either side: longer than any stall, short enough for clocks that drift
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Footage:
     """Frames of one session and epoch, row after row, each in decode order.
 
     frames: effective times. stored_ns: stored time_ns of each. row: place of each frame's row in its
-    manifest. conflict: not part of what the timeline shows. reported: at some time of the session sender
+    manifest. arrival_ns: when each reached the recorder's machine, by that machine's clock; 0 where that is
+    not known. conflict: not part of what the timeline shows. reported: at some time of the session sender
     reports told the camera's clock; what came before was back-dated by them.
     """
 
@@ -32,6 +35,7 @@ class Footage:
     frames: FrameTable
     stored_ns: Times
     row: npt.NDArray[np.int64]
+    arrival_ns: Times
     conflict: bool = False
     reported: bool = False
 
@@ -52,15 +56,20 @@ class Footage:
 
     def only(self, mask: Mask) -> Footage:
         """Some of the frames."""
-        return replace(self, frames=self.frames[mask], stored_ns=self.stored_ns[mask], row=self.row[mask])
+        return replace(
+            self,
+            frames=self.frames[mask],
+            stored_ns=self.stored_ns[mask],
+            row=self.row[mask],
+            arrival_ns=self.arrival_ns[mask],
+        )
 
     def pick(self, mask: Mask, shift_ns: Times, conflict: bool) -> Footage:
         """Some of the frames, at other times; shift_ns: one per frame of this footage."""
-        frames = self.frames[mask]
-        frames["time_ns"] += shift_ns[mask]
-        frames["dts_ns"] += shift_ns[mask]
-        stored_ns, row = self.stored_ns[mask], self.row[mask]
-        return replace(self, frames=frames, stored_ns=stored_ns, row=row, conflict=conflict)
+        made = replace(self.only(mask), conflict=conflict)
+        made.frames["time_ns"] += shift_ns[mask]
+        made.frames["dts_ns"] += shift_ns[mask]
+        return made
 
 
 def reported_sessions(manifest: Manifest) -> frozenset[str]:
@@ -81,27 +90,44 @@ def unpack(
     """
     wanted = set(places)
     mine = [place for place in run.places if place in wanted]
-    result = []
-    for conflict in (False, True):
-        chosen = [place for place in mine if manifest.is_conflict(place) == conflict]
-        if not chosen:
-            continue
-        sizes = [len(manifest.stored(place)) for place in chosen]
-        shifts = np.repeat(np.array([manifest.rows[place].shift_ns for place in chosen], np.int64), sizes)
-        frames = manifest.effective(chosen)
-        result.append(
-            Footage(
-                session=run.session,
-                epoch=run.epoch,
-                store=run.provenance.store,
-                frames=frames,
-                stored_ns=frames["time_ns"] - shifts,
-                row=np.repeat(np.array(chosen, np.int64), sizes),
-                conflict=conflict,
-                reported=run.session in reported,
-            )
-        )
-    return result
+    if not mine:
+        return []
+    sizes = [len(manifest.stored(place)) for place in mine]
+    shifts = np.repeat(np.array([manifest.rows[place].shift_ns for place in mine], np.int64), sizes)
+    frames = manifest.effective(mine)
+    stored_ns = frames["time_ns"] - shifts
+    whole = Footage(
+        session=run.session,
+        epoch=run.epoch,
+        store=run.provenance.store,
+        frames=frames,
+        stored_ns=stored_ns,
+        row=np.repeat(np.array(mine, np.int64), sizes),
+        arrival_ns=arrivals(frames, stored_ns),
+        reported=run.session in reported,
+    )
+    hidden = np.repeat(np.array([manifest.is_conflict(place) for place in mine], bool), sizes)
+    if not hidden.any():
+        return [whole]
+    parts = [whole.only(~hidden), replace(whole.only(hidden), conflict=True)]
+    return [part for part in parts if len(part.frames)]
+
+
+def arrivals(frames: FrameTable, stored_ns: Times) -> Times:
+    """When the frames of a run reached the recorder's machine, by its clock: time plus the least delay seen.
+
+    Receipt alone is only an upper bound: what waits in the socket of a stalled process is read late. As in
+    NTP's minimum filter, the frame that waited least shows how the two clocks are related. Frames that were
+    not received live (a file, an archive that is replayed) have no arrival: 0.
+    """
+    known = (frames["receipt_ns"] != 0) & (frames["clock"] != Clock.CONTAINER)
+    if not known.any():
+        return np.zeros(len(frames), np.int64)
+    block = (stored_ns - stored_ns.min()) // _BLOCK_NS
+    least = np.full(int(block.max()) + 1 + 2 * _BLOCKS, np.iinfo(np.int64).max)
+    np.minimum.at(least, block[known] + _BLOCKS, (frames["receipt_ns"] - stored_ns)[known])
+    least = np.lib.stride_tricks.sliding_window_view(least, 2 * _BLOCKS + 1).min(axis=1)
+    return np.where(known, stored_ns + np.where(known, least[block], 0), 0)
 
 
 def rows_meeting(rows: Sequence[Gop], others: Sequence[Gop], reach_ns: int) -> Mask:

@@ -1,4 +1,4 @@
-"""Receipt clocks: a frame reaches two recorders at about the same instant. Pure.
+"""Receipt clocks: a frame arrives at two recorders at about the same instant. Pure.
 
 So footage that looks alike but was received at another time is told apart: a static scene before and after a
 camera restarted its clock, a target whose own clock was set back.
@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from fovideo.merge.footage import Footage
-from fovideo.merge.line import Index, Mask
+from fovideo.merge.line import Index, Mask, Times
 from fovideo.merge.match import Matching
 from fovideo.merge.offset import Prior
 from fovideo.times import NS_PER_S
@@ -31,9 +31,6 @@ def contemporary(source: Footage, target: Footage, window_ns: int, receipts: Kno
 
     Where the receipt clocks' difference is unknown, it is at most the window.
     """
-    ours, theirs = source.frames["receipt_ns"], target.frames["receipt_ns"]
-    if not ours.any() or not theirs.any():
-        return np.ones(len(ours), bool), np.ones(len(theirs), bool)
     known = receipts.get((source.store, target.store))
     slack_ns = _RECEIPT_SLACK_NS
     if source.store == target.store and source.store:
@@ -41,9 +38,20 @@ def contemporary(source: Footage, target: Footage, window_ns: int, receipts: Kno
     elif known is None:
         slack_ns += window_ns
     offset_ns = 0 if known is None else known[1]
-    mine = (ours + offset_ns >= theirs.min() - slack_ns) & (ours + offset_ns <= theirs.max() + slack_ns)
-    other = (theirs >= ours.min() + offset_ns - slack_ns) & (theirs <= ours.max() + offset_ns + slack_ns)
-    return np.asarray(mine, bool), np.asarray(other, bool)
+    return (
+        _meets(source.arrival_ns, offset_ns, target.arrival_ns, slack_ns),
+        _meets(target.arrival_ns, -offset_ns, source.arrival_ns, slack_ns),
+    )
+
+
+def _meets(arrival_ns: Times, offset_ns: int, others_ns: Times, slack_ns: int) -> Mask:
+    """Which frames arrived while the others did, or may have."""
+    others_ns = others_ns[others_ns != 0]
+    if not len(others_ns):
+        return np.ones(len(arrival_ns), bool)
+    at_ns = arrival_ns + offset_ns
+    inside = (at_ns >= others_ns.min() - slack_ns) & (at_ns <= others_ns.max() + slack_ns)
+    return np.asarray(inside | (arrival_ns == 0), bool)
 
 
 def learn(
@@ -54,14 +62,15 @@ def learn(
     """
     for target, matching in found:
         key = (source.store, target.store)
-        ours = source.frames["receipt_ns"][matching.source]
-        theirs = target.frames["receipt_ns"][matching.target]
-        if source.store == target.store or not ours.any() or not theirs.any():
+        ours = source.arrival_ns[matching.source]
+        theirs = target.arrival_ns[matching.target]
+        both = (ours != 0) & (theirs != 0)
+        if source.store == target.store or not both.any():
             continue
         expected = abs(matching.offset_ns - prior.expected_ns) <= prior.near_ns
         weight = len(matching) + (_EXPECTED if expected else 0)
         if weight > receipts.get(key, (0, 0))[0]:
-            receipts[key] = (weight, int(np.median(theirs - ours)))
+            receipts[key] = (weight, int(np.median((theirs - ours)[both])))
 
 
 def received_together(
@@ -75,7 +84,8 @@ def received_together(
     known = receipts.get((source.store, target.store))
     if source.store == target.store and source.store:
         known = known or (0, 0)
-    left, right = source.frames["receipt_ns"][ours], target.frames["receipt_ns"][theirs]
-    if known is None or not left.any() or not right.any():
+    left, right = source.arrival_ns[ours], target.arrival_ns[theirs]
+    if known is None:
         return np.ones(len(ours), bool)
-    return np.asarray(np.abs(right - left - known[1]) <= _RECEIPT_SLACK_NS, bool)
+    together = np.abs(right - left - known[1]) <= _RECEIPT_SLACK_NS
+    return np.asarray(together | (left == 0) | (right == 0), bool)

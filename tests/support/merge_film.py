@@ -190,10 +190,12 @@ class Recorder:
         received_ns: int = 5_000_000,
         epoch_at: int | None = None,
         camera_step_ns: int = 0,
+        stalls: Iterable[tuple[int, int]] = (),
     ) -> None:
         """wrong: the clock of the recorder. lost: numbers of frames that did not arrive. received_ns: from
         true time to receipt. epoch_at: number of the frame from which the camera's clock is stepped by
-        camera_step_ns.
+        camera_step_ns. stalls: (number, number) of the first frame that waited in a socket and of the first
+        that did not: those between are received when the stall ends.
         """
         self._sessions += 1
         lost = set(lost)
@@ -213,7 +215,7 @@ class Recorder:
                     if now != tracks and not {track.id for track in now} < {track.id for track in tracks}:
                         tracks = now
                         writer.set_format(tracks)
-                    frames = _table(group, wrong, received_ns, step_ns)
+                    frames = _table(group, wrong, received_ns, step_ns, stalls)
                     writer.append(frames, [take.payload for take in group], epoch=epoch)
                     self.store.commit()
         self.store.commit()
@@ -245,10 +247,16 @@ def _groups(takes: Sequence[Take]) -> list[list[Take]]:
     return groups
 
 
-def _table(takes: Sequence[Take], wrong: Wrong, received_ns: int, step_ns: int) -> FrameTable:
+def _table(
+    takes: Sequence[Take], wrong: Wrong, received_ns: int, step_ns: int, stalls: Iterable[tuple[int, int]]
+) -> FrameTable:
     frames = empty_frames(len(takes))
     frames["time_ns"] = [wrong.at(take.time_ns) + step_ns for take in takes]
     frames["receipt_ns"] = [take.time_ns + received_ns for take in takes]
+    for start, stop in stalls:
+        until_ns = T0_NS + stop * STEP_NS + received_ns
+        waited = (frames["receipt_ns"] >= T0_NS + start * STEP_NS) & (frames["receipt_ns"] < until_ns)
+        frames["receipt_ns"][waited] = until_ns
     frames["digest"] = [take.digest for take in takes]
     frames["size"] = [len(take.payload) for take in takes]
     frames["track"] = [take.track.id for take in takes]
