@@ -7,8 +7,6 @@ from pathlib import Path
 import rich_click as click
 
 from fovideo.cli import params
-from fovideo.cli.output import errors, print_json
-from fovideo.cli.stopping import stop_on_signal
 
 
 @click.command("serve")
@@ -17,13 +15,8 @@ from fovideo.cli.stopping import stop_on_signal
 @params.as_json
 def command(site_file: Path, name: str, as_json: bool) -> int:
     """Run a recording server: record its cameras, keep the timeline, answer over HTTP until stopped."""
+    from fovideo.cli.running import run
     from fovideo.service.serve import RecordingServer
     from fovideo.site import load_site
 
-    with stop_on_signal() as stop, RecordingServer(load_site(site_file), name) as server:
-        if as_json:
-            print_json({"name": name, "role": "server", "url": server.url})
-        else:
-            errors.print(f"{name}: recording, {server.url}", markup=False, highlight=False)
-        stop.wait()
-    return 0
+    return run(RecordingServer(load_site(site_file), name), site_file, doing="recording", as_json=as_json)

@@ -7,8 +7,6 @@ from pathlib import Path
 import rich_click as click
 
 from fovideo.cli import params
-from fovideo.cli.output import errors, print_json
-from fovideo.cli.stopping import stop_on_signal
 
 
 @click.command("spare")
@@ -17,13 +15,8 @@ from fovideo.cli.stopping import stop_on_signal
 @params.as_json
 def command(site_file: Path, name: str, as_json: bool) -> int:
     """Run a hot spare: watch every server, hold each camera's last seconds, stand in for one that is down."""
+    from fovideo.cli.running import run
     from fovideo.service.spare import Spare
     from fovideo.site import load_site
 
-    with stop_on_signal() as stop, Spare(load_site(site_file), name) as spare:
-        if as_json:
-            print_json({"name": name, "role": "spare", "url": spare.url})
-        else:
-            errors.print(f"{name}: standing by, {spare.url}", markup=False, highlight=False)
-        stop.wait()
-    return 0
+    return run(Spare(load_site(site_file), name), site_file, doing="standing by", as_json=as_json)

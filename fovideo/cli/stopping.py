@@ -11,13 +11,18 @@ from typing import Any
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; the second one acts as it would without us."""
+def stop_on_signal(wake: threading.Event | None = None) -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM sets; the second one acts as it would without us.
+
+    wake: another event to set then, for who waits for more than this.
+    """
     stop = threading.Event()
     before: dict[int, Any] = {}
 
     def asked(number: int, frame: FrameType | None) -> None:
         stop.set()
+        if wake is not None:
+            wake.set()
         signal.signal(number, before[number])
 
     for number in (int(signal.SIGINT), int(signal.SIGTERM)):

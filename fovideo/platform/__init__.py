@@ -10,9 +10,11 @@ from fovideo.platform.files import (
     write_at,
 )
 from fovideo.platform.memory import keep_memory_small
+from fovideo.platform.notify import ServiceManager
 
 __all__ = [
     "DiskSpace",
+    "ServiceManager",
     "copy_file_range",
     "discard_cached",
     "disk_space",

@@ -121,8 +121,11 @@ class Recorder:
             if self._threads:
                 reader.start()
 
-    def remove(self, name: str) -> None:
-        """End with a camera: what it delivered is written first. UsageError if there is none of that name."""
+    def remove(self, name: str, timeout_s: float | None = None) -> bool:
+        """End with a camera: what it delivered is written first. UsageError if there is none of that name.
+
+        False when it takes longer, as it does while the store takes nothing: it then ends later.
+        """
         channel = self._channel(name)
         channel.reader.stop()
         channel.reader.join(_STOP_S)
@@ -130,8 +133,11 @@ class Recorder:
         if not self._threads:
             self._writer.tick()
         self._writer.wake()
+        deadline_ns = None if timeout_s is None else self._clocks.monotonic_ns() + round(timeout_s * NS_PER_S)
         while not channel.left.wait(_WATCH_S) and not self._stopping.is_set():
-            pass
+            if deadline_ns is not None and self._clocks.monotonic_ns() > deadline_ns:
+                return False
+        return True
 
     def set_mode(self, name: str, mode: Mode, *, lease: int = 0, pending: bool = False) -> None:
         """Record, or stand by. Takes effect within moments; `flush` waits for it.

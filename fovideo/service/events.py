@@ -8,6 +8,7 @@ import msgspec
 
 from fovideo.merge import StreamReport
 from fovideo.record import Event as RecorderEvent
+from fovideo.service.reload import Reloaded, ReloadRefused
 
 
 class TakenOver(msgspec.Struct, frozen=True, tag="taken-over"):
@@ -48,4 +49,4 @@ class HandedBack(msgspec.Struct, frozen=True, tag="handed-back"):
     streams: tuple[StreamReport, ...]
 
 
-Event: TypeAlias = RecorderEvent | TakenOver | Merged | MergeFailed | HandedBack
+Event: TypeAlias = RecorderEvent | TakenOver | Merged | MergeFailed | HandedBack | Reloaded | ReloadRefused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import socket
@@ -23,6 +24,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = threading.Event()
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]
@@ -30,6 +32,7 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self.listening.set()
 
@@ -87,6 +90,18 @@ class HttpServer:
             self._server.run(sockets=[self._socket])
         except Exception:
             _log.exception("the HTTP server at %s ended", self.url)
+
+    def responds(self, timeout_s: float) -> bool:
+        """Whether its event loop comes round within that time: it then answers, too."""
+        loop = self._server.loop if self._server is not None else None
+        if loop is None:
+            return False
+        came = threading.Event()
+        try:
+            loop.call_soon_threadsafe(came.set)
+        except RuntimeError:  # it has ended
+            return False
+        return came.wait(timeout_s)
 
     def stop(self) -> None:
         """Answer what is being answered, for a moment, then stop listening. May be called twice."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any
 
+from fovideo.camera import CameraConfig
 from fovideo.errors import UsageError
 from fovideo.service.control import Control, wanted
 from fovideo.service.events import Event
 from fovideo.service.settings import camera_config
 from fovideo.service.station import Station
-from fovideo.site import Site
+from fovideo.site import Endpoint, Site
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +40,8 @@ class RecordingServer(Station):
     def _controls(self) -> dict[str, Control]:
         return {"drain": lambda body: self.drain(wanted(body, "on", bool))}
 
-    def _prepare(self, undo: ExitStack) -> None:
-        for camera in self.site.cameras_of(self.name):
-            self.recorder.add(camera_config(camera))
+    def _endpoint_in(self, site: Site) -> Endpoint:
+        return site.server(self.name)
+
+    def _wanted_cameras(self, site: Site) -> dict[str, CameraConfig]:
+        return {camera.name: camera_config(camera) for camera in site.cameras_of(self.name)}

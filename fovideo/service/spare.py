@@ -7,16 +7,18 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from fovideo.camera import CameraConfig
 from fovideo.errors import UsageError
 from fovideo.failover import State
 from fovideo.peer import WatchedServer
-from fovideo.record import Mode
+from fovideo.record import CameraStatus, Mode
 from fovideo.service.control import Control, wanted
 from fovideo.service.desk import Desk
 from fovideo.service.events import Event
+from fovideo.service.reload import CameraChanges
 from fovideo.service.settings import camera_config
 from fovideo.service.station import Station
-from fovideo.site import Site
+from fovideo.site import Endpoint, Server, Site
 
 _log = logging.getLogger(__name__)
 
@@ -29,9 +31,7 @@ class Spare(Station):
     role = "spare"
 
     def __init__(self, site: Site, name: str, *, on_event: Callable[[Event], None] | None = None) -> None:
-        endpoint = site.spare(name)
-        super().__init__(site, endpoint, on_event=on_event)
-        self._servers = site.watched_by(endpoint)
+        super().__init__(site, site.spare(name), on_event=on_event)
         self._desks: dict[str, Desk] = {}
 
     def failover(self, server: str) -> dict[str, Any]:
@@ -63,36 +63,87 @@ class Spare(Station):
             "failback": lambda body: self.failback(wanted(body, "server", str)),
         }
 
+    def _endpoint_in(self, site: Site) -> Endpoint:
+        return site.spare(self.name)
+
+    def _watched_in(self, site: Site) -> dict[str, Server]:
+        return {server.name: server for server in site.watched_by(site.spare(self.name))}
+
+    def _wanted_cameras(self, site: Site) -> dict[str, CameraConfig]:
+        watched = self._watched_in(site)
+        return {camera.name: camera_config(camera) for camera in site.cameras if camera.server in watched}
+
+    def _add_camera(self, name: str, camera: CameraConfig, before: CameraStatus | None = None) -> None:
+        if before is None or before.mode is Mode.STANDBY:
+            self.recorder.add(camera, mode=Mode.STANDBY)
+        else:
+            self.recorder.add(camera, mode=before.mode, lease=before.lease, pending=True)
+
     def _prepare(self, undo: ExitStack) -> None:
-        names = {server.name for server in self._servers}
-        for camera in self.site.cameras:
-            if camera.server in names:
-                self.recorder.add(camera_config(camera), mode=Mode.STANDBY)
-        waiting = {row.stream for row in self.store.unsettled()}
-        for server in self._servers:
-            desk = Desk(self.site, server, self.store, self.recorder, waiting, self._emit)
-            self._desks[server.name] = desk
-            undo.callback(desk.close)
+        waiting = self._waiting()
+        for server in self._watched_in(self.site).values():
+            desk = self._open_desk(server, waiting)
             waiting -= set(desk.watch.memory.standing)
+        undo.callback(self._end)
         for stream in sorted(waiting):
             _log.warning(
                 "%s: unmerged footage of a camera that no server here records; fovideo merge brings it back",
                 stream,
             )
 
+    def _waiting(self) -> set[str]:
+        """Streams with footage that no server has confirmed."""
+        return {row.stream for row in self.store.unsettled()}
+
+    def _open_desk(self, server: Server, waiting: set[str]) -> Desk:
+        desk = Desk(self.site, server, self.store, self.recorder, waiting, self._emit)
+        self._desks[server.name] = desk
+        return desk
+
+    def _arranged(self, site: Site) -> Callable[[CameraChanges], tuple[str, ...]]:
+        before, after = self._watched_in(self.site), self._watched_in(site)
+        old, new = self.site, site
+        for server in after.values():
+            server.secret_token()
+        changed = [
+            name
+            for name in (*before, *(name for name in after if name not in before))
+            if before.get(name) != after.get(name) or _cameras(old, name) != _cameras(new, name)
+        ]
+
+        def arrange(changes: CameraChanges) -> tuple[str, ...]:
+            for name in changed:
+                if name in self._desks:
+                    self._desks[name].close()
+            self._change_cameras(changes)
+            waiting = self._waiting()
+            for name in changed:
+                if name in after:
+                    # It takes up what the closed one had in hand, as after a restart.
+                    self._open_desk(after[name], waiting).watch.start()
+                else:
+                    del self._desks[name]
+            return tuple(changed)
+
+        return arrange
+
     def _begin(self) -> None:
         for desk in self._desks.values():
             desk.watch.start()
 
     def _end(self) -> None:
-        for desk in self._desks.values():
+        for desk in list(self._desks.values()):
             desk.close()
 
     def _described_state(self) -> str:
         if self._state != "recording":
             return self._state
-        states = {desk.watch.memory.state for desk in self._desks.values()}
+        states = {desk.watch.memory.state for desk in list(self._desks.values())}
         return next((state for state in _FURTHEST_FIRST if state in states), State.WATCHING).value
 
     def _watched(self) -> dict[str, WatchedServer]:
-        return {name: desk.status() for name, desk in self._desks.items()}
+        return {name: desk.status() for name, desk in list(self._desks.items())}
+
+
+def _cameras(site: Site, server: str) -> set[str]:
+    return {camera.name for camera in site.cameras_of(server)}

@@ -12,21 +12,25 @@ from pathlib import Path
 from typing import Self
 
 from fovideo import __version__
-from fovideo.errors import UsageError
+from fovideo.camera import CameraConfig
+from fovideo.errors import FovideoError, StoreError, UsageError
 from fovideo.peer.health import Health, WatchedServer
-from fovideo.record import Recorder
+from fovideo.record import CameraStatus, Recorder
 from fovideo.service.app import make_app
 from fovideo.service.control import Control
 from fovideo.service.describe import camera_health, store_health
 from fovideo.service.events import Event
 from fovideo.service.http import HttpServer
 from fovideo.service.incoming import clean_spool
+from fovideo.service.reload import CameraChanges, Reloaded, ReloadRefused, camera_changes, check_reloadable
 from fovideo.service.retention import Retention
 from fovideo.service.settings import store_options
-from fovideo.site import Endpoint, Site, advice
+from fovideo.site import Endpoint, Site, advice, load_site
 from fovideo.store import Store
 
 _log = logging.getLogger(__name__)
+
+_LEAVE_S = 20.0
 
 
 class Station:
@@ -48,6 +52,7 @@ class Station:
         self._endpoint, self._on_event = endpoint, on_event
         self._state = "starting"
         self._life = threading.Lock()
+        self._cameras: dict[str, CameraConfig] = {}
         self._undo: contextlib.ExitStack | None = None
         self._http: HttpServer | None = None
 
@@ -69,6 +74,9 @@ class Station:
                 self.store, name=self.name, durability_ns=options.durability_ns, on_event=self._emit
             )
             undo.callback(self.recorder.close)
+            self._cameras = self._wanted_cameras(self.site)
+            for name, camera in self._cameras.items():
+                self._add_camera(name, camera)
             self._prepare(undo)
             spool = Path(self._endpoint.store) / "incoming"
             clean_spool(spool)
@@ -102,6 +110,43 @@ class Station:
                 self.recorder.close()
             _log.info("%s: stopped", self.name)
 
+    def reload(self, site: Site) -> Reloaded:
+        """Take in a new configuration while running. Only cameras that are changed by it are connected anew.
+
+        Raises ConfigError when it cannot be used; then everything goes on as it was. StoreError while the
+        store takes nothing, since frames of cameras that go could not be written. UsageError unless started.
+        """
+        with self._life:
+            if self._undo is None:
+                raise UsageError("not running", where=self.name)
+            own = self._endpoint_in(site)
+            check_reloadable(self.site, site, self._endpoint, own)
+            cameras = self._wanted_cameras(site)
+            changes = camera_changes(self._cameras, cameras)
+            if (changes.removed or changes.changed) and (error := self.recorder.store_status().error):
+                raise StoreError(f"cannot reload now: {error}", where=self.name, hint="try again")
+            arrange = self._arranged(site)
+            self._endpoint = own
+            self.site, self._cameras = site, cameras
+            servers = arrange(changes)
+            done = Reloaded(*changes, servers=servers)
+        _log.info("%s: reloaded: %s", self.name, done)
+        self._emit(done)
+        return done
+
+    def reload_file(self, path: Path) -> Reloaded:
+        """Read a site.toml again and `reload` it. A file that is refused is an event, and is raised."""
+        try:
+            return self.reload(load_site(path))
+        except FovideoError as error:
+            _log.error("%s: not reloaded: %s", self.name, error)
+            self._emit(ReloadRefused(str(error)))
+            raise
+
+    def responds(self, timeout_s: float) -> bool:
+        """Whether it would answer a request now: for a watchdog."""
+        return self._http is not None and self._http.responds(timeout_s)
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -131,9 +176,50 @@ class Station:
             servers=self._watched(),
         )
 
-    def _prepare(self, undo: contextlib.ExitStack) -> None:
-        """Add the cameras, and make what belongs to health."""
+    def _endpoint_in(self, site: Site) -> Endpoint:
+        """This station's table in a site. ConfigError if there is none any more."""
         raise NotImplementedError
+
+    def _wanted_cameras(self, site: Site) -> dict[str, CameraConfig]:
+        """The cameras that this station is to read, by name. ConfigError when a secret is not there."""
+        raise NotImplementedError
+
+    def _add_camera(self, name: str, camera: CameraConfig, before: CameraStatus | None = None) -> None:
+        """Begin with a camera. before: as it was under its old configuration."""
+        self.recorder.add(camera)
+
+    def _prepare(self, undo: contextlib.ExitStack) -> None:
+        """The cameras are there: make what belongs to health."""
+
+    def _arranged(self, site: Site) -> Callable[[CameraChanges], tuple[str, ...]]:
+        """Check what else a new site asks for, and return what brings it into force.
+
+        That is called with self.site and self._cameras new; it returns the servers watched in another way.
+        """
+
+        def arrange(changes: CameraChanges) -> tuple[str, ...]:
+            self._change_cameras(changes)
+            return ()
+
+        return arrange
+
+    def _change_cameras(self, changes: CameraChanges) -> None:
+        for name in changes.removed:
+            self._remove_camera(name)
+        for name in changes.changed:
+            before = self.recorder.status()[name]
+            if self._remove_camera(name):
+                self._add_camera(name, self._cameras[name], before)
+            else:
+                del self._cameras[name]  # so that the next reload adds it
+        for name in changes.added:
+            self._add_camera(name, self._cameras[name])
+
+    def _remove_camera(self, name: str) -> bool:
+        gone = self.recorder.remove(name, _LEAVE_S)
+        if not gone:
+            _log.error("%s: %s: its last frames cannot be written yet; reload again later", self.name, name)
+        return gone
 
     def _begin(self) -> None:
         """The recorder runs: start what is to run beside it."""
