@@ -113,7 +113,7 @@ class PeerError(FovideoError, ConnectionError):
 
 
 class PeerUnauthorized(PeerError, PermissionError):
-    """The peer refused the token."""
+    """The peer refused who asks or what it asks for, or cannot show that it is who it should be."""
 
 
 class MergeError(FovideoError):

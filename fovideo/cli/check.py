@@ -7,11 +7,12 @@ from pathlib import Path
 
 import rich_click as click
 
-from fovideo.cli import custody, params
+from fovideo.cli import custody, params, peers
 from fovideo.cli.output import errors, out, print_json, progress
 from fovideo.cli.params import is_url
+from fovideo.cli.peers import open_timeline
 from fovideo.errors import UsageError
-from fovideo.peer import RemoteStore, open_timeline
+from fovideo.peer import RemoteStore
 from fovideo.store import CheckReport, check_store
 
 
@@ -20,6 +21,7 @@ from fovideo.store import CheckReport, check_store
 @click.option("--repair", is_flag=True, help="Rebuild the index from the segment files.")
 @custody.read_manifest
 @custody.public_key
+@peers.options
 @params.as_json
 def command(store: str, repair: bool, manifest: Path | None, public_key: Path | None, as_json: bool) -> int:
     """Read every byte of STORE: checksums, digests, index against files.

@@ -11,9 +11,9 @@ import msgspec
 import rich_click as click
 
 from fovideo.cli.output import out, print_json, progress
+from fovideo.cli.peers import open_timeline
 from fovideo.custody import CustodyRecord, Written, load_public_key, load_signing_key, verify_manifest
 from fovideo.errors import UsageError
-from fovideo.peer import open_timeline
 from fovideo.timeline.endpoint import Timeline
 
 _FILE = click.Path(path_type=Path)

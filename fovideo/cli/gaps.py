@@ -6,8 +6,9 @@ from contextlib import closing
 
 import rich_click as click
 
-from fovideo.cli import params
+from fovideo.cli import params, peers
 from fovideo.cli.output import out, print_json
+from fovideo.cli.peers import open_timeline
 from fovideo.times import format_duration, format_ns
 
 
@@ -15,13 +16,13 @@ from fovideo.times import format_duration, format_ns
 @click.argument("store")
 @params.one_stream
 @params.stretch_options
+@peers.options
 @params.as_json
 def command(store: str, stream: str | None, from_ns: int | None, to_ns: int | None, as_json: bool) -> int:
     """List the stretches without frames, each with its reason where it is known.
 
     With --from and --to, what is missing at the edges of the window counts too. Exit code 1 with any gap.
     """
-    from fovideo.peer import open_timeline
     from fovideo.store.describe import describe, gap_json
 
     params.check_stretch(from_ns, to_ns)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import rich_click as click
 
-from fovideo.cli import custody, params
+from fovideo.cli import custody, params, peers
 from fovideo.cli.output import out, print_json, progress
+from fovideo.cli.peers import open_timeline
 from fovideo.errors import StoreBusy, StoreError
 from fovideo.merge import MergeReport, Progress, StreamReport, merge
-from fovideo.peer import open_timeline
 from fovideo.timeline.endpoint import Timeline
 from fovideo.times import format_bytes, format_duration, format_ns
 
@@ -24,6 +24,7 @@ from fovideo.times import format_bytes, format_duration, format_ns
 @click.option("--dry-run", is_flag=True, help="Plan and report; write nothing.")
 @custody.write_manifest
 @custody.sign_key
+@peers.options
 @params.as_json
 def command(
     source: str,

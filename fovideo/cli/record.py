@@ -14,13 +14,13 @@ import rich_click as click
 
 from fovideo.camera.config import CameraConfig
 from fovideo.camera.state import CameraState
-from fovideo.cli import params
+from fovideo.cli import params, peers
 from fovideo.cli.output import errors, out, print_json, warn
 from fovideo.cli.params import is_url
+from fovideo.cli.peers import open_timeline
 from fovideo.cli.stopping import stop_on_signal
 from fovideo.errors import CameraError, UsageError
 from fovideo.merge import merge
-from fovideo.peer import open_timeline
 from fovideo.record import CameraStatus, Event, FramesLost, Recorder, StateChanged, StoreFailed
 from fovideo.store import Store, StoreOptions
 from fovideo.times import NS_PER_S, format_bytes
@@ -83,6 +83,7 @@ _UPLOAD_S = 2.0
     help="A new file after this long.  [default: 10m]",
 )
 @click.option("--keep-trying", is_flag=True, help="Go on although no camera delivers at the first attempt.")
+@peers.options
 @params.as_json
 def command(
     store: str,

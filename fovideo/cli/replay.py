@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 import rich_click as click
 
-from fovideo.cli import params
+from fovideo.cli import params, peers
 from fovideo.cli.output import errors, print_json
+from fovideo.cli.peers import open_timeline
 from fovideo.cli.stopping import stop_on_signal
 from fovideo.errors import NoSuchStream, UsageError
 from fovideo.timeline.endpoint import Timeline
@@ -50,6 +51,7 @@ SPEED = params.Parsed("speed", _speed)
     type=click.IntRange(0, 2**32 - 1),
     help="With --loop: number each frame in an SEI message, as camera N.",
 )
+@peers.options
 @params.as_json
 def command(
     store: str,
@@ -85,7 +87,6 @@ def command(
 def _footage(stack: ExitStack, store: str, name: str | None) -> tuple[Timeline, str]:
     """The timeline and stream to play; a file is recorded into a store of its own first."""
     from fovideo.cli.footage import file_as_store, is_video_file
-    from fovideo.peer import open_timeline
 
     if is_video_file(store):
         return stack.enter_context(file_as_store(Path(store))), "file"

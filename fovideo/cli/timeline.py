@@ -8,9 +8,10 @@ from contextlib import closing
 import rich_click as click
 from rich.text import Text
 
-from fovideo.cli import params
+from fovideo.cli import params, peers
 from fovideo.cli.bars import coverage
 from fovideo.cli.output import out, print_json
+from fovideo.cli.peers import open_timeline
 from fovideo.store.describe import StreamDescription
 from fovideo.times import format_bytes, format_duration, format_ns
 
@@ -21,10 +22,10 @@ COLOURS = ("green", "cyan", "magenta", "yellow", "blue")
 @click.argument("store")
 @params.one_stream
 @params.stretch_options
+@peers.options
 @params.as_json
 def command(store: str, stream: str | None, from_ns: int | None, to_ns: int | None, as_json: bool) -> int:
     """Show what STORE holds: frames, spans by who recorded them, gaps."""
-    from fovideo.peer import open_timeline
     from fovideo.store.describe import describe
 
     params.check_stretch(from_ns, to_ns)

@@ -2,6 +2,7 @@
 
 from fovideo.peer.connection import Connection, Unanswered
 from fovideo.peer.control import Control
+from fovideo.peer.credentials import Credentials, credentials_from
 from fovideo.peer.health import CameraHealth, Health, StoreHealth, WatchedServer
 from fovideo.peer.locate import open_timeline
 from fovideo.peer.probe import Probe
@@ -11,11 +12,13 @@ __all__ = [
     "CameraHealth",
     "Connection",
     "Control",
+    "Credentials",
     "Health",
     "Probe",
     "RemoteStore",
     "StoreHealth",
     "Unanswered",
     "WatchedServer",
+    "credentials_from",
     "open_timeline",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import httpx
 import msgspec
 
 from fovideo.errors import FovideoError, PeerError, PeerUnauthorized, UsageError
+from fovideo.peer.credentials import Credentials
 from fovideo.peer.wire import API, MSGPACK, Failure
 
 _log = logging.getLogger(__name__)
@@ -75,19 +77,23 @@ class Connection:
         url: str,
         token: str = "",
         *,
+        credentials: Credentials | None = None,
         timeout: httpx.Timeout = TIMEOUT,
         pauses_s: tuple[float, ...] = PAUSES_S,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url = check_url(url)
         self._pauses_s, self._sleep = pauses_s, sleep
+        shown = credentials or Credentials(token=token)
+        token = shown.token
         headers = {"Accept": MSGPACK}
         if not token.isascii() or not token.isprintable():
             raise UsageError("the token holds a character that HTTP cannot carry", where=self.url)
         if token:
             headers["Authorization"] = f"Bearer {token}"
         # No proxies from the environment: peers are on the site, and a poll must not go astray.
-        transport = httpx.HTTPTransport(socket_options=_KEEPALIVE, trust_env=False)
+        verify = shown.context() if self.url.startswith("https:") else False
+        transport = httpx.HTTPTransport(verify=verify, socket_options=_KEEPALIVE, trust_env=False)
         self._client = httpx.Client(headers=headers, timeout=timeout, transport=transport, trust_env=False)
 
     def close(self) -> None:
@@ -144,16 +150,47 @@ class Connection:
         except httpx.TimeoutException:
             raise self._unanswered("connected, but no answer in time") from None
         except httpx.ConnectError as error:
+            if (failed := _tls_error(error)) is not None:
+                raise self._tls_failed(failed) from None
             refused = _is_refused(error)
             what = "nothing listens there" if refused else f"cannot connect ({error})"
             raise self._unanswered(what, refused=refused) from None
-        except (httpx.NetworkError, httpx.RemoteProtocolError):
+        except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+            if (failed := _tls_error(error)) is not None:
+                raise self._tls_failed(failed) from None
             raise self._unanswered("the connection was cut", cut=True) from None
         except httpx.HTTPError as error:
             raise PeerError(f"not an answer of a fovideo server: {error}", where=self.url) from None
 
     def _unanswered(self, what: str, *, refused: bool = False, cut: bool = False) -> Unanswered:
-        return Unanswered(what, where=self.url, hint="is it running?", refused=refused, cut=cut)
+        hint = "is it running?"
+        if cut and self.url.startswith("https:"):
+            # The end of the handshake is not awaited by clients, so a refusal may look like this.
+            hint = "is it running, and does it take this client's certificate?"
+        return Unanswered(what, where=self.url, hint=hint, refused=refused, cut=cut)
+
+    def _tls_failed(self, error: ssl.SSLError) -> PeerError:
+        """What a failed handshake means. Not tried again: it would fail again."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return PeerUnauthorized(
+                f"its certificate is not to be trusted: {error.verify_message}",
+                where=self.url,
+                hint="give its CA in FOVIDEO_CA or --ca, and the name that is in it in the URL",
+            )
+        reason = error.reason or ""
+        if "CERTIFICATE_REQUIRED" in reason or "HANDSHAKE_FAILURE" in reason:
+            return PeerUnauthorized(
+                "it asks for a client certificate",
+                where=self.url,
+                hint="give it in FOVIDEO_CERT or --cert",
+            )
+        if "ALERT" in reason and ("CA" in reason or "CERTIFICATE" in reason):
+            return PeerUnauthorized(
+                "it refused the client certificate", where=self.url, hint="is it signed by the site's CA?"
+            )
+        if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
+            return PeerError("it does not speak TLS", where=self.url, hint="try http:// in its URL")
+        return PeerError(f"no TLS connection: {reason or 'the handshake failed'}", where=self.url)
 
     def _check(self, answer: httpx.Response) -> None:
         if answer.is_success:
@@ -162,7 +199,10 @@ class Connection:
             raise PeerUnauthorized(
                 "the token was refused", where=self.url, hint="set FOVIDEO_TOKEN to the site's token"
             )
-        raise self._failure(answer)
+        failure = self._failure(answer)
+        if answer.status_code == 403:
+            raise PeerUnauthorized(failure.what, where=self.url, hint=failure.hint)
+        raise failure
 
     def _failure(self, answer: httpx.Response) -> FovideoError:
         try:
@@ -177,6 +217,17 @@ class Connection:
 
 def _given(params: dict[str, int | str | None]) -> dict[str, int | str]:
     return {key: value for key, value in params.items() if value is not None}
+
+
+def _tls_error(error: BaseException) -> ssl.SSLError | None:
+    """The ssl.SSLError at the root of it. An end without the closing alert is a cut connection like any."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            cut = isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) or "EOF" in (cause.reason or "")
+            return None if cut else cause
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def _is_refused(error: BaseException) -> bool:

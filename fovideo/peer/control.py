@@ -8,6 +8,7 @@ import msgspec
 
 from fovideo.errors import PeerError
 from fovideo.peer.connection import Connection
+from fovideo.peer.credentials import Credentials
 
 
 class Control:
@@ -16,8 +17,8 @@ class Control:
     All orders may be repeated. Close it after use.
     """
 
-    def __init__(self, url: str, token: str = "") -> None:
-        self._connection = Connection(url, token)
+    def __init__(self, url: str, token: str = "", *, credentials: Credentials | None = None) -> None:
+        self._connection = Connection(url, token, credentials=credentials)
 
     def failover(self, server: str) -> dict[str, Any]:
         """To a spare: stand in for a server until further notice. {"name", "server", "state", "lease"}."""

@@ -7,6 +7,7 @@ import msgspec
 
 from fovideo.errors import PeerError
 from fovideo.peer.connection import Connection, Unanswered
+from fovideo.peer.credentials import Credentials
 from fovideo.peer.health import Health
 from fovideo.times import NS_PER_S
 
@@ -14,9 +15,11 @@ from fovideo.times import NS_PER_S
 class Probe:
     """Asks one server for its health, over a connection that is kept."""
 
-    def __init__(self, url: str, token: str = "", *, timeout_ns: int) -> None:
+    def __init__(
+        self, url: str, token: str = "", *, timeout_ns: int, credentials: Credentials | None = None
+    ) -> None:
         timeout = httpx.Timeout(timeout_ns / NS_PER_S)
-        self._connection = Connection(url, token, timeout=timeout, pauses_s=(0.0,))
+        self._connection = Connection(url, token, credentials=credentials, timeout=timeout, pauses_s=(0.0,))
 
     def ask(self) -> Health:
         """The server's health. Raises Unanswered (refused: nobody listens), PeerError, PeerUnauthorized.

@@ -11,6 +11,7 @@ import msgspec
 from fovideo.errors import NoSuchStream, PeerError
 from fovideo.media.codec import Track
 from fovideo.peer.connection import Connection, Unanswered
+from fovideo.peer.credentials import Credentials
 from fovideo.peer.health import Health
 from fovideo.peer.wire import GopPage, Settled, StretchHead, chunks, encode_head
 from fovideo.store import CheckReport
@@ -33,8 +34,15 @@ class RemoteStore:
     when the connection is lost; an insertion is not, since it may have happened: plan again.
     """
 
-    def __init__(self, url: str, token: str = "", *, connection: Connection | None = None) -> None:
-        self._connection = connection or Connection(url, token)
+    def __init__(
+        self,
+        url: str,
+        token: str = "",
+        *,
+        credentials: Credentials | None = None,
+        connection: Connection | None = None,
+    ) -> None:
+        self._connection = connection or Connection(url, token, credentials=credentials)
         self._identity = ""
         self._segment_tracks: dict[tuple[str, int], tuple[Track, ...]] = {}
 

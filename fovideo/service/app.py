@@ -6,7 +6,6 @@ it still answers, and its figures say that nothing becomes durable.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fovideo.errors import (
     FovideoError,
@@ -35,6 +33,7 @@ from fovideo.errors import (
 )
 from fovideo.peer.health import Health
 from fovideo.peer.wire import API, Failure, Problem
+from fovideo.service.access import Access, AccessCheck, Client, Role
 from fovideo.service.control import Control, control_routes
 from fovideo.service.metrics import HealthCollector
 from fovideo.service.routes import timeline_routes
@@ -59,16 +58,19 @@ def make_app(
     health: Callable[[], Health],
     *,
     token: str = "",
+    access: Access | None = None,
     spool: Path | None = None,
     controls: Mapping[str, Control] | None = None,
 ) -> Starlette:
     """The application. It closes nothing that it is given.
 
     health: called by the event loop for every poll: must not wait for anything.
-    token: what every request must show; "" = none is asked for.
+    access: who may do what; None: all may do all who show the token, "" = none is asked for.
     controls: what can be ordered with POST /v1/control/NAME.
     spool: folder for insertions on their way in, best on the store's disk; None = the system's.
     """
+    if access is None:
+        access = Access([Client(Role.ADMIN, token)] if token else [])
     registry = CollectorRegistry()
     registry.register(HealthCollector(health))
 
@@ -85,32 +87,14 @@ def make_app(
                 API,
                 routes=[
                     Route("/health", answer_health),
-                    *control_routes(controls or {}, token=token),
+                    *control_routes(controls or {}, access=access),
                     *timeline_routes(timeline, spool),
                 ],
             ),
         ],
-        middleware=[Middleware(TokenCheck, token=token)] if token else [],
+        middleware=[Middleware(AccessCheck, access=access)],
         exception_handlers={FovideoError: _answer_error, HTTPException: _answer_http_error},
     )
-
-
-class TokenCheck:
-    """Lets requests through that show the token. Compares in constant time."""
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app, self._expected = app, f"Bearer {token}".encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            shown = next((value for key, value in scope["headers"] if key == b"authorization"), b"")
-            if not hmac.compare_digest(shown, self._expected):
-                problem = Problem("PeerUnauthorized", "a token is needed" if not shown else "wrong token")
-                refusal = _failure(401, problem)
-                refusal.headers["WWW-Authenticate"] = "Bearer"
-                await refusal(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
 
 
 def _answer_error(request: Request, error: Exception) -> Response:

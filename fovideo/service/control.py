@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fovideo.errors import PeerUnauthorized, UsageError
+from fovideo.service.access import Access
 
 Control: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 """Takes a request's body, gives the answer's. Called by a worker thread; may raise FovideoError."""
@@ -20,12 +21,12 @@ Control: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 AnyValue = TypeVar("AnyValue")
 
 
-def control_routes(controls: Mapping[str, Control], *, token: str) -> list[Route]:
-    """A route for each. Where no token is asked for, only this machine may give orders."""
+def control_routes(controls: Mapping[str, Control], *, access: Access) -> list[Route]:
+    """A route for each. access: has checked who asks; where it is open, only this machine may give orders."""
 
     def route(name: str, control: Control) -> Route:
         async def carry_out(request: Request) -> Response:
-            if not token and not _is_local(request):
+            if access.is_open and not _is_local(request):
                 raise PeerUnauthorized(
                     "orders over the network need a token", where=name, hint="give the site a token"
                 )

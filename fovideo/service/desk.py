@@ -19,9 +19,10 @@ from fovideo.service.describe import clock_name
 from fovideo.service.events import Event, HandedBack, Merged, MergeFailed, TakenOver
 from fovideo.service.ledger import Ledger
 from fovideo.service.mending import mend
+from fovideo.service.security import credentials_for
 from fovideo.service.settings import failover_settings
 from fovideo.service.watch import Watch, decode_standing
-from fovideo.site import Server, Site
+from fovideo.site import Endpoint, Server, Site
 from fovideo.store import Store
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Desk:
     def __init__(
         self,
         site: Site,
+        spare: Endpoint,
         server: Server,
         store: Store,
         recorder: Recorder,
@@ -43,17 +45,18 @@ class Desk:
         emit: Callable[[Event], None],
     ) -> None:
         self._server, self._store, self._recorder, self._emit = server, store, recorder, emit
-        self._token = server.secret_token()
+        self._url = site.reached_at(server)
+        self._credentials = credentials_for(site, spare, server)
         self._cameras = {camera.name for camera in site.cameras_of(server.name)}
         self._ledger = Ledger()
         self._closing = threading.Event()
         self._key = f"failover/{server.name}"
         detection = server.detection
-        if not server.reached_at:
+        if not self._url:
             raise ConfigError(
                 "nothing tells where to reach it", where=f"server {server.name}", hint="add url"
             )
-        self._probe = Probe(server.reached_at, self._token, timeout_ns=detection.timeout_ns)
+        self._probe = Probe(self._url, credentials=self._credentials, timeout_ns=detection.timeout_ns)
         standing = decode_standing(store.journal(self._key))
         leases = [
             provenance.lease
@@ -137,7 +140,7 @@ class Desk:
             error = "this spare's own store takes nothing"
             self._failed(lease, error)
             return {}, error
-        with contextlib.closing(RemoteStore(self._server.reached_at, self._token)) as target:
+        with contextlib.closing(RemoteStore(self._url, credentials=self._credentials)) as target:
             mended = mend(self._store, target, portions, lease=lease, progress=self._check_closing)
         self._ledger.merged(mended.reports, mended.error)
         if mended.reports:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
+import ssl
 import threading
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from fovideo.errors import ConfigError, FovideoError
+from fovideo.service.access import CERTIFICATE
 
 _log = logging.getLogger(__name__)
 
@@ -37,14 +41,37 @@ class _Server(uvicorn.Server):
         self.listening.set()
 
 
+class _Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """Tells the application who the client is, if it showed a certificate that was verified."""
+
+    app: Any
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        name = _common_name(transport.get_extra_info("peercert"))
+        if name:
+            self.app = functools.partial(_called_by, self.app, name)
+
+
+async def _called_by(app: Any, name: str, scope: Any, receive: Any, send: Any) -> None:
+    await app({**scope, CERTIFICATE: name}, receive, send)
+
+
+def _common_name(certificate: Any) -> str:
+    """Of a certificate as ssl describes it, "" if there is none."""
+    subject = certificate.get("subject", ()) if certificate else ()
+    return next((value for part in subject for key, value in part if key == "commonName"), "")
+
+
 class HttpServer:
     """An application on one address, from start() to stop().
 
     host "" = all interfaces; port 0 = any that is free, see `port` after start. Each is used once.
+    tls: speak HTTPS.
     """
 
-    def __init__(self, app: Any, host: str, port: int) -> None:
-        self._app, self._host, self._wanted_port = app, host, port
+    def __init__(self, app: Any, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> None:
+        self._app, self._host, self._wanted_port, self._tls = app, host, port, tls
         self._socket: socket.socket | None = None
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
@@ -61,13 +88,15 @@ class HttpServer:
     def url(self) -> str:
         """How this machine reaches it."""
         host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
 
     def start(self) -> None:
         """Listen; on return, requests are answered. ConfigError if the address cannot be had."""
         self._socket = _listen(self._host, self._wanted_port)
         config = uvicorn.Config(
             self._app,
+            http=_Protocol,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -76,6 +105,8 @@ class HttpServer:
             timeout_keep_alive=30,
             timeout_graceful_shutdown=GRACE_S,
         )
+        config.load()
+        config.ssl = self._tls
         self._server = _Server(config)
         self._thread = threading.Thread(target=self._run, name=f"http-{self.port}", daemon=True)
         self._thread.start()

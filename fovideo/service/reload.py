@@ -68,6 +68,10 @@ def check_reloadable(before: Site, after: Site, own: Endpoint, new: Endpoint) ->
         raise ConfigError(
             f"this is another site: {after.name!r} instead of {before.name!r}", where=str(after.path)
         )
+    if after.tls != before.tls:
+        raise ConfigError(
+            "[tls] cannot change while it runs", where=str(after.path), hint="restart it for that"
+        )
     keys = [
         info.encode_name
         for info in msgspec.structs.fields(type(own))

@@ -96,7 +96,7 @@ class Spare(Station):
         return {row.stream for row in self.store.unsettled()}
 
     def _open_desk(self, server: Server, waiting: set[str]) -> Desk:
-        desk = Desk(self.site, server, self.store, self.recorder, waiting, self._emit)
+        desk = Desk(self.site, self._endpoint, server, self.store, self.recorder, waiting, self._emit)
         self._desks[server.name] = desk
         return desk
 

@@ -24,6 +24,7 @@ from fovideo.service.http import HttpServer
 from fovideo.service.incoming import clean_spool
 from fovideo.service.reload import CameraChanges, Reloaded, ReloadRefused, camera_changes, check_reloadable
 from fovideo.service.retention import Retention
+from fovideo.service.security import access_to, server_context
 from fovideo.service.settings import store_options
 from fovideo.site import Endpoint, Site, advice, load_site
 from fovideo.store import Store
@@ -61,7 +62,8 @@ class Station:
 
         Raises ConfigError, StoreBusy, NotAStore and other StoreErrors; then nothing is left running.
         """
-        token = self._endpoint.secret_token()
+        self._access = access_to(self.site, self._endpoint)
+        tls = server_context(self.site, self._endpoint)
         for problem in advice(self.site):
             if problem.where == self.name or self.role == "spare":
                 _log.warning("%s: %s (%s)", *problem)
@@ -80,8 +82,10 @@ class Station:
             self._prepare(undo)
             spool = Path(self._endpoint.store) / "incoming"
             clean_spool(spool)
-            app = make_app(self.store, self.health, token=token, spool=spool, controls=self._controls())
-            self._http = HttpServer(app, host, port)
+            app = make_app(
+                self.store, self.health, access=self._access, spool=spool, controls=self._controls()
+            )
+            self._http = HttpServer(app, host, port, tls=tls)
             self._http.start()
             undo.callback(self._http.stop)
             retention = Retention(self.store)
@@ -125,9 +129,11 @@ class Station:
             changes = camera_changes(self._cameras, cameras)
             if (changes.removed or changes.changed) and (error := self.recorder.store_status().error):
                 raise StoreError(f"cannot reload now: {error}", where=self.name, hint="try again")
+            access = access_to(site, own)
             arrange = self._arranged(site)
             self._endpoint = own
             self.site, self._cameras = site, cameras
+            self._access.take_in(access)
             servers = arrange(changes)
             done = Reloaded(*changes, servers=servers)
         _log.info("%s: reloaded: %s", self.name, done)

@@ -2,10 +2,11 @@
 
 from fovideo.site.check import Problem, advice
 from fovideo.site.load import load_site
-from fovideo.site.values import Camera, Detection, Duration, Endpoint, Server, Site, Size, Spare
+from fovideo.site.values import Camera, Client, Detection, Duration, Endpoint, Server, Site, Size, Spare, Tls
 
 __all__ = [
     "Camera",
+    "Client",
     "Detection",
     "Duration",
     "Endpoint",
@@ -14,6 +15,7 @@ __all__ = [
     "Site",
     "Size",
     "Spare",
+    "Tls",
     "advice",
     "load_site",
 ]

@@ -6,9 +6,10 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from fovideo.site.values import Camera, Endpoint, Server, Site, Spare
+from fovideo.site.values import Camera, Client, Endpoint, Server, Site, Spare, Tls
 from fovideo.times import format_duration
 
+NO_TLS = Tls()
 EVERY_INTERFACE = ("", "0.0.0.0", "::")
 
 
@@ -21,12 +22,21 @@ class Problem(NamedTuple):
 
 
 def problems(
-    servers: tuple[Server, ...], spares: tuple[Spare, ...], cameras: tuple[Camera, ...]
+    servers: tuple[Server, ...],
+    spares: tuple[Spare, ...],
+    cameras: tuple[Camera, ...],
+    clients: tuple[Client, ...] = (),
+    tls: Tls = NO_TLS,
 ) -> Iterator[Problem]:
     """Everything that is wrong, first things first."""
     if not servers:
         yield Problem("", "there is no [[server]]", "a site has at least one recording server")
-    yield from _names([("server", s.name) for s in servers] + [("spare", s.name) for s in spares])
+    yield from _names(
+        [("server", s.name) for s in servers]
+        + [("spare", s.name) for s in spares]
+        + [("client", c.name) for c in clients]
+    )
+    yield from _access(clients, (*servers, *spares), tls)
     yield from _names(("camera", camera.name) for camera in cameras)
     yield from _references(servers, spares, cameras)
     yield from _addresses(servers, spares)
@@ -42,7 +52,8 @@ def advice(site: Site) -> Iterator[Problem]:
     """What works, but not as people expect."""
     for endpoint in (*site.servers, *site.spares):
         host = endpoint.address[0]
-        asks = endpoint.token or endpoint.token_file or endpoint.token_env
+        token = endpoint.token or endpoint.token_file or endpoint.token_env
+        asks = bool(token or site.clients or site.tls.ca)
         if not asks and not _is_loopback(host):
             yield Problem(endpoint.name, "answers anybody on the network", "give the site a token")
     for camera in site.cameras if site.spares else ():
@@ -53,6 +64,27 @@ def advice(site: Site) -> Iterator[Problem]:
                 camera.name,
                 f"its preroll of {format_duration(camera.preroll_ns)} is shorter than detection may take",
                 f"at least {format_duration(needed_ns)}, or frames are lost at a takeover",
+            )
+
+
+def _access(clients: tuple[Client, ...], endpoints: tuple[Endpoint, ...], tls: Tls) -> Iterator[Problem]:
+    if tls.key and not tls.cert:
+        yield Problem("[tls]", "key without cert", "give the certificate of the endpoints too")
+    if tls.client_certificates == "required" and not (tls.ca and tls.cert):
+        yield Problem("[tls]", "client certificates are required, but not ca and cert given", "give both")
+    for endpoint in endpoints:
+        if tls.cert and endpoint.url.startswith("http:"):
+            yield Problem(
+                endpoint.name,
+                f"url = {endpoint.url!r} is not https, which [tls] makes it speak",
+                "write https",
+            )
+    for client in clients:
+        if not (client.token or client.token_file or client.token_env or (tls.ca and tls.cert)):
+            yield Problem(
+                f"[[client]] {client.name!r}",
+                "has no token, and without [tls] ca and cert it can show no certificate",
+                "give it token_file",
             )
 
 

@@ -17,6 +17,7 @@ from fovideo.errors import ConfigError, UsageError
 from fovideo.site.check import problems
 from fovideo.site.values import (
     Camera,
+    Client,
     Detection,
     Duration,
     Endpoint,
@@ -26,6 +27,7 @@ from fovideo.site.values import (
     SourceUrl,
     Spare,
     Table,
+    Tls,
     parse_listen,
 )
 from fovideo.timeline.values import check_stream_name
@@ -39,6 +41,7 @@ _PLACEHOLDERS: dict[type[Table], dict[str, str]] = {
     Camera: {"name": "x", "server": "x", "url": "rtsp://x"},
     Server: {"name": "x", "listen": "x:1", "store": "x"},
     Spare: {"name": "x", "listen": "x:1", "store": "x"},
+    Client: {"name": "x", "role": "viewer"},
 }
 _NATIVE_WORDS = {
     "`str`": "text",
@@ -82,7 +85,9 @@ class _Loader:
         self._shown, self._file, self._folder = shown, file, file.parent
 
     def site(self, raw: dict[str, Any]) -> Site:
-        self._known_keys(raw, ("site", "detection", "defaults", "server", "spare", "camera"), "")
+        self._known_keys(
+            raw, ("site", "tls", "client", "detection", "defaults", "server", "spare", "camera"), ""
+        )
         if "site" not in raw:
             raise self._error("", "table [site] is missing", 'begin with [site] and name = "..."')
         identity = self._convert(raw["site"], _Identity, "[site]")
@@ -90,15 +95,31 @@ class _Loader:
         token = {key: value for key, value in self._dict(raw["site"], "[site]").items() if key != "name"}
         detection = self._dict(raw.get("detection", {}), "[detection]")
         self._convert(detection, Detection, "[detection]")
+        tls = self._tls(raw.get("tls", {}))
         defaults = self._dict(raw.get("defaults", {}), "[defaults]")
         self._known_keys(defaults, ("server", "spare", "camera"), "[defaults]")
 
         servers = self._tables(raw, "server", Server, defaults, token, detection)
         spares = self._tables(raw, "spare", Spare, defaults, token)
         cameras = self._tables(raw, "camera", Camera, defaults)
-        for problem in problems(servers, spares, cameras):
+        clients = self._tables(raw, "client", Client, {})
+        for problem in problems(servers, spares, cameras, clients, tls):
             raise self._error(*problem)
-        return Site(name=identity.name, servers=servers, spares=spares, cameras=cameras, path=self._file)
+        return Site(
+            name=identity.name,
+            servers=servers,
+            spares=spares,
+            cameras=cameras,
+            path=self._file,
+            tls=tls,
+            clients=clients,
+        )
+
+    def _tls(self, raw: object) -> Tls:
+        tls = self._convert(raw, Tls, "[tls]")
+        paths = {key: getattr(tls, key) for key in ("cert", "key", "ca")}
+        full = {key: str(self._folder / Path(path).expanduser()) for key, path in paths.items() if path}
+        return msgspec.structs.replace(tls, **full)
 
     def _tables(
         self,

@@ -58,6 +58,38 @@ class Detection(Table, frozen=True, kw_only=True):
     quiet_after_ns: Duration = field(name="quiet_after", default=Duration(30 * NS_PER_S))
 
 
+class Tls(Table, frozen=True, kw_only=True):
+    """[tls]: endpoints speak HTTPS if there is a cert. Paths of PEM files; {name} in them is the endpoint's.
+
+    ca: signs the certificates of endpoints and clients. Who shows one has the role of the [[client]] of its
+    common name, or of the server or spare of that name.
+    """
+
+    cert: str = ""
+    key: str = ""
+    ca: str = ""
+    client_certificates: Literal["optional", "required"] = "optional"
+
+    def of(self, name: str) -> Tls:
+        """That of one endpoint."""
+        filled = {key: getattr(self, key).replace("{name}", name) for key in ("cert", "key", "ca")}
+        return msgspec.structs.replace(self, **filled)
+
+
+class Client(Table, frozen=True, kw_only=True):
+    """[[client]]: somebody who may ask the endpoints, by a token or a certificate of this name."""
+
+    name: str
+    role: Literal["monitor", "viewer", "spare", "admin"]
+    token: Secret = Secret()
+    token_file: str = ""
+    token_env: str = ""
+
+    def secret_token(self) -> str:
+        """Its token, "" for none. ConfigError if its file or variable is not there."""
+        return resolve_secret(self.token, self.token_file, self.token_env, f"token of client {self.name!r}")
+
+
 class Endpoint(Table, frozen=True, kw_only=True):
     """What a server and a spare have in common: a name, an address, a store, a token."""
 
@@ -149,6 +181,15 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     spares: tuple[Spare, ...]
     cameras: tuple[Camera, ...]
     path: Path
+    tls: Tls = Tls()
+    clients: tuple[Client, ...] = ()
+
+    def reached_at(self, endpoint: Endpoint) -> str:
+        """URL under which others reach an endpoint; "" when nothing tells."""
+        found = endpoint.reached_at
+        if self.tls.cert and not endpoint.url and found:
+            return "https" + found.removeprefix("http")
+        return found
 
     def server(self, name: str) -> Server:
         """The server of that name; ConfigError with the names there are."""

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from fovideo.errors import ConfigError, FovideoError, PeerUnauthorized, StoreBusy, UsageError
 from fovideo.peer import Control, open_timeline
+from fovideo.service.access import Access
 from fovideo.service.app import _answer_error
 from fovideo.service.control import control_routes
 from fovideo.service.serve import RecordingServer
@@ -201,7 +202,7 @@ def test_a_server_is_drained(tmp_path: Path) -> None:
 
 def test_orders_from_elsewhere_need_a_token() -> None:
     app = Starlette(
-        routes=control_routes({"stop": lambda body: body}, token=""),
+        routes=control_routes({"stop": lambda body: body}, access=Access()),
         exception_handlers={FovideoError: _answer_error},
     )
     for client, status in (("127.0.0.1", 200), ("10.0.0.9", 403)):

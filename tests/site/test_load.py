@@ -254,3 +254,45 @@ def test_whatever_stands_in_the_file_is_a_site_or_one_clear_line(tmp_path_factor
         line = str(path)
     assert "\n" not in line
     assert line.startswith(str(path))
+
+
+def test_tls_and_clients(write, tmp_path):
+    text = (
+        SMALLEST
+        + """
+[tls]
+cert = "pki/{name}.pem"
+ca = "ca.pem"
+[[client]]
+name = "wall"
+role = "viewer"
+"""
+    )
+    site = load_site(write(text))
+    assert site.reached_at(site.server("rec-1")) == "https://127.0.0.1:8750"
+    assert site.tls.of("rec-1").cert == str(tmp_path / "pki/rec-1.pem")
+    assert (site.tls.key, site.clients[0].role) == ("", "viewer")
+    assert list(advice(site)) == []
+
+
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        ('[tls]\nkey = "k"\n', "key without cert"),
+        ('[tls]\ncert = "c"\nclient_certificates = "required"\n', "give both"),
+        ('[tls]\ncert = "c"\nclient_certificates = "maybe"\n', "client_certificates"),
+        ('[[client]]\nname = "wall"\nrole = "viewer"\n', "no token"),
+        ('[[client]]\nname = "wall"\nrole = "king"\ntoken = "x"\n', "role"),
+        ('[[client]]\nname = "rec-1"\nrole = "viewer"\ntoken = "x"\n', "name"),
+        ('[[client]]\nname = "w"\nrole = "viewer"\ntoken = "x"\ntoken_env = "y"\n', "both given"),
+    ],
+)
+def test_tls_and_clients_that_cannot_be(write, added, said):
+    with pytest.raises(ConfigError, match=said):
+        load_site(write(SMALLEST + added))
+
+
+def test_an_http_url_beside_tls(write):
+    text = SMALLEST.replace('store = "rec-1"', 'store = "rec-1"\nurl = "http://rec-1:8750"')
+    with pytest.raises(ConfigError, match="not https"):
+        load_site(write(text + '[tls]\ncert = "c"\n'))

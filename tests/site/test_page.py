@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fovideo.site import Camera, Detection, Duration, Server, Size, Spare, load_site
+from fovideo.site import Camera, Client, Detection, Duration, Server, Size, Spare, Tls, load_site
 from fovideo.times import parse_bytes, parse_duration_ns
 
 PAGE = (Path(__file__).parents[2] / "docs/ref/site.md").read_text(encoding="utf-8")
@@ -31,6 +31,8 @@ def documented(heading: str) -> dict[str, str]:
     [
         ("## [[server]] and [[spare]]", (Server, Spare)),
         ("## [[camera]]", (Camera,)),
+        ("## [tls]", (Tls,)),
+        ("## [[client]]", (Client,)),
         ("## [detection]", (Detection,)),
     ],
 )

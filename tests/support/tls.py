@@ -1,13 +1,20 @@
-"""TLS in front of a plain server, with a certificate that nobody trusts (valid until 2126)."""
+"""TLS for tests: in front of a plain server, with a certificate that nobody trusts; and a CA of one's own."""
 
 from __future__ import annotations
 
+import datetime
+import ipaddress
 import socket
 import ssl
 import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 KEY = """-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQganJ1jCEcPNkQO8oD
@@ -55,3 +62,45 @@ def _pass_on(source: socket.socket, sink: socket.socket) -> None:
             sink.sendall(data)
     except OSError:
         pass
+
+
+class Authority:
+    """A CA of a test's own, with certificates that it signs, as PEM files in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.certificate = self._sign("ca", self._key, ca=True)
+        self.path = self._write("ca.pem", self.certificate)
+
+    def issue(self, name: str) -> tuple[Path, Path]:
+        """Certificate and key of NAME, valid for 127.0.0.1 too, both as server and as client."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        cert = self._write(f"{name}.pem", self._sign(name, key))
+        path = self._folder / f"{name}.key"
+        form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        path.write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
+        return cert, path
+
+    def _sign(self, name: str, key: ec.EllipticCurvePrivateKey, *, ca: bool = False) -> x509.Certificate:
+        now = datetime.datetime.now(datetime.UTC)
+        issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca")])
+        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+            .issuer_name(issuer)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=30))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([address, x509.DNSName(name)]), critical=False)
+        )
+        return made.sign(self._key, hashes.SHA256())
+
+    def _write(self, name: str, certificate: x509.Certificate) -> Path:
+        path = self._folder / name
+        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        return path

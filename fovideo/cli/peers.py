@@ -1,0 +1,44 @@
+"""What commands show to the server whose URL stands for a store: --ca, --cert and --key."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import rich_click as click
+
+if TYPE_CHECKING:
+    from fovideo.timeline.endpoint import Timeline
+
+_META = "fovideo.credentials"
+
+
+def _note(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        ctx.find_root().meta.setdefault(_META, {})[param.name] = str(value)
+
+
+def _option(name: str, text: str) -> Any:
+    path = click.Path(path_type=Path)
+    return click.option(f"--{name}", type=path, expose_value=False, callback=_note, help=text)
+
+
+def options(command: Any) -> Any:
+    """--ca, --cert and --key, for open_timeline."""
+    ca = _option("ca", "Certificates (PEM) that may have signed that of an https server ($FOVIDEO_CA).")
+    cert = _option("cert", "Own certificate (PEM), for a server that asks for one ($FOVIDEO_CERT).")
+    key = _option("key", "Its key (PEM), where it is in a file of its own ($FOVIDEO_KEY).")
+    return ca(cert(key(command)))
+
+
+def open_timeline(location: str, *, write: bool = False) -> Timeline:
+    """As fovideo.peer.open_timeline, with what the options of the command say."""
+    from fovideo.peer import credentials_from
+    from fovideo.peer import open_timeline as open_any
+
+    context = click.get_current_context(silent=True)
+    given = {} if context is None else context.find_root().meta.get(_META, {})
+    credentials = msgspec.structs.replace(credentials_from(os.environ), **given)
+    return open_any(location, write=write, credentials=credentials)
