@@ -17,8 +17,8 @@ enum {
     FOV_GROUP_LIMIT = FOV_GROUP_BYTES + FOV_COLUMNS * 9,
     FOV_ROW_LIMIT = 8 * FOV_COLUMNS
 };
-enum { FOV_ROW_TIME = 0, FOV_ROW_DTS = 8, FOV_ROW_RECEIPT = 16, FOV_ROW_ERROR = 24, FOV_ROW_SIZE = 40, FOV_ROW_TRACK = 44,
-       FOV_ROW_FLAGS = 45, FOV_ROW_CLOCK = 46 };
+enum { FOV_ROW_TIME = 0, FOV_ROW_DTS = 8, FOV_ROW_RECEIPT = 16, FOV_ROW_ERROR = 24, FOV_ROW_DIGEST = 32, FOV_ROW_SIZE = 40,
+       FOV_ROW_TRACK = 44, FOV_ROW_FLAGS = 45, FOV_ROW_CLOCK = 46 };
 /* How presentation times follow from decode times. */
 enum { FOV_SAME = 0, FOV_SORTED = 1, FOV_APART = 2 };
 /* Why a packed table cannot be read. */

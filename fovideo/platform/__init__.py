@@ -7,6 +7,7 @@ from fovideo.platform.files import (
     fdatasync,
     fsync_dir,
     read_at,
+    start_writing,
     write_at,
 )
 from fovideo.platform.memory import keep_memory_small
@@ -22,5 +23,6 @@ __all__ = [
     "fsync_dir",
     "keep_memory_small",
     "read_at",
+    "start_writing",
     "write_at",
 ]

@@ -101,17 +101,24 @@ def encode_fragment(
 
 
 def relocate(
-    fragment: Fragment, data: Buffer, offset: int, header: SegmentHeader, sequence: int, epoch: int
+    fragment: Fragment,
+    data: Buffer,
+    offset: int,
+    header: SegmentHeader,
+    sequence: int,
+    epoch: int,
+    *,
+    verify: bool = True,
 ) -> bytes:
     """What to write over the first fragment.data_offset bytes of a copy of a fragment in another file.
 
     data: a buffer in which the fragment begins at `offset`. header, sequence, epoch: of the copy's file.
     Players' clocks count from header.base_ns then. Samples, frame table (stored times) and notes stay as they
-    are. Raises SegmentDamaged where the buffer holds no sound fragment, UsageError for a track that the
-    header lacks.
+    are. verify: False if the head at `offset` has been checked. Raises SegmentDamaged where the buffer holds
+    no sound fragment, UsageError for a track that the header lacks.
     """
     view = memoryview(data).cast("B")
-    head = parse_head(view, offset)
+    head = parse_head(view, offset, verify=verify)
     table_at = offset + HEAD.size
     rest = bytes(view[table_at : offset + head.size])
     boxes = _standard_boxes(header, sequence, fragment.frames, head.data_bytes)

@@ -123,8 +123,11 @@ def parse_fragment(data: Buffer, offset: int = 0, *, verify: bool = True) -> Fra
     )
 
 
-def parse_head(view: memoryview, offset: int) -> Head:
-    """The checked fixed part of the fragment at an offset, if all of that is there; else SegmentDamaged."""
+def parse_head(view: memoryview, offset: int, *, verify: bool = True) -> Head:
+    """The checked fixed part of the fragment at an offset, if all of that is there; else SegmentDamaged.
+
+    verify: False for one that has been checked before.
+    """
     left = len(view) - offset
     if left < HEAD.size:
         raise damaged(offset, f"a fragment is cut off after {left} bytes")
@@ -133,7 +136,7 @@ def parse_head(view: memoryview, offset: int) -> Head:
         raise damaged(offset, "no fragment begins here")
     if left < head.head_bytes:
         raise damaged(offset, f"a fragment is cut off after {left} bytes")
-    if head_crc(view[offset : offset + head.head_bytes]) != head.head_crc:
+    if verify and head_crc(view[offset : offset + head.head_bytes]) != head.head_crc:
         raise damaged(offset, "the checksum of the fragment's head is wrong")
     if head.version != FRAGMENT_VERSION:
         raise damaged(offset, f"fragment version {head.version} is unknown", hint="a newer fovideo wrote it")

@@ -14,7 +14,7 @@ from fovideo.errors import SegmentDamaged, UsageError
 from fovideo.media.codec import AUDIO_TRACK, METADATA_TRACK, VIDEO_TRACK, Track
 from fovideo.media.nal import crc32c
 from fovideo.segment import moov
-from fovideo.segment.boxes import box, box_at
+from fovideo.segment.boxes import BOX, box, box_at
 from fovideo.timeline.values import Provenance
 
 if TYPE_CHECKING:
@@ -53,8 +53,15 @@ class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True):
 _decode = msgspec.json.Decoder(SegmentHeader).decode
 
 
-def encode_header(header: SegmentHeader) -> bytes:
-    """The bytes a segment file begins with. Raises UsageError for tracks that one file cannot hold."""
+def encode_header(
+    header: SegmentHeader, *, size_bytes: int = 0, block_bytes: int = 0, phase: int = 0
+) -> bytes:
+    """The bytes a segment file begins with. Raises UsageError for tracks that one file cannot hold.
+
+    size_bytes: fill up to exactly so many bytes with a `free` box (UsageError if they don't suffice).
+    block_bytes, phase: fill up until the size leaves the remainder `phase` when divided by block_bytes, so
+    that what is copied behind it lies in its blocks as it did in its own file: a file system can share them.
+    """
     for track in header.tracks:
         codec = track.codec
         kind = VIDEO_TRACK if codec.is_video else AUDIO_TRACK if codec.is_audio else METADATA_TRACK
@@ -69,8 +76,22 @@ def encode_header(header: SegmentHeader) -> bytes:
     )
     text = msgspec.json.encode(header)
     size = _HEAD.size + len(text) + _TAIL.size
+    before += _free(len(before) + size, size_bytes, block_bytes, phase)
     head = _HEAD.pack(size, b"uuid", HEADER_UUID, HEADER_VERSION, 0, 0, len(before), crc32c(before)) + text
     return b"".join((before, head, _TAIL.pack(crc32c(head))))
+
+
+def _free(plain: int, size_bytes: int, block_bytes: int, phase: int) -> bytes:
+    """The box that fills up a header of `plain` bytes."""
+    if block_bytes:
+        size_bytes = plain + (phase - plain) % block_bytes
+        if size_bytes != plain and size_bytes < plain + BOX.size:
+            size_bytes += block_bytes
+    if size_bytes in (0, plain):
+        return b""
+    if size_bytes < plain + BOX.size:
+        raise UsageError(f"a header of {plain} bytes where {size_bytes} are free")
+    return box(b"free", bytes(size_bytes - plain - BOX.size))
 
 
 def read_header(data: Buffer, *, verify: bool = True) -> tuple[SegmentHeader, int]:
@@ -109,7 +130,9 @@ def _find(view: memoryview) -> int:
     if kind == b"ftyp":
         more, kind = box_at(view, size)
         if kind == b"moov" and more and size + more <= len(view):
-            return size + more
+            at = size + more
+            filled, kind = box_at(view, at)
+            return at + filled if kind == b"free" and filled and at + filled <= len(view) else at
     found = bytes(view[:_LARGEST_MOOV_BYTES]).find(b"uuid" + HEADER_UUID)
     if found < 4:
         raise _foreign(0)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fovideo.platform import copy_file_range, fdatasync, fsync_dir, write_at
+from fovideo.platform import copy_file_range, fdatasync, fsync_dir, start_writing, write_at
 
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -38,6 +38,10 @@ class Files:
             return copy_file_range(other, source_offset, fd, offset, size)
         finally:
             os.close(other)
+
+    def start_writing(self, fd: int, offset: int, size: int) -> None:
+        """Hint that a range is as it shall be: the disk may begin with it before the sync."""
+        start_writing(fd, offset, size)
 
     def truncate(self, fd: int, size: int) -> None:
         os.ftruncate(fd, size)

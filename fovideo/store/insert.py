@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
-from fovideo.errors import PlanStale, SegmentDamaged, StoreError, StoreFull, UsageError
+from fovideo.errors import PlanStale, StoreError, StoreFull, UsageError
 from fovideo.index import Index, Update
-from fovideo.segment import SegmentHeader, encode_header, relocate
+from fovideo.segment import SegmentHeader
 from fovideo.store.apply import apply_changes, name_segment
-from fovideo.store.assemble import Assembler, Noted, shift_of
+from fovideo.store.assemble import shift_of
+from fovideo.store.carry import SMALL_BYTES, Carrier, Made
 from fovideo.store.commit import Committer
-from fovideo.store.parts import Placed, Sources, opened, verify
+from fovideo.store.parts import Placed, Sources, opened
 from fovideo.store.writer import disk_error
-from fovideo.timeline.endpoint import Inserted, Stretch
+from fovideo.timeline.endpoint import SPOOL_ROOM_BYTES, FileRange, Inserted, Stretch
 from fovideo.timeline.values import Gop, check_stream_name
 
 __all__ = ["insert", "opened"]
-
-
-class _Made(NamedTuple):
-    """A segment file that is durable but not yet in the index."""
-
-    number: int
-    header: SegmentHeader
-    size_bytes: int
-    changes: list[Gop | Noted]
 
 
 def insert(committer: Committer, index: Index, stretch: Stretch) -> Inserted:
@@ -41,23 +31,31 @@ def insert(committer: Committer, index: Index, stretch: Stretch) -> Inserted:
     if not stretch.provenance.inserted_from:
         raise UsageError("a stretch to insert must say in its provenance where it was merged from")
     _require_generation(_generation(index, stretch.stream), stretch)
-    made: list[_Made] = []
+    made: list[Made] = []
+    paths: list[Path] = []
     naming = False
     try:
-        with Sources() as sources:
-            for run in _runs(sources.placed(stretch.parts), committer.options.segment_bytes):
-                made.append(_write(committer, stretch, run))
+        with Sources() as sources, _carrier(committer, stretch) as carrier:
+            runs = list(_runs(sources.placed(stretch.parts), committer.options.segment_bytes))
+            for run in runs:
+                made.append(_write(committer, carrier, stretch, run, paths, alone=len(runs) == 1))
+            carrier.finish()
         if not made:
             raise UsageError("a stretch without fragments", where=stretch.stream)
+        for each in made:
+            incoming = committer.folder.incoming_path(each.number)
+            if each.path != incoming:
+                paths.append(incoming)
+                committer.files.rename(each.path, incoming)
         committer.files.sync_folder(committer.folder.incoming)
         naming = True
         was, generation = index.update(lambda update: _index(update, committer, stretch, made))
         _require_generation(was, stretch)
     except BaseException as error:
         if not naming or isinstance(error, PlanStale | StoreFull):
-            for each in made:
+            for path in paths:
                 with contextlib.suppress(OSError):
-                    committer.files.remove(committer.folder.incoming_path(each.number))
+                    committer.files.remove(path)
         # Else the index may name the files after all; recovery removes them if it does not.
         if isinstance(error, OSError) and not isinstance(error, StoreError):
             raise disk_error(error, str(committer.folder.root)) from error
@@ -66,6 +64,11 @@ def insert(committer: Committer, index: Index, stretch: Stretch) -> Inserted:
         committer.place(each.number, _name(committer, each.header, each.number))
     rows = [change for each in made for change in each.changes if isinstance(change, Gop)]
     return Inserted(sum(row.frames for row in rows), sum(row.size_bytes for row in rows), generation)
+
+
+def _carrier(committer: Committer, stretch: Stretch) -> Carrier:
+    total = sum(part.size_bytes if isinstance(part, FileRange) else len(part) for part in stretch.parts)
+    return Carrier(committer.files, stretch.tracks, threads=total >= SMALL_BYTES)
 
 
 def _generation(index: Index, stream: str) -> int:
@@ -120,57 +123,42 @@ def _header(stretch: Stretch, run: list[Placed]) -> SegmentHeader:
     )
 
 
-def _write(committer: Committer, stretch: Stretch, run: list[Placed]) -> _Made:
-    """A new file with these fragments: samples copied as they are, heads made for the clock of that file."""
+def _write(
+    committer: Committer,
+    carrier: Carrier,
+    stretch: Stretch,
+    run: list[Placed],
+    paths: list[Path],
+    *,
+    alone: bool,
+) -> Made:
+    """A segment file with these fragments. paths: takes the names of files that are made for it."""
     header = _header(stretch, run)
     number = committer.new_id()
-    assembler = Assembler(header, number)
-    files, path = committer.files, committer.folder.incoming_path(number)
-    begin = encode_header(header)
-    fd = files.create(path)
-    try:
-        files.write(fd, [begin], 0)
-        with ThreadPoolExecutor(1, thread_name_prefix="fovideo-copy") as pool:
-            # The kernel copies while this thread reads the same pages to verify them.
-            copying = pool.submit(_copy, committer, run, fd, len(begin))
-            for each in run:
-                verify(each, stretch.tracks)
-            copying.result()
-        at = len(begin)
-        for sequence, each in enumerate(run, 1):
-            fragment = each.fragment
-            files.write(fd, [relocate(fragment, each.data, each.offset, header, sequence, header.epoch)], at)
-            assembler.add(at, fragment.size_bytes, stretch.epoch, fragment.frames)
-            at += fragment.size_bytes
-        files.sync(fd)
-    except BaseException:
-        files.close(fd)
-        with contextlib.suppress(OSError):
-            files.remove(path)
-        raise
-    files.close(fd)
-    assembler.end_row()
-    return _Made(number, header, at, assembler.changes())
+    if alone and _is_given(committer, stretch):
+        try:
+            return carrier.take_over(Path(run[0].path), number, header, run)
+        except UsageError:
+            pass  # no room for the header
+    path = committer.folder.incoming_path(number)
+    paths.append(path)
+    return carrier.copy(path, number, header, run)
 
 
-def _copy(committer: Committer, run: list[Placed], fd: int, at: int) -> None:
-    """Copy the fragments one behind the other, what lies together in one go."""
-    first = 0
-    while first < len(run):
-        path, data, start, _ = run[first]
-        end, last = start, first
-        while last < len(run) and (run[last].data is data and run[last].offset == end):
-            end += run[last].fragment.size_bytes
-            last += 1
-        if not path:
-            committer.files.write(fd, [data[start:end]], at)
-        elif committer.files.copy(Path(path), start, fd, at, end - start) != end - start:
-            raise SegmentDamaged("the file ends before its footage does", where=path)
-        at += end - start
-        first = last
+def _is_given(committer: Committer, stretch: Stretch) -> bool:
+    """Whether the parts lie in one file that may become a segment file of this store."""
+    at, path = SPOOL_ROOM_BYTES, ""
+    for part in stretch.parts:
+        if not isinstance(part, FileRange) or not part.given or part.offset != at:
+            return False
+        if path and part.path != path:
+            return False
+        at, path = at + part.size_bytes, part.path
+    folder = committer.folder.incoming
+    return bool(path) and Path(path).parent.stat().st_dev == folder.stat().st_dev
 
 
-def _index(update: Update, committer: Committer, stretch: Stretch, made: list[_Made]) -> tuple[int, int]:
+def _index(update: Update, committer: Committer, stretch: Stretch, made: list[Made]) -> tuple[int, int]:
     """Name the segments, if the generation is the one planned against. Returns it, and that afterwards."""
     known = update.find_stream(stretch.stream)
     was = 0 if known is None else known.generation

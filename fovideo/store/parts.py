@@ -6,12 +6,13 @@ import contextlib
 import mmap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fovideo.errors import SegmentDamaged
-from fovideo.media.codec import Codec, Track
-from fovideo.media.nal import crc32c, digest_video, xxh64
-from fovideo.segment import Fragment, fragments, samples
+from fovideo.media.codec import METADATA_TRACK, Codec, Track
+from fovideo.media.frames import FrameTable
+from fovideo.media.nal import digest_video, xxh64
+from fovideo.segment import Fragment, _samples, fragments, samples
 from fovideo.segment.fragment import parse_head
 from fovideo.timeline.endpoint import FileRange
 
@@ -82,16 +83,53 @@ def opened(part: bytes | FileRange) -> Iterator[memoryview]:
         yield data[start:end]
 
 
-def verify(placed: Placed, tracks: Sequence[Track]) -> None:
-    """Check the samples: their checksum, and every digest computed anew. Raises SegmentDamaged."""
-    _, data, offset, fragment = placed
-    head = parse_head(data, offset)
-    start = offset + head.head_bytes
-    if crc32c(data[start : start + head.data_bytes]) != head.data_crc:
-        raise SegmentDamaged(
-            f"the checksum of the fragment's samples is wrong (byte {offset})", where=placed.path
-        )
-    verify_digests(fragment, data, offset, {track.id: track.codec for track in tracks}, placed.path)
+def verify(placed: Sequence[Placed], carries: bytes, tracks: Sequence[Track]) -> None:
+    """Check the samples of fragments that lie in one buffer: their checksums, and every digest computed anew.
+
+    carries: of the tracks (what_tracks_carry). Lets go of the GIL for most of it. Raises SegmentDamaged.
+    """
+    if not placed:
+        return
+    data = placed[0].data
+    pieces: list[tuple[int, int, int, Any]] = []
+    for _, _, offset, fragment in placed:
+        head = parse_head(data, offset, verify=False)
+        pieces.append((offset + head.head_bytes, head.data_bytes, head.data_crc, fragment.frames))
+    found = _samples.check(data, pieces, carries)
+    if found is not None:
+        raise _wrong(placed[found[0]], found[1], pieces[found[0]][3], carries)
+    codecs = {track.id: track.codec for track in tracks}
+    for _, _, offset, fragment in placed:
+        if len(fragment.frames) and fragment.frames["track"][-1] == METADATA_TRACK:
+            verify_digests(fragment, data, offset, codecs, placed[0].path)
+
+
+def what_tracks_carry(tracks: Sequence[Track]) -> bytes:
+    """For each track id how its samples are digested, as _samples.check takes it."""
+    carries = bytearray(256)
+    for track in tracks:
+        match track.codec:
+            case Codec.H264:
+                carries[track.id] = _samples.H264
+            case Codec.H265:
+                carries[track.id] = _samples.H265
+            case _:
+                packed = track.id == METADATA_TRACK
+                carries[track.id] = _samples.PACKED if packed else _samples.PLAIN
+    return bytes(carries)
+
+
+def _wrong(placed: Placed, code: int, frames: FrameTable, carries: bytes) -> SegmentDamaged:
+    if code == _samples.CRC:
+        what = "the checksum of the fragment's samples is wrong"
+    elif code == _samples.LONG:
+        what = "the fragment's samples are longer than the fragment"
+    elif code == _samples.TRACK:
+        lacking = next(each for each in frames["track"].tolist() if not carries[each])
+        what = f"a frame of track {lacking}, which the segment lacks"
+    else:
+        what = "the digest of a frame differs from its table"
+    return SegmentDamaged(f"{what} (fragment at byte {placed.offset})", where=placed.path)
 
 
 def verify_digests(

@@ -13,13 +13,21 @@ import msgspec
 from fovideo.media.codec import Track
 from fovideo.timeline.values import Gop, Loss, Provenance, StreamInfo
 
+SPOOL_ROOM_BYTES = 8192
+"""Left free at the beginning of a file that is given away: for the header of the segment that it becomes."""
+
 
 class FileRange(msgspec.Struct, frozen=True):
-    """Bytes that lie in a local file: an insertion into a local store lets the kernel copy them."""
+    """Bytes that lie in a local file: an insertion into a local store lets the kernel copy them.
+
+    given: the file holds nothing else that anybody wants, and whoever gets the range may rename and change
+    it; its parts lie one behind the other, the first at SPOOL_ROOM_BYTES.
+    """
 
     path: str
     offset: int
     size_bytes: int
+    given: bool = False
 
 
 class Stretch(msgspec.Struct, frozen=True, kw_only=True):

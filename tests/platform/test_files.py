@@ -19,6 +19,7 @@ from fovideo.platform import (
     fdatasync,
     fsync_dir,
     read_at,
+    start_writing,
     write_at,
 )
 
@@ -157,3 +158,12 @@ def test_sync_errors_come_through(tmp_path: Path) -> None:
 def test_disk_space(tmp_path: Path) -> None:
     space = disk_space(tmp_path)
     assert 0 <= space.free_bytes <= space.total_bytes
+
+
+def test_a_hint_to_write_changes_nothing(fd: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.write(fd, b"abc")
+    start_writing(fd, 0, 3)
+    start_writing(fd, 1 << 40, 1 << 20)
+    monkeypatch.setattr("fovideo.platform.files._sync_file_range", None)
+    start_writing(fd, 0, 3)
+    assert (tmp_path / "file").read_bytes() == b"abc"

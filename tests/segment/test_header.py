@@ -103,3 +103,24 @@ def test_parameter_sets_that_make_no_sense_do_not_stop_the_recording(
         header_of(video()), tracks=(Track(id=1, codec=codec, parameter_sets=sets),)
     )
     assert read_header(encode_header(header))[0] == header
+
+
+@pytest.mark.parametrize("phase", [0, 1, 7, 100, 511])
+def test_a_header_can_be_filled_up_to_a_place_in_a_block(phase: int) -> None:
+    header = full_header()
+    data = encode_header(header, block_bytes=512, phase=phase)
+    assert len(data) % 512 == phase
+    assert read_header(data + b"fragments") == (header, len(data))
+
+
+def test_a_header_can_be_filled_up_to_a_size() -> None:
+    header = full_header()
+    plain = len(encode_header(header))
+    assert encode_header(header, size_bytes=plain) == encode_header(header)
+    for size in (plain + 8, 8192):
+        data = encode_header(header, size_bytes=size)
+        assert len(data) == size
+        assert read_header(data) == (header, size)
+    for size in (plain - 1, plain + 1, plain + 7):
+        with pytest.raises(UsageError, match="free"):
+            encode_header(header, size_bytes=size)

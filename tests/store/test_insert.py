@@ -15,6 +15,7 @@ from fovideo.errors import PlanStale, SegmentDamaged, StoreFull, UsageError
 from fovideo.segment import samples, scan
 from fovideo.store import Store, StoreOptions
 from fovideo.timeline import Correction, FileRange, GopFlag, Stretch, gaps, spans
+from fovideo.timeline.endpoint import SPOOL_ROOM_BYTES
 from fovideo.times import NS_PER_S
 
 
@@ -136,6 +137,79 @@ def test_wrong_stretches_are_told(store: Store, spare: Store) -> None:
     beyond = FileRange(place.path, place.offset, place.size_bytes + 1000)
     with pytest.raises(SegmentDamaged):
         store.insert(stretch(spare, 0, 2, parts=(beyond,)))
+
+
+def spooled(path: Path, given: Stretch, room: int = SPOOL_ROOM_BYTES) -> Stretch:
+    """The same stretch, its parts one behind the other in a file that is given away."""
+    data = [content(part) for part in given.parts]
+    path.write_bytes(b"".join((bytes(room), *data)))
+    at, parts = room, []
+    for each in data:
+        parts.append(FileRange(str(path), at, len(each), given=True))
+        at += len(each)
+    return msgspec.structs.replace(given, parts=tuple(parts))
+
+
+@pytest.mark.parametrize("small_bytes", [0, 1 << 30])
+def test_a_file_that_is_given_becomes_the_segment(
+    store: Store, spare: Store, small_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fovideo.store.insert.SMALL_BYTES", small_bytes)
+    path = Path(store.location) / "incoming" / "incoming-1"
+    inserted = store.insert(spooled(path, stretch(spare, 2, 5, epoch=6)))
+    assert inserted.frames == 75
+    assert not path.exists()
+    for row, origin in zip(store.gops("gate"), spare.gops("gate")[2:5], strict=True):
+        assert np.array_equal(store.frames("gate", row), spare.frames("gate", origin))
+        assert payloads(store.read("gate", row)) == payloads(spare.read("gate", origin))
+    assert store.gops("gate")[0].offset == SPOOL_ROOM_BYTES
+    assert store.check().sound
+
+
+def test_a_given_file_that_cannot_become_a_segment_is_copied(
+    tmp_path: Path, spare: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "spool"
+    for number, room in enumerate((SPOOL_ROOM_BYTES, 64, SPOOL_ROOM_BYTES)):
+        monkeypatch.setattr("fovideo.store.insert.SPOOL_ROOM_BYTES", room)
+        options = StoreOptions(segment_bytes=40_000 if number == 2 else 1 << 20)
+        with Store.open(tmp_path / f"t{number}", write=True, create=True, options=options) as store:
+            store.insert(spooled(path, stretch(spare, 0, 10), room))
+            assert path.exists() == bool(number)
+            assert sum(row.frames for row in store.gops("gate")) == 250
+            assert store.check().sound
+
+
+def test_a_given_file_that_is_damaged_is_refused(store: Store, spare: Store) -> None:
+    path = Path(store.location) / "incoming" / "incoming-1"
+    given = spooled(path, stretch(spare, 2, 5))
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(SegmentDamaged, match="checksum"):
+        store.insert(given)
+    assert store.streams() == []
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 30_000])
+def test_pieces_and_threads_change_nothing(
+    store: Store, spare: Store, piece_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is small is done without threads: here they are made to share the work."""
+    monkeypatch.setattr("fovideo.store.insert.SMALL_BYTES", 0)
+    monkeypatch.setattr("fovideo.store.carry.PIECE_BYTES", piece_bytes)
+    store.insert(stretch(spare, 0, 10))
+    for row, origin in zip(store.gops("gate"), spare.gops("gate"), strict=True):
+        assert payloads(store.read("gate", row)) == payloads(spare.read("gate", origin))
+    assert store.check().sound
+    broken = [bytearray(content(part)) for part in stretch(spare, 0, 4).parts]
+    broken[2][-1] ^= 1
+    with pytest.raises(SegmentDamaged):
+        store.insert(stretch(spare, 0, 4, parts=tuple(bytes(part) for part in broken)))
+    store._committer.files = FullDisk(40_000)
+    with pytest.raises(StoreFull):
+        store.insert(stretch(spare, 0, 10))
+    assert not list(Path(store.location).glob("incoming/*"))
 
 
 def test_a_full_disk_leaves_no_trace(tmp_path: Path, spare: Store) -> None:
