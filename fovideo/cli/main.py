@@ -38,7 +38,8 @@ def fovideo(verbose: int) -> None:
     """Failover recording for video surveillance: every frame of the site, each exactly once.
 
     STORE, SOURCE and TARGET are the path of a store or the URL of a running server
-    (its token in the environment variable FOVIDEO_TOKEN).
+    (its token in the environment variable FOVIDEO_TOKEN). Where nothing is written, A+B is both together:
+    what a merge of B into A would give.
     """
     keep_memory_small()
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]

@@ -9,6 +9,7 @@ from fovideo.merge.match import Matching, match
 from fovideo.merge.offset import Prior
 from fovideo.merge.plan import WINDOW_NS, plan
 from fovideo.merge.report import MergeReport, StreamReport
+from fovideo.merge.union import Union
 from fovideo.merge.values import Kind, Piece, Plan, PlannedStretch, Span
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Progress",
     "Span",
     "StreamReport",
+    "Union",
     "carry_out",
     "load_manifest",
     "make_plan",

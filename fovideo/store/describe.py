@@ -83,8 +83,8 @@ def gaps(timeline: Timeline, stream: str, from_ns: int | None = None, to_ns: int
 def _describe(
     timeline: Timeline, info: StreamInfo, from_ns: int | None, to_ns: int | None
 ) -> StreamDescription:
-    provenances = timeline.provenances(info.name)
     held = [_clip(row, from_ns, to_ns) for row in timeline.gops(info.name, from_ns, to_ns)]
+    provenances = timeline.provenances(info.name)
     rows = [row for row in held if row.frames and not _is_conflict(row, provenances)]
     losses = timeline.losses(info.name, from_ns, to_ns)
     return StreamDescription(

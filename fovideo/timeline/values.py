@@ -67,8 +67,12 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def label(self) -> str:
-        """Short text for people and for `timeline --json`: "rec-1", or "spare-1 (merged)"."""
-        return f"{self.recorder} (merged)" if self.inserted_from else self.recorder
+        """Short text for people and for `timeline --json`: "rec-1", "spare-1 (merged)", or, in a union only,
+        "spare-1 (to merge)".
+        """
+        if not self.inserted_from:
+            return self.recorder
+        return f"{self.recorder} ({'merged' if self.inserted_ns else 'to merge'})"
 
 
 class GopFlag:
