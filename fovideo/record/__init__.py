@@ -12,11 +12,13 @@ from fovideo.record.events import (
 )
 from fovideo.record.recorder import Recorder
 from fovideo.record.status import CameraStatus, StoreStatus
+from fovideo.record.tap import LiveFrame, Tap
 
 __all__ = [
     "CameraStatus",
     "Event",
     "FramesLost",
+    "LiveFrame",
     "Mode",
     "ModeChanged",
     "Recorder",
@@ -25,4 +27,5 @@ __all__ = [
     "StoreFailed",
     "StoreRecovered",
     "StoreStatus",
+    "Tap",
 ]

@@ -29,6 +29,7 @@ class Channel:
         """Everything is durable. A reader that is still opening its camera keeps the ring for itself."""
         if self.reader.join(0):
             self.lane.ring.close()
+        self.lane.left = True
         self.left.set()
 
     def status(self) -> CameraStatus:

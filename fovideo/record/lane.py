@@ -19,6 +19,7 @@ from fovideo.media.frames import Clock, FrameFlag, FrameTable
 from fovideo.record.events import Event, FramesLost, Mode, ModeChanged
 from fovideo.record.format_change import changed_tracks, has_format
 from fovideo.record.output import Output
+from fovideo.record.tap import Tap
 from fovideo.ring import Kind, Ring, Units, trim_position
 from fovideo.timeline.values import Loss, Provenance
 
@@ -73,8 +74,22 @@ class Lane:
         self._next_epoch: dict[str, int] = {}
         self._told_drops = 0
         self._unwritten = 0
+        self._taps: tuple[Tap, ...] = ()
+        self.left = False
 
     # any thread
+
+    @property
+    def session(self) -> tuple[SessionStart | None, tuple[Track, ...]]:
+        """The session that the writer has come to, and its tracks."""
+        return self._start, self._tracks
+
+    def tap(self) -> Tap:
+        """A view of what arrives, from the newest keyframe on that is still in memory."""
+        tap = Tap(self)
+        self._taps = (*(each for each in self._taps if not each.closed), tap)
+        tap.begin()
+        return tap
 
     def want(self, intent: Intent) -> None:
         """Work like this from the next drain on."""
@@ -132,7 +147,7 @@ class Lane:
         if self.mode is Mode.RECORD:
             self.durable_to_ns = self._output.last_time_ns
             if self._read > self.ring.tail:
-                self.ring.release(self._read, discard=True)
+                self._release(self._read)
         if self._turning is not None:
             wanted, self._turning = self._turning, None
             self._adopt(wanted)
@@ -178,8 +193,15 @@ class Lane:
         for row in gone[gone["kind"] == Kind.FORMAT][-1:]:
             self._begin_session(self._decode(row))
         self._told_drops += int(gone["value"][gone["kind"] == Kind.FRAME].sum())
-        self.ring.release(end, discard=True)
+        self._release(end)
         self._read = end
+
+    def _release(self, position: int) -> None:
+        for tap in self._taps:
+            tap.releasing(position)
+        if any(tap.closed for tap in self._taps):
+            self._taps = tuple(tap for tap in self._taps if not tap.closed)
+        self.ring.release(position, discard=True)
 
     # frames
 

@@ -19,6 +19,7 @@ from fovideo.record.channel import Channel
 from fovideo.record.events import Event, Mode, SessionBegan, StateChanged
 from fovideo.record.lane import Intent, Lane
 from fovideo.record.status import CameraStatus, StoreStatus
+from fovideo.record.tap import Tap
 from fovideo.record.writer import Writer
 from fovideo.ring import Ring
 from fovideo.times import NS_PER_S
@@ -147,6 +148,13 @@ class Recorder:
         """
         self._channel(name).lane.want(Intent(mode, lease, pending))
         self._writer.wake()
+
+    def tap(self, name: str) -> Tap:
+        """The camera's frames as they arrive, also in standby; see Tap. UsageError: no camera of that name.
+
+        Recording is not slowed by it, whatever is done with the frames. Close it when done.
+        """
+        return self._channel(name).lane.tap()
 
     def _channel(self, name: str) -> Channel:
         with self._lock:

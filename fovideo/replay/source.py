@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from fovideo.media.codec import Track
 from fovideo.replay.rtp.payload import Payload
@@ -82,3 +82,17 @@ class Source(Protocol):
 
     async def open(self, tracks: frozenset[int], start: Start, payload_bytes: int) -> Feed:
         """A feed of the tracks with these ids. Raises NothingThere when the range holds no units."""
+
+
+@runtime_checkable
+class Remembering(Source, Protocol):
+    """A live source with a past: a client that asks for a range of the clock gets the recorded one."""
+
+    async def past(self) -> Source | None:
+        """The recorded source of the same stream; None if there is none. FovideoError: out of reach."""
+
+
+class Moved(NamedTuple):
+    """A stream that is served elsewhere now: clients are sent to this URL."""
+
+    url: str

@@ -91,7 +91,7 @@ class Connection:
                 raise RtspError(400)
             status, more, body, after = await self._dispatch(request)
         except RtspError as error:
-            self._hub.counters.bad_requests += 1
+            self._hub.counters.bad_requests += error.status >= 400
             self._send(error.status, [*headers, *error.headers])
             return
         except (NoSuchStream, NothingThere):
@@ -147,7 +147,7 @@ class Connection:
         base = request.url.split("?")[0].rstrip("/")
         if track_id is not None:
             base = base.rpartition("/")[0]
-        session.is_replay |= ONVIF_REPLAY in request.headers.get("require", "") and not session.source.live
+        session.is_replay |= ONVIF_REPLAY in request.headers.get("require", "") and session.has_past
         return 200, ids + await session.play(request.headers, base), b"", session
 
     def _check_required(self, request: Request) -> None:
@@ -177,7 +177,7 @@ class Connection:
         if not any(kind in accept for kind in ("application/sdp", "application/*", "*/*")):
             raise RtspError(406)
         path, _ = self._target(request.url)
-        source = self._hub.source(path)
+        source = await self._hub.source(path)
         host = self._writer.get_extra_info("sockname")[0]
         tracks, extent = await source.tracks(), await source.extent()
         text = sdp.describe(path or "fovideo", host, tracks, extent, self._hub.number)
@@ -186,7 +186,7 @@ class Connection:
 
     async def _setup(self, request: Request) -> tuple[int, Headers, bytes, None]:
         path, track_id = self._target(request.url)
-        source = self._hub.source(path)
+        source = await self._hub.source(path)
         tracks = await source.tracks()
         if track_id is None:
             if len(tracks) != 1:
@@ -204,7 +204,7 @@ class Connection:
         if link is None:
             assert wish.pair is not None
             link = await self._udp_link(session, wish.pair)
-        session.is_replay |= ONVIF_REPLAY in request.headers.get("require", "") and not source.live
+        session.is_replay |= ONVIF_REPLAY in request.headers.get("require", "") and session.has_past
         outlet = session.add(track, link)
         timeout = int(self._hub.settings.session_timeout_s)
         transport = f"{link.describe()};ssrc={outlet.ssrc:08X}"

@@ -13,7 +13,9 @@ from fovideo.replay.rtsp.connection import Connection
 from fovideo.replay.rtsp.message import RtspError, encode_response
 from fovideo.replay.rtsp.session import Session
 from fovideo.replay.rtsp.settings import Counters, Settings
-from fovideo.replay.source import Source
+from fovideo.replay.source import Moved, Source
+
+Resolve = Callable[[str], Source | Moved | None]
 
 _EXPIRY_POLL_S = 1.0
 
@@ -21,8 +23,10 @@ _EXPIRY_POLL_S = 1.0
 class Hub:
     """number: of this server, for session descriptions."""
 
-    def __init__(self, settings: Settings, authenticator: Authenticator | None) -> None:
-        self.settings, self.authenticator = settings, authenticator
+    def __init__(
+        self, settings: Settings, authenticator: Authenticator | None, resolve: Resolve | None = None
+    ) -> None:
+        self.settings, self.authenticator, self._resolve = settings, authenticator, resolve
         self.streams: dict[str, Source] = {}
         self.sessions: dict[str, Session] = {}
         self.counters = Counters()
@@ -30,12 +34,16 @@ class Hub:
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
-    def source(self, path: str) -> Source:
-        """The source served under a path; NoSuchStream if there is none."""
-        try:
-            return self.streams[path]
-        except KeyError:
-            raise NoSuchStream("no such stream", where=path) from None
+    async def source(self, path: str) -> Source:
+        """The source served under a path. NoSuchStream if there is none; RtspError 302 if it is elsewhere."""
+        found: Source | Moved | None = self.streams.get(path)
+        if found is None and self._resolve is not None:
+            found = await asyncio.to_thread(self._resolve, path)
+        if found is None:
+            raise NoSuchStream("no such stream", where=path)
+        if isinstance(found, Moved):
+            raise RtspError(302, headers=[("Location", found.url)])
+        return found
 
     def new_session(
         self, path: str, source: Source, abort: Callable[[], None], on_end: Callable[[], None]

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from fovideo.errors import UsageError
 from fovideo.replay.rtsp.auth import Authenticator, Scheme
-from fovideo.replay.rtsp.hub import Hub
+from fovideo.replay.rtsp.hub import Hub, Resolve
 from fovideo.replay.rtsp.settings import Counters, Settings
 from fovideo.replay.source import Source
 
@@ -21,6 +21,7 @@ class RtspServer:
     port: 0 takes a free one; `port` then tells which.
     tls: serve rtsps. RTP by UDP is not encrypted by it.
     user, password: what clients must show, by Digest or Basic; None = everyone may play.
+    resolve: asked in a worker thread for paths under which no stream was added.
     """
 
     def __init__(
@@ -33,10 +34,11 @@ class RtspServer:
         schemes: tuple[Scheme, ...] = ("digest", "basic"),
         tls: ssl.SSLContext | None = None,
         settings: Settings | None = None,
+        resolve: Resolve | None = None,
     ) -> None:
         self.host, self.port = host, port
         authenticator = None if user is None else Authenticator(user, password, schemes=schemes)
-        self._hub = Hub(settings or Settings(), authenticator)
+        self._hub = Hub(settings or Settings(), authenticator, resolve)
         self._tls = tls
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

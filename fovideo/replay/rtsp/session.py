@@ -17,7 +17,7 @@ from fovideo.replay.rtsp.outlet import Outlet
 from fovideo.replay.rtsp.player import Pace, Player
 from fovideo.replay.rtsp.sdp import clock_text, control
 from fovideo.replay.rtsp.settings import Counters, Settings
-from fovideo.replay.source import Source, Start
+from fovideo.replay.source import Remembering, Source, Start
 
 Headers = list[tuple[str, str]]
 
@@ -40,6 +40,7 @@ class Session:
     ) -> None:
         self.id = secrets.token_hex(8)
         self.path, self.source = path, source
+        self._played = source  # or the past of a live source
         self.outlets: dict[int, Outlet] = {}
         self.is_replay = False
         self.abort, self._on_end = abort, on_end
@@ -58,6 +59,11 @@ class Session:
     def is_interleaved(self) -> bool:
         """Whether packets go through the RTSP connection, so that the session ends with it."""
         return any(isinstance(outlet.link, TcpLink) for outlet in self.outlets.values())
+
+    @property
+    def has_past(self) -> bool:
+        """Whether recorded footage can be played."""
+        return not self.source.live or isinstance(self.source, Remembering)
 
     @property
     def is_expired(self) -> bool:
@@ -87,11 +93,12 @@ class Session:
     async def play(self, headers: Mapping[str, str], base_url: str) -> Headers:
         """Prepare playback as a PLAY request asks, and return the response's headers; begin() starts it."""
         wish = parse_range(headers["range"]) if "range" in headers else None
+        if wish is not None or not self.is_playing:
+            await self._choose(wish)
         scale, speed, unpaced = self._rates(headers)
-        pace = Pace(self.source.live, None if unpaced else scale * speed)
-        if self.is_replay:
-            for outlet in self.outlets.values():
-                outlet.replay_cseq = int(headers["cseq"])
+        pace = Pace(self._played.live, None if unpaced else scale * speed)
+        for outlet in self.outlets.values():
+            outlet.replay_cseq = int(headers["cseq"]) if self.is_replay and not self._played.live else None
         if self.is_playing and wish is None:
             assert self._player is not None
             if self._paused:
@@ -108,21 +115,27 @@ class Session:
             out.append(("Rate-Control", "no" if unpaced else "yes"))
         return out
 
+    async def _choose(self, wish: Range | None) -> None:
+        """A range of the clock is asked of the recording, everything else of what was described."""
+        self._played = self.source
+        if wish is not None and wish.clock and isinstance(self.source, Remembering):
+            self._played = await self.source.past() or self.source
+
     def _rates(self, headers: Mapping[str, str]) -> tuple[Fraction, Fraction, bool]:
         """(scale, speed, whether to send as fast as the client takes it)."""
         scale, speed = parse_rate(headers, "scale"), parse_rate(headers, "speed")
         control = headers.get("rate-control", "").strip().lower()
-        if self.source.live:
+        if self._played.live:
             return Fraction(1), Fraction(1), False
         if not control and "scale" not in headers and "speed" not in headers:
-            return self.source.speed or Fraction(1), Fraction(1), self.source.speed is None
+            return self._played.speed or Fraction(1), Fraction(1), self._played.speed is None
         return scale, speed, control == "no"
 
     async def _open(self, wish: Range | None, scale: Fraction, pace: Pace) -> None:
         start = await self._start(wish)
         await self._stop()
         try:
-            feed = await self.source.open(frozenset(self.outlets), start, self._settings.payload_bytes)
+            feed = await self._played.open(frozenset(self.outlets), start, self._settings.payload_bytes)
         except NothingThere:
             raise RtspError(457) from None
         for outlet in self.outlets.values():
@@ -131,7 +144,7 @@ class Session:
         self._player = Player(feed, self.outlets, pace, self._settings, self._counters, self.abort)
 
     async def _start(self, wish: Range | None) -> Start:
-        extent = await self.source.extent()
+        extent = await self._played.extent()
         if extent is None:
             if wish is not None and (wish.clock or wish.from_ns):
                 raise RtspError(457)  # a live stream has neither past nor future
@@ -148,7 +161,7 @@ class Session:
         return Start(max(from_ns, extent[0]), to_ns)
 
     async def _range_text(self) -> str:
-        extent = await self.source.extent()
+        extent = await self._played.extent()
         if extent is None or self._player is None:
             return "npt=now-"
         start_ns = self._player.start_ns
@@ -176,7 +189,7 @@ class Session:
 
     async def pause(self) -> None:
         """Hold a recording where it is; a live stream just stops."""
-        if self.source.live:
+        if self._played.live:
             await self._stop()
         elif self._player is not None:
             self._player.pause()
