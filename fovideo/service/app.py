@@ -6,11 +6,12 @@ it still answers, and its figures say that nothing becomes durable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -61,18 +62,21 @@ def make_app(
     access: Access | None = None,
     spool: Path | None = None,
     controls: Mapping[str, Control] | None = None,
+    collectors: Iterable[Collector] = (),
 ) -> Starlette:
     """The application. It closes nothing that it is given.
 
     health: called by the event loop for every poll: must not wait for anything.
     access: who may do what; None: all may do all who show the token, "" = none is asked for.
+    collectors: more metrics.
     controls: what can be ordered with POST /v1/control/NAME.
     spool: folder for insertions on their way in, best on the store's disk; None = the system's.
     """
     if access is None:
         access = Access([Client(Role.ADMIN, token)] if token else [])
     registry = CollectorRegistry()
-    registry.register(HealthCollector(health))
+    for collector in (HealthCollector(health), *collectors):
+        registry.register(collector)
 
     async def answer_health(request: Request) -> Response:
         return Response(msgspec.json.encode(health().as_json()), media_type="application/json")

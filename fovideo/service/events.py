@@ -9,6 +9,7 @@ import msgspec
 from fovideo.merge import StreamReport
 from fovideo.record import Event as RecorderEvent
 from fovideo.service.reload import Reloaded, ReloadRefused
+from fovideo.timeline import Gap
 
 
 class TakenOver(msgspec.Struct, frozen=True, tag="taken-over"):
@@ -49,4 +50,20 @@ class HandedBack(msgspec.Struct, frozen=True, tag="handed-back"):
     streams: tuple[StreamReport, ...]
 
 
-Event: TypeAlias = RecorderEvent | TakenOver | Merged | MergeFailed | HandedBack | Reloaded | ReloadRefused
+class Outage(msgspec.Struct, frozen=True, tag="outage"):
+    """A server has all its cameras again: what its timeline lacks since shortly before the takeover.
+
+    missing: by camera, of those that lack something. error: why that could not be found out.
+    """
+
+    server: str
+    lease: int
+    missing: dict[str, tuple[Gap, ...]]
+    error: str = ""
+
+    def missing_ns(self, camera: str) -> int:
+        return sum(gap.end_ns - gap.start_ns for gap in self.missing.get(camera, ()))
+
+
+StationEvent: TypeAlias = TakenOver | Merged | MergeFailed | HandedBack | Outage | Reloaded | ReloadRefused
+Event: TypeAlias = RecorderEvent | StationEvent

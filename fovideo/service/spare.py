@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 from fovideo.camera import CameraConfig
 from fovideo.errors import UsageError
 from fovideo.failover import State
-from fovideo.peer import WatchedServer
+from fovideo.peer import RemoteStore, WatchedServer
 from fovideo.record import CameraStatus, Mode
 from fovideo.service.control import Control, wanted
 from fovideo.service.desk import Desk
-from fovideo.service.events import Event
+from fovideo.service.events import Event, HandedBack, TakenOver
+from fovideo.service.outage import survey
 from fovideo.service.reload import CameraChanges
+from fovideo.service.security import credentials_for
 from fovideo.service.settings import camera_config
 from fovideo.service.station import Station
 from fovideo.site import Endpoint, Server, Site
+from fovideo.times import NS_PER_S
 
 _log = logging.getLogger(__name__)
 
 _FURTHEST_FIRST = (State.STANDING_IN, State.MERGING, State.SEALING, State.SUSPECT)
+
+
+_SURVEY_NS = 10 * NS_PER_S
+"""How far before a takeover a server may have lost frames, beside what detection takes."""
 
 
 class Spare(Station):
@@ -33,6 +42,7 @@ class Spare(Station):
     def __init__(self, site: Site, name: str, *, on_event: Callable[[Event], None] | None = None) -> None:
         super().__init__(site, site.spare(name), on_event=on_event)
         self._desks: dict[str, Desk] = {}
+        self._outages: dict[str, tuple[int, int]] = {}  # by server: lease and begin of the last
 
     def failover(self, server: str) -> dict[str, Any]:
         """Stand in for a server from now on, whatever its state, until `failback`. Survives a restart.
@@ -126,6 +136,26 @@ class Spare(Station):
             return tuple(changed)
 
         return arrange
+
+    def _emit(self, event: Event) -> None:
+        super()._emit(event)
+        if isinstance(event, TakenOver):
+            lease, _ = self._outages.get(event.server, (-1, 0))
+            if lease != event.lease:
+                self._outages[event.server] = event.lease, time.time_ns()
+        if isinstance(event, HandedBack) and event.over and self._state == "recording":
+            threading.Thread(target=self._survey, args=(event,), name="survey", daemon=True).start()
+
+    def _survey(self, event: HandedBack) -> None:
+        """Find out what the server lacks of the outage, and tell."""
+        server = self.site.server(event.server)
+        cameras = [camera.name for camera in self.site.cameras_of(event.server)]
+        began = [self._outages[event.server][1]]
+        began += [span.from_ns for report in event.streams for span in report.inserted]
+        from_ns = min(began) - server.detection.stalled_after_ns - _SURVEY_NS
+        credentials = credentials_for(self.site, self._endpoint, server)
+        with closing(RemoteStore(self.site.reached_at(server), credentials=credentials)) as timeline:
+            self._emit(survey(timeline, event.server, event.lease, cameras, from_ns))
 
     def _begin(self) -> None:
         for desk in self._desks.values():

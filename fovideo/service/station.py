@@ -22,6 +22,7 @@ from fovideo.service.describe import camera_health, store_health
 from fovideo.service.events import Event
 from fovideo.service.http import HttpServer
 from fovideo.service.incoming import clean_spool
+from fovideo.service.notifier import Notifier
 from fovideo.service.reload import CameraChanges, Reloaded, ReloadRefused, camera_changes, check_reloadable
 from fovideo.service.retention import Retention
 from fovideo.service.security import access_to, server_context
@@ -54,6 +55,7 @@ class Station:
         self._state = "starting"
         self._life = threading.Lock()
         self._cameras: dict[str, CameraConfig] = {}
+        self._notifier = Notifier(site.name, endpoint.name, self.role)
         self._undo: contextlib.ExitStack | None = None
         self._http: HttpServer | None = None
 
@@ -69,6 +71,8 @@ class Station:
                 _log.warning("%s: %s (%s)", *problem)
         host, port = self._endpoint.address
         with self._life, contextlib.ExitStack() as undo:
+            self._notifier.use(self.site)
+            undo.callback(self._notifier.close)
             options = store_options(self._endpoint)
             self.store = Store.open(self._endpoint.store, write=True, create=True, options=options)
             undo.callback(self.store.close)
@@ -83,7 +87,12 @@ class Station:
             spool = Path(self._endpoint.store) / "incoming"
             clean_spool(spool)
             app = make_app(
-                self.store, self.health, access=self._access, spool=spool, controls=self._controls()
+                self.store,
+                self.health,
+                access=self._access,
+                spool=spool,
+                controls=self._controls(),
+                collectors=(self._notifier,),
             )
             self._http = HttpServer(app, host, port, tls=tls)
             self._http.start()
@@ -131,12 +140,13 @@ class Station:
                 raise StoreError(f"cannot reload now: {error}", where=self.name, hint="try again")
             access = access_to(site, own)
             arrange = self._arranged(site)
+            if site.webhooks != self.site.webhooks:
+                self._notifier.use(site)
             self._endpoint = own
             self.site, self._cameras = site, cameras
             self._access.take_in(access)
             servers = arrange(changes)
             done = Reloaded(*changes, servers=servers)
-        _log.info("%s: reloaded: %s", self.name, done)
         self._emit(done)
         return done
 
@@ -145,7 +155,6 @@ class Station:
         try:
             return self.reload(load_site(path))
         except FovideoError as error:
-            _log.error("%s: not reloaded: %s", self.name, error)
             self._emit(ReloadRefused(str(error)))
             raise
 
@@ -244,6 +253,7 @@ class Station:
         return {}
 
     def _emit(self, event: Event) -> None:
+        self._notifier.tell(event)
         if self._on_event is None:
             return
         try:

@@ -2,7 +2,20 @@
 
 from fovideo.site.check import Problem, advice
 from fovideo.site.load import load_site
-from fovideo.site.values import Camera, Client, Detection, Duration, Endpoint, Server, Site, Size, Spare, Tls
+from fovideo.site.values import (
+    Camera,
+    Client,
+    Detection,
+    Duration,
+    Endpoint,
+    EventName,
+    Server,
+    Site,
+    Size,
+    Spare,
+    Tls,
+    Webhook,
+)
 
 __all__ = [
     "Camera",
@@ -10,12 +23,14 @@ __all__ = [
     "Detection",
     "Duration",
     "Endpoint",
+    "EventName",
     "Problem",
     "Server",
     "Site",
     "Size",
     "Spare",
     "Tls",
+    "Webhook",
     "advice",
     "load_site",
 ]

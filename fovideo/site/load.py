@@ -28,6 +28,7 @@ from fovideo.site.values import (
     Spare,
     Table,
     Tls,
+    Webhook,
     parse_listen,
 )
 from fovideo.timeline.values import check_stream_name
@@ -42,7 +43,9 @@ _PLACEHOLDERS: dict[type[Table], dict[str, str]] = {
     Server: {"name": "x", "listen": "x:1", "store": "x"},
     Spare: {"name": "x", "listen": "x:1", "store": "x"},
     Client: {"name": "x", "role": "viewer"},
+    Webhook: {"name": "x", "url": "http://x"},
 }
+_TABLES = ("site", "tls", "client", "detection", "defaults", "server", "spare", "camera", "webhook")
 _NATIVE_WORDS = {
     "`str`": "text",
     "`int`": "a whole number",
@@ -85,9 +88,7 @@ class _Loader:
         self._shown, self._file, self._folder = shown, file, file.parent
 
     def site(self, raw: dict[str, Any]) -> Site:
-        self._known_keys(
-            raw, ("site", "tls", "client", "detection", "defaults", "server", "spare", "camera"), ""
-        )
+        self._known_keys(raw, _TABLES, "")
         if "site" not in raw:
             raise self._error("", "table [site] is missing", 'begin with [site] and name = "..."')
         identity = self._convert(raw["site"], _Identity, "[site]")
@@ -97,12 +98,19 @@ class _Loader:
         self._convert(detection, Detection, "[detection]")
         tls = self._tls(raw.get("tls", {}))
         defaults = self._dict(raw.get("defaults", {}), "[defaults]")
-        self._known_keys(defaults, ("server", "spare", "camera"), "[defaults]")
+        self._known_keys(defaults, ("server", "spare", "camera", "webhook"), "[defaults]")
 
         servers = self._tables(raw, "server", Server, defaults, token, detection)
         spares = self._tables(raw, "spare", Spare, defaults, token)
         cameras = self._tables(raw, "camera", Camera, defaults)
         clients = self._tables(raw, "client", Client, {})
+        webhooks = self._tables(raw, "webhook", Webhook, defaults)
+        names = [hook.name for hook in webhooks]
+        for name in names:
+            if names.count(name) > 1:
+                raise self._error(
+                    f"[[webhook]] {name!r}", "another webhook has this name", "a name is given once"
+                )
         for problem in problems(servers, spares, cameras, clients, tls):
             raise self._error(*problem)
         return Site(
@@ -113,6 +121,7 @@ class _Loader:
             path=self._file,
             tls=tls,
             clients=clients,
+            webhooks=webhooks,
         )
 
     def _tls(self, raw: object) -> Tls:
@@ -170,6 +179,8 @@ class _Loader:
             given = [k for k in (prefix, f"{prefix}_file", f"{prefix}_env") if getattr(table, k, "")]
             if len(given) > 1:
                 raise self._error(where, f"{' and '.join(given)} are both given", "keep one of them")
+        if isinstance(table, Webhook) and not table.url.startswith(("http://", "https://")):
+            raise self._error(where, "url is no http or https URL", 'like "https://alerts.plant/fovideo"')
         if isinstance(table, Camera):
             changed["url"] = self._source(table, where)
             if table.backoff_max_ns < table.backoff_min_ns:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -173,6 +173,40 @@ class Camera(Table, frozen=True, kw_only=True):
         )
 
 
+EventName: TypeAlias = Literal[
+    "takeover",
+    "hand-back",
+    "merge-done",
+    "merge-failed",
+    "outage",
+    "loss",
+    "camera-down",
+    "camera-up",
+    "store-failed",
+    "store-recovered",
+    "reloaded",
+    "reload-refused",
+]
+"""What is told to logs, webhooks and metrics."""
+
+
+class Webhook(Table, frozen=True, kw_only=True):
+    """Where events are told: [[webhook]]. events: names of those that are wanted; none = all."""
+
+    name: str
+    url: SourceUrl
+    token: Secret = Secret()
+    token_file: str = ""
+    token_env: str = ""
+    events: tuple[EventName, ...] = ()
+    timeout_ns: Duration = field(name="timeout", default=Duration(5 * NS_PER_S))
+    queue: int = 1000
+
+    def secret_token(self) -> str:
+        """The token that it is shown, "" for none. ConfigError if its file or variable is not there."""
+        return resolve_secret(self.token, self.token_file, self.token_env, f"token of webhook {self.name!r}")
+
+
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """A whole site: what `fovideo serve` and `fovideo spare` need to know, each of its own part."""
 
@@ -183,6 +217,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     tls: Tls = Tls()
     clients: tuple[Client, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
 
     def reached_at(self, endpoint: Endpoint) -> str:
         """URL under which others reach an endpoint; "" when nothing tells."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fovideo.site import Camera, Client, Detection, Duration, Server, Size, Spare, Tls, load_site
+from fovideo.site import Camera, Client, Detection, Duration, Server, Size, Spare, Tls, Webhook, load_site
 from fovideo.times import parse_bytes, parse_duration_ns
 
 PAGE = (Path(__file__).parents[2] / "docs/ref/site.md").read_text(encoding="utf-8")
@@ -34,6 +34,7 @@ def documented(heading: str) -> dict[str, str]:
         ("## [tls]", (Tls,)),
         ("## [[client]]", (Client,)),
         ("## [detection]", (Detection,)),
+        ("## [[webhook]]", (Webhook,)),
     ],
 )
 def test_every_key_is_there_with_its_default(heading: str, tables: tuple[type, ...]) -> None:
