@@ -1,8 +1,9 @@
-"""Settings that all tests share: hypothesis profiles, and no skipped test where peers are promised."""
+"""Settings of all tests: hypothesis profiles, peers that must not be absent, descriptors that must stay."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,6 +13,15 @@ settings.register_profile(
     "expensive", deadline=None, max_examples=2000, suppress_health_check=list(HealthCheck)
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(autouse=True)
+def standard_descriptors() -> Iterator[None]:
+    """A test that closes one of these lets the next file take its number: programs started later share it."""
+    before = [os.fstat(number) for number in range(3)]
+    yield
+    for number, was in enumerate(before):
+        assert os.path.samestat(os.fstat(number), was), f"descriptor {number} is another file now"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

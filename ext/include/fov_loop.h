@@ -45,6 +45,7 @@ FOV_INLINE int64_t fov_loop_now(const fov_loop *l) { return fov_net_now_ns() + l
 /* Returns 0, or an errno. */
 static inline int fov_loop_open(fov_loop *l, fov_socket wake, int64_t batch_ns, int64_t datagram_ns, int portable) {
     memset(l, 0, sizeof *l);
+    l->poller.epoll = -1;
     l->batch_ns = batch_ns;
     l->datagram_ns = datagram_ns;
     l->portable = portable;
@@ -53,8 +54,9 @@ static inline int fov_loop_open(fov_loop *l, fov_socket wake, int64_t batch_ns, 
     return error ? error : fov_net_poller_open(&l->poller, wake, portable);
 }
 
-/* The loop is not running. */
+/* The loop is not running. Of one that was never opened and is all zeros, descriptor 0 is not ours to close. */
 static inline void fov_loop_close(fov_loop *l) {
+    if (!l->buffer) return;
     fov_net_poller_close(&l->poller);
     free(l->buffer);
     free(l->batch.data);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 import struct
 import sys
@@ -135,10 +136,13 @@ def test_a_connection_that_holds_much_is_read_before_its_time() -> None:
         flow = _native.Flow(ring, session=1, start=START, freeze_ns=3600 * NS_PER_S)
         flow.add_track(_native.H264, track=1, payload_type=TYPE, rate=90_000, channels=(0, 1))
         loop.add(flow, ours)
+        wait_until(
+            lambda: loop.loop.seated == loop.loop.sweeps == 1, "the first sweep, and no other for an hour"
+        )
         block = b"".join(frame(number, payload=b"\x41\x9a" + b"x" * 1300) for number in range(1000))
         camera.sendall(block)
         wait_until(lambda: flow.frames > 500, "frames")
-        assert loop.loop.early > 0
+        wait_until(lambda: loop.loop.early > 0, "word of it")
         loop.close()
         camera.close()
         ours.close()
@@ -239,6 +243,22 @@ def test_a_loop_that_nobody_holds_ends_its_thread() -> None:
         end.close()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"batch_ns": 0, "datagram_ns": 1},
+        {"batch_ns": 1, "datagram_ns": -1},
+        {"batch_ns": "soon", "datagram_ns": 1},
+        {},
+    ],
+)
+def test_a_loop_that_was_never_opened_closes_nothing(arguments: dict) -> None:
+    before = os.fstat(0)
+    with pytest.raises((ValueError, TypeError)):
+        _native.Loop(0, 0, **arguments)
+    assert os.path.samestat(os.fstat(0), before)
+
+
 def test_misuse_is_refused() -> None:
     ring = Ring(65_536)
     with Ingest(**QUICK) as loop, contextlib.closing(Line(loop)) as line:
@@ -248,6 +268,4 @@ def test_misuse_is_refused() -> None:
             line.flow.feed(b"", 0)
         with pytest.raises(ValueError, match="at work"):
             line.flow.add_track(_native.H264, track=1, payload_type=96, rate=1)
-    with pytest.raises(ValueError):
-        _native.Loop(0, 0, batch_ns=0, datagram_ns=1)
     ring.close()
