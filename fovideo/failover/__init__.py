@@ -1,10 +1,14 @@
 """Failover: when a spare stands in for a server, and when it hands back. Pure (docs/design/failover.md)."""
 
+from fovideo.failover.evidence import is_cut_off, suspicion
 from fovideo.failover.machine import Step, begin, standing, step
+from fovideo.failover.numbers import SPARES, following
+from fovideo.failover.sharing import STEADY_NS, TURN_NS, Fellow, Holding, Share, covered, share
 from fovideo.failover.values import (
     Action,
     Answered,
     CameraSeen,
+    Claim,
     Duty,
     Event,
     HandBack,
@@ -15,6 +19,7 @@ from fovideo.failover.values import (
     Ordered,
     PassOutcome,
     Portion,
+    Ruled,
     Settings,
     StandDown,
     Standing,
@@ -22,24 +27,33 @@ from fovideo.failover.values import (
     State,
     TakeOver,
     Tick,
+    Witnessed,
     Word,
 )
 
 __all__ = [
+    "SPARES",
+    "STEADY_NS",
+    "TURN_NS",
     "Action",
     "Answered",
     "CameraSeen",
+    "Claim",
     "Duty",
     "Event",
+    "Fellow",
     "HandBack",
     "Heard",
+    "Holding",
     "Memory",
     "MergeEnded",
     "NoAnswer",
     "Ordered",
     "PassOutcome",
     "Portion",
+    "Ruled",
     "Settings",
+    "Share",
     "StandDown",
     "Standing",
     "StartMerge",
@@ -47,8 +61,14 @@ __all__ = [
     "Step",
     "TakeOver",
     "Tick",
+    "Witnessed",
     "Word",
     "begin",
+    "covered",
+    "following",
+    "is_cut_off",
+    "share",
     "standing",
     "step",
+    "suspicion",
 ]

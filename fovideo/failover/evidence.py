@@ -14,9 +14,11 @@ from fovideo.failover.values import (
     MergeEnded,
     NoAnswer,
     Ordered,
+    Ruled,
     Settings,
     State,
     Tick,
+    Witnessed,
     Word,
 )
 
@@ -32,11 +34,33 @@ def is_down(memory: Memory, now_ns: int, settings: Settings) -> bool:
     if memory.word == Word.DRAINED:
         return False
     if memory.word == Word.STOPPING:
-        return True
+        return now_ns - memory.word_ns >= settings.reboot_grace_ns
+    return memory.misses >= MISSES_NEEDED and suspicion(memory, now_ns, settings) >= 1
+
+
+def suspicion(memory: Memory, now_ns: int, settings: Settings) -> float:
+    """How likely the server is down: it accrues with silence, 0 at an answer, 1 where it counts as down.
+
+    The silence that is allowed is takeover_after and what this server's answers usually take: mean and four
+    mean deviations, as TCP reckons its retransmission timeout, at most slack. Refused connections count for
+    more: a machine that says that nobody listens is no slow one.
+    """
     silence_ns = now_ns - memory.told_ns
-    return (memory.misses >= MISSES_NEEDED and silence_ns >= settings.takeover_after_ns) or (
-        memory.refusals >= MISSES_NEEDED and silence_ns >= settings.refused_after_ns
-    )
+    usual_ns = min(memory.delay_ns + 4 * memory.swing_ns, settings.slack_ns)
+    accrued = silence_ns / max(settings.takeover_after_ns + usual_ns, 1)
+    if memory.refusals >= MISSES_NEEDED:
+        accrued = max(accrued, silence_ns / max(settings.refused_after_ns, 1))
+    return accrued if memory.misses else 0.0
+
+
+def is_cut_off(memory: Memory) -> bool:
+    """Whether it may be this spare that the network lost, and not the server.
+
+    A witness counts that was reached after the server was first missed; so does the server's own machine
+    when it says that nobody listens there.
+    """
+    silent = memory.misses > 0 and not memory.refusals
+    return memory.witnessed and silent and memory.reached_ns < memory.missed_ns
 
 
 def is_answering(memory: Memory, now_ns: int, settings: Settings) -> bool:
@@ -57,6 +81,8 @@ def is_lost(memory: Memory, duty: Duty, now_ns: int, settings: Settings) -> bool
     """Whether this spare hears the camera while its frames do not reach the disk of a server that answers."""
     if not is_answering(memory, now_ns, settings) or duty.heard_ns < 0:
         return False
+    if memory.ailing >= MISSES_NEEDED:
+        return True
     return memory.told_ns - max(duty.heard_ns, duty.moved_ns) >= settings.stalled_after_ns
 
 
@@ -75,7 +101,9 @@ def take_in(memory: Memory, event: Event, settings: Settings) -> tuple[Memory, f
             return _answered(memory, event, settings)
         case NoAnswer():
             refusals = memory.refusals + 1 if event.refused else 0
-            return replace(memory, misses=memory.misses + 1, refusals=refusals), frozenset()
+            missed_ns = memory.missed_ns if memory.misses else event.now_ns
+            misses = memory.misses + 1
+            return replace(memory, misses=misses, refusals=refusals, missed_ns=missed_ns), frozenset()
         case Heard():
             duties = {
                 name: _heard(duty, name in event.cameras, event.now_ns)
@@ -84,6 +112,11 @@ def take_in(memory: Memory, event: Event, settings: Settings) -> tuple[Memory, f
             return replace(memory, duties=duties), frozenset()
         case MergeEnded():
             return _merge_ended(memory, event, settings), frozenset()
+        case Witnessed():
+            reached_ns = event.now_ns if event.reached else memory.reached_ns
+            return replace(memory, witnessed=True, reached_ns=reached_ns), frozenset()
+        case Ruled():
+            return _ruled(memory, event), frozenset()
         case Ordered():
             return replace(memory, ordered=event.stand_in, hurried=not event.stand_in), frozenset()
         case Tick():
@@ -94,7 +127,15 @@ def _answered(memory: Memory, event: Answered, settings: Settings) -> tuple[Memo
     now_ns, restarted = event.now_ns, event.instance != memory.instance
     known, planned = bool(memory.instance) or memory.misses > 0, memory.word == Word.DRAINED
     silent = now_ns - memory.told_ns > settings.takeover_after_ns
-    memory = replace(memory, told_ns=now_ns, misses=0, refusals=0, word=event.word)
+    if event.word != memory.word:
+        memory = replace(memory, word=event.word, word_ns=now_ns)
+    memory = replace(
+        _timed(memory, event.took_ns),
+        told_ns=now_ns,
+        misses=0,
+        refusals=0,
+        ailing=memory.ailing + 1 if event.storage_fails else 0,
+    )
     if restarted:
         memory = replace(memory, instance=event.instance, instance_ns=now_ns, failures=0, next_pass_ns=now_ns)
     duties, shaken = {}, set()
@@ -128,6 +169,31 @@ def _answered(memory: Memory, event: Answered, settings: Settings) -> tuple[Memo
             duty = replace(duty, live_ns=-1)
         duties[name] = duty
     return replace(memory, duties=duties), frozenset(shaken)
+
+
+def _timed(memory: Memory, took_ns: int) -> Memory:
+    """With one more answer's time in the mean and in the mean deviation."""
+    error_ns = took_ns - memory.delay_ns
+    swing_ns = memory.swing_ns + (abs(error_ns) - memory.swing_ns) // 4
+    return replace(memory, delay_ns=memory.delay_ns + error_ns // 8, swing_ns=swing_ns)
+
+
+def _ruled(memory: Memory, event: Ruled) -> Memory:
+    current = event.claim == memory.claims
+    if event.healed:
+        duties = {
+            name: replace(duty, wanted_ns=-1) if name in event.healed else duty
+            for name, duty in memory.duties.items()
+        }
+        memory = replace(memory, duties=duties)
+    return replace(
+        memory,
+        lease=max(memory.lease, event.number),
+        others=event.others,
+        mine=event.mine if current else memory.mine,
+        granted=event.number if current else memory.granted,
+        ruled_ns=event.now_ns if current else memory.ruled_ns,
+    )
 
 
 def _noted(duty: Duty, seen: CameraSeen, now_ns: int) -> Duty:

@@ -41,14 +41,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How patient the machine is, in ns. docs/design/failover.md explains each.
 
     stalled_after_ns and quiet_after_ns concern one camera, the others the whole server.
+    arbitrated: which spare stands in is settled with others: see Claim and Ruled. claim_within_ns: after so
+        long without a ruling a spare decides for itself.
+    slot, step: its own numbers are slot modulo step, so no two spares give the same.
     """
 
     refused_after_ns: int = NS_PER_S
     takeover_after_ns: int = 1500 * NS_PER_MS
+    slack_ns: int = 400 * NS_PER_MS
+    reboot_grace_ns: int = 0
     stalled_after_ns: int = 5 * NS_PER_S
     handback_after_ns: int = 3 * NS_PER_S
     merge_every_ns: int = NS_PER_S
     quiet_after_ns: int = 30 * NS_PER_S
+    claim_within_ns: int = 2 * NS_PER_S
+    arbitrated: bool = False
+    slot: int = 0
+    step: int = 1
 
 
 class CameraSeen(msgspec.Struct, frozen=True):
@@ -68,12 +77,17 @@ class CameraSeen(msgspec.Struct, frozen=True):
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """A poll was answered. instance: new for each start of the server."""
+    """A poll was answered. instance: new for each start of the server.
+
+    took_ns: how long the answer took. storage_fails: its store takes nothing at present.
+    """
 
     now_ns: int
     instance: str
     cameras: dict[str, CameraSeen]
     word: Word = Word.RECORDING
+    took_ns: int = 0
+    storage_fails: bool = False
 
 
 class NoAnswer(msgspec.Struct, frozen=True):
@@ -112,6 +126,28 @@ class MergeEnded(msgspec.Struct, frozen=True):
     error: str = ""
 
 
+class Witnessed(msgspec.Struct, frozen=True):
+    """Whether anything else that tells whether this spare is cut off could be reached just now."""
+
+    now_ns: int
+    reached: bool
+
+
+class Ruled(msgspec.Struct, frozen=True):
+    """How things stand among the spares. claim: the number of the Claim that this answers.
+
+    mine: cameras that this spare may stand in for, under `number` (0 when there are none).
+    others: cameras that another spare has. healed: cameras that another has just handed back.
+    """
+
+    now_ns: int
+    claim: int
+    number: int
+    mine: frozenset[str]
+    others: frozenset[str]
+    healed: frozenset[str] = frozenset()
+
+
 class Ordered(msgspec.Struct, frozen=True):
     """Somebody orders the spare to stand in for the server (until further notice), or to hand back.
 
@@ -128,11 +164,14 @@ class Tick(msgspec.Struct, frozen=True):
     now_ns: int
 
 
-Event: TypeAlias = Answered | NoAnswer | Heard | MergeEnded | Ordered | Tick
+Event: TypeAlias = Answered | NoAnswer | Heard | MergeEnded | Witnessed | Ruled | Ordered | Tick
 
 
 class TakeOver(msgspec.Struct, frozen=True):
-    """Record these cameras, beginning with what the rings hold. Harmless for those recorded already."""
+    """Record these cameras, beginning with what the rings hold. Harmless for those recorded already.
+
+    lease: the fencing number; 0 = without a claim: this spare may be the one that is cut off.
+    """
 
     cameras: tuple[str, ...]
     lease: int
@@ -164,6 +203,16 @@ class StartMerge(msgspec.Struct, frozen=True):
     lease: int
 
 
+class Claim(msgspec.Struct, frozen=True):
+    """Settle with the other spares who stands in for these cameras; answered by Ruled events from then on.
+
+    cameras: all that this spare wants or records; () = it gives up whatever it holds.
+    """
+
+    number: int
+    cameras: tuple[str, ...]
+
+
 class HandBack(msgspec.Struct, frozen=True):
     """These cameras are the server's again.
 
@@ -177,7 +226,7 @@ class HandBack(msgspec.Struct, frozen=True):
     over: bool
 
 
-Action: TypeAlias = TakeOver | StandDown | StartMerge | HandBack
+Action: TypeAlias = TakeOver | StandDown | StartMerge | HandBack | Claim
 
 
 class Duty(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +239,7 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True):
     heard_ns: since when this spare has been hearing the camera; unheard_ns: since when not; met: it ever did.
     passed_ns: start of the last pass that brought an outcome; left: its frames without confirmation.
     stuck: passes in a row that changed nothing although something is left.
+    wanted_ns: when the server last lost frames of it and this spare did not stand in.
     """
 
     since_ns: int
@@ -206,6 +256,7 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True):
     passed_ns: int = -1
     left: int = 0
     stuck: int = 0
+    wanted_ns: int = -1
 
 
 class Pass(msgspec.Struct, frozen=True):
@@ -218,23 +269,45 @@ class Pass(msgspec.Struct, frozen=True):
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the machine knows about one server.
 
-    lease: number of the current takeover, or of the last one.
+    lease: the highest number known. right: that under which this spare stands in, 0 = none.
+    asked, asked_ns, claims: the cameras of the last Claim, when it last grew, and its number.
+    mine, others, granted, ruled_ns: the last ruling.
     ordered: somebody ordered it to stand in, and has not ordered it back; hurried: it was ordered back.
+    word, word_ns: what the server last said of itself, and since when.
     instance: the server's instance that answered last, first heard of at instance_ns.
-    told_ns: the last answer; misses, refusals: polls without an answer since then, refused ones in a row.
+    told_ns: the last answer; misses, refusals: polls without an answer since then, refused ones in a row;
+        missed_ns: when the first of them failed.
+    delay_ns, swing_ns: how long answers take, and how much that varies. ailing: answers in a row with a store
+        that takes nothing.
+    witnessed: there are witnesses; reached_ns: when one was last reached.
     """
 
     server: str
     duties: dict[str, Duty]
     told_ns: int
     lease: int = 0
+    right: int = 0
+    asked: frozenset[str] = frozenset()
+    asked_ns: int = 0
+    claims: int = 0
+    mine: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+    granted: int = 0
+    ruled_ns: int = -1
     word: Word = Word.RECORDING
+    word_ns: int = 0
     ordered: bool = False
     hurried: bool = False
     instance: str = ""
     instance_ns: int = -1
     misses: int = 0
     refusals: int = 0
+    missed_ns: int = 0
+    delay_ns: int = 0
+    swing_ns: int = 0
+    ailing: int = 0
+    witnessed: bool = False
+    reached_ns: int = 0
     running: Pass | None = None
     passes: int = 0
     failures: int = 0
@@ -259,6 +332,7 @@ class Standing(msgspec.Struct, frozen=True):
     """What must survive a restart of the spare: written before the actions of a step are carried out.
 
     ordered: it stands in because somebody said so. drained: the server's last word.
+    right: the number under which it stands in; 0 = none, -1 = lease.
     """
 
     server: str
@@ -266,3 +340,4 @@ class Standing(msgspec.Struct, frozen=True):
     cameras: tuple[str, ...]
     ordered: bool = False
     drained: bool = False
+    right: int = -1

@@ -40,4 +40,5 @@ def camera_config(camera: Camera) -> CameraConfig:
 
 
 def failover_settings(detection: Detection) -> Settings:
-    return Settings(**{name: getattr(detection, name) for name in Settings.__struct_fields__})
+    names = set(Settings.__struct_fields__) & set(type(detection).__struct_fields__)
+    return Settings(**{name: getattr(detection, name) for name in names})

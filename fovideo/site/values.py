@@ -52,6 +52,8 @@ class Detection(Table, frozen=True, kw_only=True):
     timeout_ns: Duration = field(name="timeout", default=Duration(700 * NS_PER_MS))
     refused_after_ns: Duration = field(name="refused_after", default=Duration(NS_PER_S))
     takeover_after_ns: Duration = field(name="takeover_after", default=Duration(1500 * NS_PER_MS))
+    slack_ns: Duration = field(name="slack", default=Duration(400 * NS_PER_MS))
+    reboot_grace_ns: Duration = field(name="reboot_grace", default=Duration(0))
     stalled_after_ns: Duration = field(name="stalled_after", default=Duration(5 * NS_PER_S))
     handback_after_ns: Duration = field(name="handback_after", default=Duration(3 * NS_PER_S))
     merge_every_ns: Duration = field(name="merge_every", default=Duration(NS_PER_S))
