@@ -6,6 +6,9 @@
  *   producer:  room = usable - (head - tail) ; write record at head ; head := head + size       (store release)
  *   consumer:  read records in [tail, head) (load acquire) ; tail := position                   (store release)
  *
+ * Either side may do so for many records at once: fov_ring_stage writes records that one fov_ring_publish shows together,
+ * and one fov_ring_release frees all that were read. What is staged and not published does not exist for anybody else.
+ *
  * Each side keeps a copy of the other side's index and looks at the shared one only when the copy says that it
  * cannot go on, so that in the steady state no cache line moves but those with data. The control block lies in the same
  * shared memory; the copies are in the handle. A side may be taken over by a new process (attach) when the old one has
@@ -49,6 +52,8 @@ typedef struct {
     FOV_ALIGN(128) uint64_t cached_tail;
     uint64_t head_lap; /* position of place 0 in the lap of head */
     uint64_t skip;     /* bytes of the SKIP record that the reserved record needs */
+    uint64_t staged;   /* bytes behind head that are written and not yet published */
+    uint64_t next;     /* head + staged, while something is staged */
     FOV_ALIGN(128) uint64_t cached_head;
     uint64_t tail_lap;
 } fov_ring;
@@ -126,6 +131,36 @@ static inline uint8_t *fov_ring_reserve(fov_ring *ring, uint64_t size, uint64_t 
         if (need > ring->usable - (head - ring->cached_tail)) return NULL;
     }
     return ring->data + place + FOV_RING_HEADER;
+}
+
+/* Writes a record behind those that are staged: 1, or 0 if there is no room (then publish, and wait). Between the first
+ * fov_ring_stage and fov_ring_publish nothing else may be pushed. */
+FOV_INLINE int fov_ring_stage(fov_ring *ring, const void *data, uint64_t size) {
+    uint64_t next = ring->staged ? ring->next : FOV_LOAD_RELAXED(&ring->control->head), need = fov_ring_whole(size), skip = 0;
+    uint64_t place = fov_ring_place(ring, next, &ring->head_lap), head = next - ring->staged;
+    if (FOV_UNLIKELY(size > fov_ring_limit(ring))) return 0;
+    if (!ring->twice && need > ring->capacity - place) skip = ring->capacity - place;
+    if (FOV_UNLIKELY(need + skip > ring->usable - (next - ring->cached_tail))) {
+        ring->cached_tail = FOV_LOAD_ACQUIRE(&ring->control->tail);
+        if (need + skip > ring->usable - (next - ring->cached_tail)) return 0;
+    }
+    if (FOV_UNLIKELY(skip)) {
+        uint32_t padding[2] = {(uint32_t)(skip - FOV_RING_HEADER), FOV_RECORD_SKIP};
+        memcpy(ring->data + place, padding, sizeof padding);
+        place = 0;
+    }
+    uint32_t header[2] = {(uint32_t)size, FOV_RECORD_RAW};
+    memcpy(ring->data + place, header, sizeof header);
+    memcpy(ring->data + place + FOV_RING_HEADER, data, (size_t)size);
+    ring->next = next + skip + need;
+    ring->staged = ring->next - head;
+    return 1;
+}
+
+FOV_INLINE void fov_ring_publish(fov_ring *ring) {
+    if (!ring->staged) return;
+    FOV_STORE_RELEASE(&ring->control->head, ring->next);
+    ring->staged = 0;
 }
 
 /* Publishes the record that was written at fov_ring_reserve's address; `size` is not above what was reserved. */

@@ -27,6 +27,12 @@ def test_padded(capacity: int) -> None:
         assert explore(Protocol(capacity, sizes, padded=True)) > 10
 
 
+@pytest.mark.parametrize(("padded", "batch"), [(False, 1), (False, 2), (True, 1)])
+def test_records_that_are_published_together(padded: bool, batch: int) -> None:
+    for sizes in itertools.product((1, 2), repeat=6):
+        assert explore(Protocol(4, sizes, padded=padded, batch=batch, staged=3)) > 10
+
+
 MISTAKES: list[dict[str, Any]] = [
     {"head_release": False},
     {"head_acquire": False},
@@ -41,8 +47,9 @@ MISTAKES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: next(iter(mistake)))
 @pytest.mark.parametrize("padded", [False, True])
-def test_every_mistake_is_found(mistake: dict[str, Any], padded: bool) -> None:
-    right = Protocol(4, (2, 1, 2, 2, 2), padded=padded)
+@pytest.mark.parametrize("staged", [1, 2])
+def test_every_mistake_is_found(mistake: dict[str, Any], padded: bool, staged: int) -> None:
+    right = Protocol(4, (2, 1, 2, 2, 2), padded=padded, staged=staged)
     explore(right)
     with pytest.raises(ProtocolViolation):
         explore(replace(right, **mistake))

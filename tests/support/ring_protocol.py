@@ -28,12 +28,14 @@ class Protocol:
     sizes: cells of the records, in the order in which they are pushed.
     padded: a record that would pass the end of the area goes to its start, behind a skip record.
     batch: records that the consumer reads before it releases them at once.
+    staged: records that the producer writes before it publishes them at once, room permitting.
     """
 
     capacity: int
     sizes: tuple[int, ...]
     padded: bool = False
     batch: int = 1
+    staged: int = 1
     head_release: bool = True
     head_acquire: bool = True
     tail_release: bool = True
@@ -129,18 +131,27 @@ def produce(protocol: Protocol, state: State) -> Iterator[State]:
     if step == 0 and size + skip > room:
         if not protocol.stale:
             yield from load(state, PRODUCER, acquire=protocol.tail_acquire)
+        if position != state.indices[PRODUCER][-1].value:
+            yield store(state, PRODUCER, position, release=protocol.head_release)
         return
+    publishes = (number + 1) % protocol.staged == 0 or number + 1 == len(protocol.sizes)
     writes = [(place, SKIP)] if skip else []
     writes += [((position + skip + cell) % capacity, number) for cell in range(size)]
     end = position + skip + size
-    if not state.stored[PRODUCER] and step == len(writes) - protocol.early_head:
+    if publishes and not state.stored[PRODUCER] and step == len(writes) - protocol.early_head:
         state = store(state, PRODUCER, end, release=protocol.head_release)
         yield finish(state, PRODUCER, step, len(writes), end)
         return
-    state = access(state, PRODUCER, *writes[step])
-    yield finish(
-        state._replace(step=put(state.step, PRODUCER, step + 1)), PRODUCER, step + 1, len(writes), end
-    )
+    after = access(state, PRODUCER, *writes[step])
+    after = after._replace(step=put(state.step, PRODUCER, step + 1))
+    if step + 1 == len(writes) and not publishes:
+        yield after._replace(
+            position=put(state.position, PRODUCER, end),
+            record=put(state.record, PRODUCER, number + 1),
+            step=put(state.step, PRODUCER, 0),
+        )
+        return
+    yield finish(after, PRODUCER, step + 1, len(writes), end)
 
 
 def finish(state: State, thread: int, step: int, accesses: int, end: int) -> State:
