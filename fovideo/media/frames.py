@@ -7,10 +7,12 @@ are handed between ingest, segment, index, timeline and merge.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from fovideo.media import _tables
 
 FRAME = np.dtype(
     [
@@ -46,6 +48,35 @@ class FrameFlag:
     PARAMS = 2  # the access unit carries parameter sets in band
     LOST_BEFORE = 4  # frames right before this one are known to be lost
     CORRUPT = 8  # the transport says that part of this access unit is missing
+
+
+class Summary(NamedTuple):
+    """What is asked of a frame table again and again, with regard to one of its tracks. Times as stored.
+
+    rows, bytes, all_low_ns, all_high_ns, latest_ns: of all tracks: number, sizes, bounds of dts_ns, greatest
+    time_ns; times are 0 where there is no row. ordered: track ids never fall. documents: rows of metadata.
+    mine: rows of the track. first: number of its first row, -1 = none, with that row's first_dts_ns and
+    first_flags. low_ns, high_ns: bounds of its dts_ns.
+    """
+
+    rows: int
+    mine: int
+    first: int
+    first_dts_ns: int
+    first_flags: int
+    low_ns: int
+    high_ns: int
+    all_low_ns: int
+    all_high_ns: int
+    latest_ns: int
+    bytes: int
+    ordered: bool
+    documents: int
+
+
+def summary(frames: FrameTable, track: int) -> Summary:
+    """The summary of a table with regard to a track (its id)."""
+    return Summary._make(_tables.summary(frames, track))
 
 
 def empty_frames(count: int = 0) -> FrameTable:

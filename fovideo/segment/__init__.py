@@ -3,7 +3,7 @@
 Bytes in, values out: nothing here opens files or knows the index. Format: docs/ref/segment.md.
 """
 
-from fovideo.segment.compose import encode_fragment, relocate
+from fovideo.segment.compose import Room, compose_fragment, encode_fragment, relocate
 from fovideo.segment.fragment import Fragment, Notes, parse_fragment, samples
 from fovideo.segment.frametable import decode_table, encode_table
 from fovideo.segment.header import SegmentHeader, encode_header, read_header
@@ -12,7 +12,9 @@ from fovideo.segment.scan import fragments, next_fragment, scan
 __all__ = [
     "Fragment",
     "Notes",
+    "Room",
     "SegmentHeader",
+    "compose_fragment",
     "decode_table",
     "encode_fragment",
     "encode_header",

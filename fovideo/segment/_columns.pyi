@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from typing_extensions import Buffer
 
 from fovideo.media.frames import FrameTable
@@ -11,10 +13,16 @@ def encode(frames: Buffer | FrameTable) -> bytes:
 def decode(body: Buffer, frames: FrameTable) -> None:
     """Fill a contiguous frame table, but for the digests. ValueError says why `body` is none of its length."""
 
-def trun_rows(
-    frames: Buffer | FrameTable, base_ns: int, timescale: int, delay: int, sync: int, other: int
-) -> tuple[int, bytes]:
-    """First decode tick, and a row of four big-endian i4 a sample: duration (0 for the last), size, flags, offset.
+def boxes(
+    frames: Buffer | FrameTable,
+    tracks: Sequence[tuple[int, int, int, int, int, int]],
+    data_bytes: int,
+    sequence: int,
+    base_ns: int,
+) -> bytes:
+    """`prft`, `moof` and the head of `mdat` for a contiguous frame table, each track's rows together.
 
-    delay: added to composition offsets; negative: they are all 0. sync, other: flags of keyframes and others.
+    tracks: of each id, time scale, delay added to composition offsets (negative: all are 0), what tells how
+    long a last sample lasts (0 video, 1 AAC, 2 PCM, 3 Opus), channels, and whether its rows are one sample.
+    KeyError names the id of a track that is not among them.
     """

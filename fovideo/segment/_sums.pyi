@@ -7,3 +7,6 @@ def measure(parts: Iterable[Buffer], crc: int = 0) -> tuple[int, list[int]]:
 
     One call for a whole fragment: the GIL is let go at most once, and only for as much as is worth it.
     """
+
+def gather(parts: Sequence[Buffer], out: Buffer, at: int) -> tuple[int, list[int]]:
+    """As measure, and a copy of the parts, one behind the other, at byte `at` of `out`. ValueError: no room."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import mmap
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,11 +12,10 @@ import numpy as np
 import zstandard
 
 from fovideo.errors import UsageError
-from fovideo.media.codec import METADATA_TRACK
-from fovideo.media.frames import FrameFlag, FrameTable
-from fovideo.segment import moof
-from fovideo.segment._sums import measure
-from fovideo.segment.boxes import BOX
+from fovideo.media.codec import VIDEO_TRACK
+from fovideo.media.frames import FRAME, FrameFlag, FrameTable, summary
+from fovideo.segment import _columns, moof
+from fovideo.segment._sums import gather, measure
 from fovideo.segment.fragment import (
     FRAGMENT_UUID,
     FRAGMENT_VERSION,
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 0xFFFF_0000
 _NO_NOTES = Notes()
+_ROOM_BYTES, _MOST_ROOM_BYTES = 1 << 20, 8 << 20
 
 
 class _Local(threading.local):
@@ -66,38 +66,111 @@ def encode_fragment(
     key_start: None = the first video frame has FrameFlag.KEY.
     Raises UsageError for rows that don't fit the payloads, or a track that the header lacks.
     """
-    if len(frames) != len(payloads) or (notes == _NO_NOTES and not len(frames)):
-        raise UsageError(f"a fragment of {len(frames)} frames with {len(payloads)} payloads")
-    frames, payloads = _by_track(frames, payloads)
-    data = list(payloads)
-    plain = int(np.searchsorted(frames["track"], METADATA_TRACK))
-    if plain < len(data):
-        data[plain:] = [_local.packer.compress(_join(data[plain:], frames["size"][plain:]))]
-    data_crc, sizes = measure(data)
-    if sizes[:plain] != frames["size"][:plain].tolist():
-        raise UsageError("a frame's size differs from its payload's")
-    table = encode_table(frames)
-    told = b"" if notes == _NO_NOTES else msgspec.msgpack.encode(notes)
-    boxes = _standard_boxes(header, sequence, frames, sum(sizes))
-    size = HEAD.size + len(table) + len(told)
-    if key_start is None:
-        key_start = _starts_with_key(header, frames)
-    fixed = Head(
-        size=size,
-        kind=b"uuid",
-        uuid=FRAGMENT_UUID,
-        head_crc=0,
-        version=FRAGMENT_VERSION,
-        flags=KEY_START if key_start else 0,
-        table_bytes=len(table),
-        notes_bytes=len(told),
-        head_bytes=size + len(boxes),
-        data_bytes=sum(sizes),
-        data_crc=data_crc,
-        base_ns=header.base_ns,
-        epoch=epoch,
-    )
-    return [_sealed(fixed, table, told, boxes), *data]
+    draft = _Draft(header, sequence, epoch, frames, payloads, notes, key_start)
+    data_crc, sizes = measure(draft.samples)
+    return [draft.head(data_crc, sizes), *draft.samples]
+
+
+def compose_fragment(
+    room: Room,
+    before: bytes,
+    offset: int,
+    header: SegmentHeader,
+    sequence: int,
+    epoch: int,
+    frames: FrameTable,
+    payloads: Sequence[Buffer],
+    notes: Notes = _NO_NOTES,
+) -> memoryview:
+    """As encode_fragment, copied into one buffer behind `before`; valid until `room` is used again.
+
+    offset: where it will be written. Bytes that go to whole blocks of the file lie at whole blocks in memory.
+    """
+    draft = _Draft(header, sequence, epoch, frames, payloads, notes, None)
+    head_at = len(before)
+    data_at = head_at + draft.head_bytes
+    view = room.take(data_at + draft.data_bytes, offset)
+    try:
+        data_crc, sizes = gather(draft.samples, view, data_at)
+    except ValueError:
+        raise UsageError("a frame's size differs from its payload's") from None
+    view[head_at:data_at] = draft.head(data_crc, sizes)
+    view[:head_at] = before
+    return view
+
+
+class Room:
+    """Memory for one fragment at a time, page-aligned. Not for two threads."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, _ROOM_BYTES)
+
+    def take(self, size: int, offset: int) -> memoryview:
+        """`size` bytes that lie in a page as they will at `offset` of a file."""
+        inside = offset % mmap.PAGESIZE
+        memory = self._memory
+        if inside + size > len(memory):
+            memory = mmap.mmap(-1, inside + size)
+            if inside + size <= _MOST_ROOM_BYTES:
+                self._memory = memory
+        return memoryview(memory)[inside : inside + size]
+
+
+class _Draft:
+    """A fragment but for the checksum of its samples. head_bytes, data_bytes: of what is before them, and theirs."""
+
+    def __init__(
+        self,
+        header: SegmentHeader,
+        sequence: int,
+        epoch: int,
+        frames: FrameTable,
+        payloads: Sequence[Buffer],
+        notes: Notes,
+        key_start: bool | None,
+    ) -> None:
+        if len(frames) != len(payloads) or (notes == _NO_NOTES and not len(frames)):
+            raise UsageError(f"a fragment of {len(frames)} frames with {len(payloads)} payloads")
+        known = summary(frames, VIDEO_TRACK)
+        if not known.ordered:
+            frames, payloads = _by_track(frames, payloads)
+        self.samples = list(payloads)
+        self._plain = len(frames) - known.documents
+        self._sizes = frames["size"].tolist()
+        self.data_bytes = known.bytes
+        if known.documents:
+            packed = _local.packer.compress(_join(self.samples[self._plain :], self._sizes[self._plain :]))
+            self.data_bytes += len(packed) - sum(self._sizes[self._plain :])
+            self.samples[self._plain :] = [packed]
+        table = encode_table(frames, pack=False)
+        told = b"" if notes == _NO_NOTES else msgspec.msgpack.encode(notes)
+        boxes = _standard_boxes(header, sequence, frames, self.data_bytes)
+        size = HEAD.size + len(table) + len(told)
+        self.head_bytes = size + len(boxes)
+        if key_start is None:
+            key_start = _starts_with_key(header, frames)
+        self._rest = (table, told, boxes)
+        self._fixed = Head(
+            size=size,
+            kind=b"uuid",
+            uuid=FRAGMENT_UUID,
+            head_crc=0,
+            version=FRAGMENT_VERSION,
+            flags=KEY_START if key_start else 0,
+            table_bytes=len(table),
+            notes_bytes=len(told),
+            head_bytes=self.head_bytes,
+            data_bytes=self.data_bytes,
+            data_crc=0,
+            base_ns=header.base_ns,
+            epoch=epoch,
+        )
+
+    def head(self, data_crc: int, sizes: list[int]) -> bytes:
+        """What goes before the samples, which have this checksum and these sizes."""
+        if sizes[: self._plain] != self._sizes[: self._plain]:
+            raise UsageError("a frame's size differs from its payload's")
+        return _sealed(self._fixed._replace(data_crc=data_crc), *self._rest)
 
 
 def relocate(
@@ -135,16 +208,13 @@ def _sealed(fixed: Head, *rest: bytes) -> bytes:
 
 def _by_track(frames: FrameTable, payloads: Sequence[Buffer]) -> tuple[FrameTable, Sequence[Buffer]]:
     """Rows and payloads with each track's together, in the order of the track ids."""
-    track = frames["track"]
-    if (track[1:] >= track[:-1]).all():
-        return frames, payloads
-    order = track.argsort(kind="stable")
+    order = frames["track"].argsort(kind="stable")
     return frames[order], [payloads[i] for i in order.tolist()]
 
 
-def _join(documents: list[Buffer], sizes: FrameTable) -> bytes:
+def _join(documents: list[Buffer], sizes: list[int]) -> bytes:
     text = b"".join(documents)
-    if measure(documents)[1] != sizes.tolist():
+    if measure(documents)[1] != sizes:
         raise UsageError("a document's size differs from its payload's")
     return text
 
@@ -155,27 +225,21 @@ def _standard_boxes(header: SegmentHeader, sequence: int, frames: FrameTable, da
         return b""
     if data_bytes > _LARGEST:
         raise UsageError(f"a fragment of {data_bytes} bytes", hint="split it")
-    runs = _runs(header, frames, data_bytes)
-    return moof.encode(runs, sequence, header.base_ns) + BOX.pack(BOX.size + data_bytes, b"mdat")
-
-
-def _runs(header: SegmentHeader, frames: FrameTable, data_bytes: int) -> list[moof.Run]:
-    known = {track.id: track for track in header.tracks}
-    ids = frames["track"]
-    starts = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(frames)]
-    runs = []
-    for start, stop in itertools.pairwise(starts):
-        track = known.get(int(ids[start]))
-        if track is None:
-            raise UsageError(f"a frame of track {ids[start]}, which the segment's header lacks")
-        rows = frames[start:stop]
-        batch = track.id == METADATA_TRACK
-        run_bytes = data_bytes if batch else int(rows["size"].sum())
-        data_bytes -= run_bytes
-        runs.append(moof.Run(track, rows, run_bytes, batch))
-    return runs
+    try:
+        return _columns.boxes(
+            np.ascontiguousarray(frames, FRAME),
+            moof.described(header.tracks),
+            data_bytes,
+            sequence,
+            header.base_ns,
+        )
+    except KeyError as error:
+        raise UsageError(f"a frame of track {error}, which the segment's header lacks") from None
 
 
 def _starts_with_key(header: SegmentHeader, frames: FrameTable) -> bool:
-    video = {track.id for track in header.tracks if track.codec.is_video}
-    return len(frames) > 0 and int(frames["track"][0]) in video and bool(frames["flags"][0] & FrameFlag.KEY)
+    if not len(frames):
+        return False
+    first = frames[0]
+    video = any(track.id == first["track"] and track.codec.is_video for track in header.tracks)
+    return video and bool(first["flags"] & FrameFlag.KEY)

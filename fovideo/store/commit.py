@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from fovideo.errors import StoreError
 from fovideo.index import Index, Update
-from fovideo.segment import SegmentHeader
+from fovideo.segment import Room, SegmentHeader
 from fovideo.store.apply import apply_changes, name_segment
 from fovideo.store.assemble import Noted
 from fovideo.store.files import Files
@@ -47,6 +47,7 @@ class Committer:
         self._ids = threading.Lock()
         self._next_id = self._reserved_to = 0
         self._pool: ThreadPoolExecutor | None = None
+        self._room = Room()
 
     def writer(self, stream: str, provenance: Provenance, *, pending: bool) -> StreamWriter:
         writer = StreamWriter(self, stream, provenance, pending=pending)
@@ -79,7 +80,8 @@ class Committer:
         """A new segment file, in the folder of those that the index does not name yet. Raises OSError."""
         number = self.new_id()
         name = self.folder.segment_name(header.stream, header.start_ns, number)
-        file = SegmentFile(self.files, self.folder.incoming_path(number), name, number, header, previous)
+        path = self.folder.incoming_path(number)
+        file = SegmentFile(self.files, path, name, number, header, previous, self._room)
         self._owners[file] = writer
         return file
 

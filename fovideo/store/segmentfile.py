@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fovideo.media.frames import FrameTable
-from fovideo.segment import Notes, SegmentHeader, encode_fragment, encode_header
+from fovideo.segment import Notes, Room, SegmentHeader, compose_fragment, encode_header
 from fovideo.store.assemble import Assembler
 from fovideo.store.files import Files
 
@@ -39,10 +39,19 @@ class SegmentFile:
     """
 
     def __init__(
-        self, files: Files, path: Path, name: str, number: int, header: SegmentHeader, previous: int = 0
+        self,
+        files: Files,
+        path: Path,
+        name: str,
+        number: int,
+        header: SegmentHeader,
+        previous: int = 0,
+        room: Room | None = None,
     ) -> None:
+        """room: memory to compose fragments in, which files that are written by turns share."""
         self.files, self.path, self.name, self.number, self.header = files, path, name, number, header
         self.assembler = Assembler(header, number)
+        self._room = room or Room()
         self.sequence = 0
         self.size_bytes = self.safe_bytes = 0
         self.unsafe: list[Piece] = []
@@ -59,14 +68,20 @@ class SegmentFile:
 
     def append(self, piece: Piece) -> None:
         """Write a fragment. On OSError the file ends as before."""
-        buffers = encode_fragment(
-            self.header, self.sequence + 1, piece.epoch, piece.frames, piece.payloads, piece.notes
+        whole = compose_fragment(
+            self._room,
+            b"" if self.size_bytes else self._begin,
+            self.size_bytes,
+            self.header,
+            self.sequence + 1,
+            piece.epoch,
+            piece.frames,
+            piece.payloads,
+            piece.notes,
         )
-        if not self.size_bytes:
-            buffers = [self._begin, *buffers]
         offset = self.size_bytes or len(self._begin)
         try:
-            end = self.size_bytes + self.files.write(self.fd, buffers, self.size_bytes)
+            end = self.size_bytes + self.files.write(self.fd, [whole], self.size_bytes)
         except OSError:
             self._cut()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 from camera_sim import AUDIO, MONOTONIC, MS, VIDEO, WALL, Camera, S, start, table, unit
 from hypothesis import given
@@ -191,3 +192,64 @@ def _times(rows: Units, joined: int) -> dict[int, int]:
     video = stamped.frames["track"] == 1
     known = rows["pts_ns"][video] != NO_TIME
     return {joined + n: int(t) for n, (t, k) in enumerate(zip(times[video], known, strict=True)) if k}
+
+
+disturbances = st.lists(
+    st.tuples(
+        st.integers(0, 80),
+        st.sampled_from(["pts_ns", "wall_ns", "receipt_ns"]),
+        st.sampled_from([MS, -MS, 3 * MS, 30 * MS, -30 * MS, 400 * MS, 600 * MS, 3 * S, -3 * S, 11 * S]),
+    ),
+    max_size=4,
+)
+
+
+def without_reordering(begun: SessionStart) -> SessionStart:
+    """The same session of a camera whose parameter sets deny B-frames."""
+    video = msgspec.structs.replace(
+        VIDEO, parameter_sets=(bytes.fromhex("6742c01e8c8d40501ed00f08846a"), bytes.fromhex("68ce3c80"))
+    )
+    return msgspec.structs.replace(begun, tracks=(video, *begun.tracks[1:]))
+
+
+def compared(begun: SessionStart, rows: Units, sizes: list[int]) -> int:
+    """Feed batches to the compiled and to the plain stamper; frames that they gave alike."""
+    compiled, plain = Stamper(begun), Stamper(begun, compiled=False)
+    begin = end = count = 0
+    for size in [*sizes, len(rows)]:
+        end = min(end + size, len(rows))
+        last = end == len(rows)
+        one, two = (stamper.stamp(rows[begin:end], final=last) for stamper in (compiled, plain))
+        assert one.frames.tolist() == two.frames.tolist()
+        assert one.positions.tolist() == two.positions.tolist()
+        assert one.epochs.tolist() == two.epochs.tolist()
+        assert (one.backdates, one.consumed) == (two.backdates, two.consumed)
+        assert (compiled.clock, compiled.ahead_ns, compiled.interval_ns, compiled.epoch) == (
+            plain.clock,
+            plain.ahead_ns,
+            plain.interval_ns,
+            plain.epoch,
+        )
+        begin += one.consumed
+        count += len(one.frames)
+        if last:
+            break
+    return count
+
+
+@given(sessions, garbage(), st.lists(st.integers(0, 12), max_size=30), st.booleans())
+def test_compiled_stamping_of_anything_is_the_same(
+    begun: SessionStart, rows: Units, sizes: list[int], reorders: bool
+) -> None:
+    compared(begun if reorders else without_reordering(begun), rows, sizes)
+
+
+@given(cameras, st.lists(st.integers(0, 12), max_size=30), st.booleans(), disturbances)
+def test_compiled_stamping_of_cameras_is_the_same(
+    camera: Camera, sizes: list[int], reorders: bool, changes: list[tuple[int, str, int]]
+) -> None:
+    rows, _ = camera.run()
+    for place, field, by in changes:
+        rows[field][place:] += by
+    begun = session(interval_ns=camera.interval_ns if len(sizes) % 2 else 0)
+    compared(begun if reorders else without_reordering(begun), rows, sizes)

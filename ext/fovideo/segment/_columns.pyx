@@ -1,4 +1,4 @@
-"""Frame tables to columns and back, and to rows of a trun (see the .pyi for the interface)."""
+"""Frame tables to columns and back, and to the boxes before samples (see the .pyi for the interface)."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -20,8 +20,16 @@ cdef extern from "fov_columns.h" nogil:
         int64_t place
     size_t fov_group_encode(const uint8_t* rows, int64_t count, uint64_t* column, fov_ranked* ranked, uint8_t* out)
     int fov_group_decode(const uint8_t* body, size_t size, size_t* at, uint8_t* rows, int64_t left, int64_t* count)
-    int64_t fov_trun_rows(const uint8_t* rows, int64_t count, int64_t base_ns, int64_t scale, int64_t delay,
-                          uint32_t sync, uint32_t other, uint8_t* out)
+
+cdef extern from "fov_boxes.h" nogil:
+    enum:
+        FOV_MOST_TRACKS
+    ctypedef struct fov_track:
+        int64_t scale, delay, channels
+        int id, lasts, as_one
+    size_t fov_boxes_limit(int64_t rows)
+    size_t fov_boxes(const uint8_t* rows, int64_t count, int64_t data_bytes, const fov_track* tracks, int known,
+                     uint32_t sequence, int64_t base_ns, uint8_t* out, uint32_t* scratch, int* unknown)
 
 ROW_BYTES = FOV_ROW_BYTES
 
@@ -97,18 +105,37 @@ def decode(body, frames) -> None:
         PyBuffer_Release(&packed)
 
 
-def trun_rows(frames, int64_t base_ns, int64_t timescale, int64_t delay, uint32_t sync, uint32_t other):
+def boxes(frames, tracks, int64_t data_bytes, uint32_t sequence, int64_t base_ns) -> bytes:
     cdef Py_buffer view
-    cdef int64_t count, first
-    cdef bytes out
-    if timescale <= 0:
-        raise ValueError(f"not a time scale: {timescale}")
+    cdef fov_track known[FOV_MOST_TRACKS]
+    cdef int64_t count
+    cdef int number = 0, unknown = 0
+    cdef size_t size = 0
+    cdef uint8_t* out = NULL
+    cdef uint32_t* scratch = NULL
+    if len(tracks) > FOV_MOST_TRACKS:
+        raise ValueError(f"{len(tracks)} tracks")
+    for track in tracks:
+        (known[number].id, known[number].scale, known[number].delay, known[number].lasts, known[number].channels,
+         known[number].as_one) = track
+        if known[number].scale <= 0:
+            raise ValueError(f"not a time scale: {known[number].scale}")
+        number += 1
     PyObject_GetBuffer(frames, &view, PyBUF_SIMPLE)
     try:
         count = need_rows(&view)
-        out = PyBytes_FromStringAndSize(NULL, 16 * count)
-        first = fov_trun_rows(<const uint8_t*> view.buf, count, base_ns, timescale, delay, sync, other,
-                              <uint8_t*> PyBytes_AS_STRING(out))
-        return first, out
+        if count == 0:
+            return b""
+        out = <uint8_t*> malloc(fov_boxes_limit(count))
+        scratch = <uint32_t*> malloc(count * sizeof(uint32_t))
+        if out == NULL or scratch == NULL:
+            raise MemoryError
+        size = fov_boxes(<const uint8_t*> view.buf, count, data_bytes, known, number, sequence, base_ns, out, scratch,
+                         &unknown)
+        if size == 0:
+            raise KeyError(unknown)
+        return PyBytes_FromStringAndSize(<char*> out, size)
     finally:
+        free(out)
+        free(scratch)
         PyBuffer_Release(&view)

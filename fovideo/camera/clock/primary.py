@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fovideo.camera.clock.reports import Reports
+from fovideo.camera.clock._steady import Steady
+from fovideo.camera.clock.reports import LATEST_NS, Reports
 from fovideo.camera.clock.runs import MediaClock, Member, Run
 from fovideo.camera.clock.settings import StampSettings
 from fovideo.camera.session_start import SessionStart
@@ -53,6 +54,16 @@ class PrimaryClock:
         self._guessed: list[int] = []  # relations of the newest epochs, as long as no report confirmed them
         self._slack: int | None = None
         self._window_ns = 0
+        self._thresholds = (
+            settings.step_ns,
+            settings.anchor_ns,
+            settings.jump_ns,
+            settings.reorder_min_ns,
+            settings.reorder_frames,
+            settings.reorder_ns,
+            settings.earliest_ns,
+            LATEST_NS,
+        )
 
     def place(self, run: Run, shared_offset: int | None) -> Placed:
         """Times of a run. shared_offset: relation that the other tracks of a file use already, if any."""
@@ -74,6 +85,59 @@ class PrimaryClock:
             self.reports.see(member.unit, member.pts, member.known)
         self._stamp(run, placed)
         return placed
+
+    def pass_steady(
+        self, steady: Steady, begin: int, at: int, *, reorders: bool, track: int
+    ) -> tuple[int, int]:
+        """Place frames for which `place` would only go on: compiled, with the same result.
+
+        begin: number of the unit to begin with. at: number of the first row. reorders: as in Order.
+        Returns the number of the unit where it ended, and how many frames were placed.
+        """
+        media, reports, settings = self.media, self.reports, self._settings
+        if (
+            self.offset is None
+            or media.max_pts is None
+            or self._last_dts is None
+            or self._slack is None
+            or not reports.steady
+        ):
+            return begin, 0
+        has_relation = reports.relation is not None
+        waits_ns = _LOCAL_WINDOW_NS if self._settled else min(settings.local_settle_ns, _LOCAL_WINDOW_NS)
+        fixed = (
+            self.offset,
+            self._start.wall_ns(0),
+            self._fixed_error_ns(),
+            self._window_ns + waits_ns,
+            reorders,
+            media.live,
+            self.reported,
+            self.clock is Clock.LOCAL and self._start.live,
+            self._is_video,
+            reports.trust_first,
+            track,
+            int(self.clock),
+        )
+        state: tuple[int, ...] = (
+            media.max_pts,
+            media.receipt_ns,
+            media.interval_ns,
+            self._last_dts,
+            self.last_time,
+            self._deviation,
+            self._slack,
+            reports.relation or 0,
+            reports.had_wall,
+            has_relation,
+        )
+        end, count, state = steady.run(begin, at, self._thresholds, fixed, state)
+        if count:
+            media.max_pts, media.receipt_ns, media.interval_ns, self._last_dts = state[:4]
+            self.last_time, self._deviation, self._slack, relation = state[4:8]
+            reports.had_wall = bool(state[8])
+            reports.relation = relation if has_relation else None
+        return end, count
 
     def resume(self) -> None:
         """A new epoch begins on the same clock; what was recorded before is out of reach of back-dating."""
@@ -204,8 +268,11 @@ class PrimaryClock:
             self._slack = slack if self._slack is None else min(self._slack, slack)
 
     def _error_ns(self) -> int:
+        return self._fixed_error_ns() + (abs(self._deviation) if self.reported else 0)
+
+    def _fixed_error_ns(self) -> int:
         if self.reported:
-            return self._settings.report_error_ns + abs(self._deviation)
+            return self._settings.report_error_ns
         if self.clock is Clock.CONTAINER:
             return self._settings.container_error_ns
         return self._settings.local_error_ns

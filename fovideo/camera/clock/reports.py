@@ -8,24 +8,24 @@ from fovideo.camera.clock.settings import StampSettings
 
 NO_TIME = -(2**63)
 _PTS_LIMIT_NS = 1_500_000_000 * 1_000_000_000
-_LATEST_NS = 4_102_444_800 * 1_000_000_000  # 2100
+LATEST_NS = 4_102_444_800 * 1_000_000_000  # 2100
 
 
 class Unit(NamedTuple):
-    """The fields of a ring's UNIT row that stamping looks at, as Python integers."""
+    """A row of the ring's UNIT, as Python integers."""
 
     pts: int
     wall: int
     receipt: int
+    value: int
     digest: int
     position: int
+    end: int
     size: int
+    session: int
     kind: int
     track: int
     flags: int
-
-
-FIELDS = ["pts_ns", "wall_ns", "receipt_ns", "digest", "position", "size", "kind", "track", "flags"]
 
 
 def has_pts(unit: Unit) -> bool:
@@ -44,23 +44,28 @@ class Reports:
 
     def __init__(self, settings: StampSettings, *, trust_first: bool) -> None:
         self._settings = settings
-        self._had_wall = trust_first
-        self._trust_first = trust_first
+        self.had_wall = trust_first
+        self.trust_first = trust_first
         self._stale: int | None = None
         self._stale_since = 0
         self.relation: int | None = None
         self.since = 0
 
+    @property
+    def steady(self) -> bool:
+        """No report waits to be believed again."""
+        return self._stale is None
+
     def valid(self, unit: Unit) -> bool:
         """The unit carries a wall clock that a camera can have."""
-        return self._settings.earliest_ns <= unit.wall <= _LATEST_NS
+        return self._settings.earliest_ns <= unit.wall <= LATEST_NS
 
     def see(self, unit: Unit, pts: int, known: bool) -> int | None:
         """Relation that the unit shows, or None. known: pts not interpolated. To be called in ring order."""
         if not self.valid(unit):
-            self._had_wall = self._trust_first
+            self.had_wall = self.trust_first
             return None
-        trusted, self._had_wall = self._had_wall and known, True
+        trusted, self.had_wall = self.had_wall and known, True
         if not trusted:
             return None
         relation = unit.wall - pts

@@ -58,7 +58,7 @@ class MediaClock:
         interval_ns: int,
         first_pts: int | None = None,
     ) -> None:
-        self._settings, self._live = settings, live
+        self._settings, self.live = settings, live
         self.first_pts = first_pts
         self.interval_ns = interval_ns
         self.max_pts: int | None = None
@@ -73,7 +73,7 @@ class MediaClock:
         frames_ns = self.interval_ns * self._settings.reorder_frames or self._settings.reorder_ns
         if pts < max_pts - max(self._settings.reorder_min_ns, frames_ns):
             return True
-        return self._live and pts - max_pts - (receipt_ns - since_ns) > self._settings.jump_ns
+        return self.live and pts - max_pts - (receipt_ns - since_ns) > self._settings.jump_ns
 
     def advance(self, pts: int, receipt_ns: int, *, jump: bool = False) -> None:
         """A frame was passed."""

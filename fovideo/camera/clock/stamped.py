@@ -46,6 +46,9 @@ class Stamped(msgspec.Struct, frozen=True):
 
     def pieces(self) -> Iterator[Piece]:
         """In the order in which to write. The last piece may hold back-datings only."""
+        if not self.backdates and len(self.frames) and self.epochs[0] == self.epochs[-1]:
+            yield Piece((), int(self.epochs[0]), self.frames, self.positions)  # epochs only rise
+            return
         cuts = {int(number) + 1 for number in np.flatnonzero(np.diff(self.epochs))}
         cuts |= {backdate.before for backdate in self.backdates}
         begin = 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from fovideo.camera.clock._steady import Steady
 from fovideo.camera.clock.primary import PrimaryClock
-from fovideo.camera.clock.reports import FIELDS, Unit
+from fovideo.camera.clock.reports import Unit
 from fovideo.camera.clock.runs import Order, Run, next_run
 from fovideo.camera.clock.secondary import SecondaryClock
 from fovideo.camera.clock.settings import StampSettings
@@ -15,7 +17,7 @@ from fovideo.camera.clock.stamped import Backdate, Stamped
 from fovideo.camera.session_start import SessionStart
 from fovideo.errors import UnsupportedStream
 from fovideo.media.codec import Codec, Track
-from fovideo.media.frames import FRAME, Clock, FrameTable
+from fovideo.media.frames import FRAME, Clock
 from fovideo.media.sps import parse
 
 _FRAME = 1  # fovideo.ring.Kind.FRAME; a decision does not import the ring
@@ -29,8 +31,14 @@ class Stamper:
     """
 
     def __init__(
-        self, start: SessionStart, *, first_epoch: int = 0, settings: StampSettings | None = None
+        self,
+        start: SessionStart,
+        *,
+        first_epoch: int = 0,
+        settings: StampSettings | None = None,
+        compiled: bool = True,
     ) -> None:
+        """compiled: let compiled code pass frames that need no decision; the result is the same."""
         self.start, self.epoch = start, first_epoch
         self._settings = settings = settings or StampSettings()
         self._primary_track = min((track.id for track in start.tracks), default=1)
@@ -38,6 +46,7 @@ class Stamper:
         self._others: dict[int, SecondaryClock] = {}
         self._shared_offset: int | None = None
         self._order = _order(start.tracks)
+        self._compiled = compiled
 
     @property
     def clock(self) -> Clock | None:
@@ -73,23 +82,24 @@ class Stamper:
         final: no more units will come: nothing is held back, and an outstanding back-dating is said.
         Rows that are no frames are passed over.
         """
-        rows = [Unit._make(row) for row in units[FIELDS].tolist()]
-        out = _Output()
-        places = [
-            i for i, unit in enumerate(rows) if unit.kind == _FRAME and unit.track == self._primary_track
-        ]
-        begin, place = 0, 0
+        out = _Output(len(units))
+        batch = _Batch(units, self._primary_track)
+        steady = Steady(units, out.frames, out.positions) if self._compiled else None
+        begin = 0
         while True:
-            run_begin = places[place] if place < len(places) else len(rows)
+            begin = self._pass_steady(steady, begin, out)
+            if begin == len(units):
+                break
+            rows, places = batch.rows, batch.places_from(begin, 2 * self._settings.reorder_frames)
+            run_begin = places[0] if places else len(rows)
             self._stamp_others(rows, range(begin, run_begin), out)
             begin = run_begin
-            if place == len(places):
+            if not places:
                 break
             old = now_ns is not None and rows[run_begin].receipt <= now_ns - self._settings.reorder_ns
-            window = places[place : place + 2 * self._settings.reorder_frames]
             run = next_run(
                 rows,
-                window,
+                places,
                 self._primary.media,
                 self._settings,
                 order=self._order,
@@ -97,12 +107,21 @@ class Stamper:
             )
             if run is None:
                 break
-            place += len(run.members)
             begin = run.members[-1].place + 1
             self._stamp_run(rows, run, out)
         if final:
             self._backdate(self._primary.pending(), out)
         return out.stamped(begin)
+
+    def _pass_steady(self, steady: Steady | None, begin: int, out: _Output) -> int:
+        """Stamp what needs no decision; where that ends."""
+        if steady is None:
+            return begin
+        end, count = self._primary.pass_steady(
+            steady, begin, out.count, reorders=self._order.reorders, track=self._primary_track
+        )
+        out.passed(count, self.epoch)
+        return end
 
     def _stamp_run(self, rows: list[Unit], run: Run, out: _Output) -> None:
         placed = self._primary.place(run, self._shared_offset)
@@ -131,7 +150,7 @@ class Stamper:
 
     def _backdate(self, shifts: list[tuple[int, int]], out: _Output) -> None:
         for back, shift_ns in shifts:
-            out.backdates.append(Backdate(len(out.rows), self.epoch - back, shift_ns))
+            out.backdates.append(Backdate(out.count, self.epoch - back, shift_ns))
 
     def _stamp_others(self, rows: list[Unit], indices: range, out: _Output) -> None:
         for index in indices:
@@ -163,26 +182,52 @@ def _order(tracks: tuple[Track, ...]) -> Order:
     return Order(False, True)
 
 
-class _Output:
-    """Rows of the frame table in the making."""
+class _Batch:
+    """Units as Python integers, made when first asked for."""
 
-    def __init__(self) -> None:
-        self.rows: list[tuple[int, ...]] = []
-        self.positions: list[int] = []
-        self.epochs: list[int] = []
+    def __init__(self, units: Any, track: int) -> None:
+        self._units, self._track = units, track
+        self._place = 0
+
+    @cached_property
+    def rows(self) -> list[Unit]:
+        return [Unit._make(row) for row in self._units.tolist()]
+
+    @cached_property
+    def _places(self) -> list[int]:
+        return [i for i, unit in enumerate(self.rows) if unit.kind == _FRAME and unit.track == self._track]
+
+    def places_from(self, begin: int, most: int) -> list[int]:
+        """Numbers of the track's first frames from a number on, which only rises from call to call."""
+        while self._place < len(self._places) and self._places[self._place] < begin:
+            self._place += 1
+        return self._places[self._place : self._place + most]
+
+
+class _Output:
+    """The frame table in the making."""
+
+    def __init__(self, most: int) -> None:
+        self.frames = np.empty(most, FRAME)
+        self.positions = np.empty(most, np.int64)
+        self.count = 0
+        self._epochs: list[tuple[int, int]] = []  # (frames before it, epoch)
         self.backdates: list[Backdate] = []
 
     def add(self, row: tuple[int, ...], position: int, epoch: int) -> None:
-        self.rows.append(row)
-        self.positions.append(position)
-        self.epochs.append(epoch)
+        self.frames[self.count], self.positions[self.count] = row, position
+        self.passed(1, epoch)
+
+    def passed(self, count: int, epoch: int) -> None:
+        """So many frames of an epoch were put behind the others."""
+        if count and (not self._epochs or self._epochs[-1][1] != epoch):
+            self._epochs.append((self.count, epoch))
+        self.count += count
 
     def stamped(self, consumed: int) -> Stamped:
-        frames: FrameTable = np.array(self.rows, dtype=FRAME)
+        epochs = np.empty(self.count, np.int32)
+        for begin, epoch in self._epochs:
+            epochs[begin:] = epoch
         return Stamped(
-            frames,
-            np.array(self.positions, dtype=np.int64),
-            np.array(self.epochs, dtype=np.int32),
-            tuple(self.backdates),
-            consumed,
+            self.frames[: self.count], self.positions[: self.count], epochs, tuple(self.backdates), consumed
         )
