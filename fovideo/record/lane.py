@@ -14,6 +14,7 @@ import numpy as np
 from fovideo.camera.clock import Piece, Stamped, Stamper
 from fovideo.camera.session_start import SessionStart
 from fovideo.errors import CameraError, FovideoError
+from fovideo.media._tables import flagged
 from fovideo.media.codec import VIDEO_TRACK, Track
 from fovideo.media.frames import Clock, FrameFlag, FrameTable
 from fovideo.record.events import Event, FramesLost, Mode, ModeChanged
@@ -263,7 +264,9 @@ class Lane:
         return False
 
     def _order(self, stamped: Stamped, rows: Units, stamper: Stamper) -> None:
-        drops = {int(row["position"]): int(row["value"]) for row in rows[rows["value"] > 0]}
+        drops: dict[int, int] = {}
+        if rows["value"].any():
+            drops = {int(row["position"]): int(row["value"]) for row in rows[rows["value"] > 0]}
         for piece in stamped.pieces():
             for backdate in piece.backdates:
                 self._output.backdate(backdate.epoch, backdate.shift_ns)
@@ -356,7 +359,7 @@ class Lane:
 
 def _interesting(piece: Piece, drops: dict[int, int]) -> list[int]:
     """Frames that may bring new parameter sets, or come after drops."""
-    chosen = (piece.frames["track"] == VIDEO_TRACK) & (piece.frames["flags"] & FrameFlag.PARAMS != 0)
+    chosen = flagged(piece.frames, VIDEO_TRACK, FrameFlag.PARAMS)
     if drops:
-        chosen |= np.isin(piece.positions, list(drops))
-    return [int(number) for number in np.flatnonzero(chosen)]
+        chosen = sorted({*chosen, *np.flatnonzero(np.isin(piece.positions, list(drops))).tolist()})
+    return chosen

@@ -117,7 +117,7 @@ class Room:
 
 
 class _Draft:
-    """A fragment but for the checksum of its samples. head_bytes, data_bytes: of what is before them, and theirs."""
+    """A fragment but for the checksum of its samples; head_bytes is all that is before them."""
 
     def __init__(
         self,

@@ -9,11 +9,12 @@ import msgspec
 import numpy as np
 
 from fovideo.index import SERIALS_PER_SEGMENT
+from fovideo.media._tables import has_gaps, last_steps, middle_step
 from fovideo.media.codec import Codec
-from fovideo.media.frames import FrameFlag, FrameTable
+from fovideo.media.frames import FRAME, FrameFlag, FrameTable, summary
 from fovideo.segment import Notes, SegmentHeader, decode_table, encode_table
 from fovideo.store.breaks import LONGEST_HOLE_NS, Tail, breaks_row, primary_track
-from fovideo.timeline.cover import holes, nominal_interval
+from fovideo.timeline.cover import longest_lost_step_ns, longest_step_ns
 from fovideo.timeline.values import Gop, GopFlag
 
 _HISTORY = 16
@@ -52,15 +53,6 @@ class _Row:
         return twin
 
 
-def _has_gaps(mine: FrameTable, interval_ns: int) -> bool:
-    """Whether frames are missing in between. Decode times that are not the sorted presentation times were
-    fitted around frames of another row: those are missing here.
-    """
-    times = np.sort(mine["time_ns"])
-    fitted = bool((times != mine["dts_ns"]).any())
-    return fitted or (len(mine) > 1 and bool(holes(times, mine["flags"], interval_ns).any()))
-
-
 class Assembler:
     """Makes the rows of one segment from its fragments, given in file order.
 
@@ -73,7 +65,7 @@ class Assembler:
         self.track = primary_track(header.tracks)
         self.rows = rows
         self.interval_ns = interval_ns
-        self._history = np.zeros(0, dtype=np.int64)
+        self._history: list[int] = []
         self.first_epoch = self.last_epoch = -1
         self._row: _Row | None = None
         self._changes: list[Gop | Noted] = []
@@ -130,14 +122,15 @@ class Assembler:
     def _extend(self, row: _Row, frames: FrameTable, size_bytes: int) -> None:
         row.size_bytes += size_bytes
         row.tables.append(frames)
-        mine = self._of_primary(frames)
-        tail = row.tail
-        counted = frames if not len(mine) and not tail.primary else mine
-        if not len(counted):
+        tail, known = row.tail, summary(frames, self.track.id)
+        if known.mine:
+            first, last = known.low_ns, known.high_ns
+        elif known.rows and not tail.primary:
+            first, last = known.all_low_ns, known.all_high_ns
+        else:
             return
-        first, last = int(counted["dts_ns"].min()), int(counted["dts_ns"].max())
-        if len(mine) and not tail.primary:
-            row.key = not self.track.codec.is_video or bool(mine["flags"][0] & FrameFlag.KEY)
+        if known.mine and not tail.primary:
+            row.key = not self.track.codec.is_video or bool(known.first_flags & FrameFlag.KEY)
             tail.primary, tail.start_ns, tail.last_ns = True, first, last
         elif tail.start_ns or tail.last_ns:
             tail.start_ns, tail.last_ns = min(tail.start_ns, first), max(tail.last_ns, last)
@@ -147,9 +140,13 @@ class Assembler:
     def _end(self, following: FrameTable) -> None:
         row = self._row
         self.end_row()
-        mine = following["dts_ns"][following["track"] == self.track.id]
-        if row is not None and len(mine):
-            self._remember(row, int(mine[0]))
+        if row is None:
+            return
+        known = summary(following, self.track.id)
+        if known.mine:  # the last steps before the next row tell the interval of a short one
+            self._history = last_steps(
+                row.tables, self.track.id, known.first_dts_ns, LONGEST_HOLE_NS, self._history, _HISTORY
+            )
 
     def end_row(self) -> None:
         """Nothing will be added to the current row any more: it is COMPLETE."""
@@ -169,15 +166,19 @@ class Assembler:
 
     def _gop(self, row: _Row, complete: bool) -> Gop:
         if len(row.tables) > 1:
-            row.tables = [np.concatenate(row.tables)]
+            joined = b"".join(table.tobytes() for table in row.tables)  # numpy takes its time over fields
+            row.tables = [np.frombuffer(joined, FRAME)]
         frames = row.tables[0]
-        mine = self._of_primary(frames)
+        known, track = summary(frames, self.track.id), self.track.id
         flags = GopFlag.KEY if row.key else 0
         flags |= GopFlag.COMPLETE if complete else 0
         flags |= GopFlag.PENDING if self.header.pending else 0
-        if len(mine):
-            self.interval_ns = self._interval(mine) or self.interval_ns
-        if _has_gaps(mine, self.interval_ns):
+        if known.mine:
+            self.interval_ns = self._interval(frames) or self.interval_ns
+        longest_ns = longest_step_ns(self.interval_ns), longest_lost_step_ns(self.interval_ns)
+        # Decode times that are not the sorted presentation times were fitted around frames of another row:
+        # those are missing here.
+        if has_gaps(frames, track, FrameFlag.LOST_BEFORE, *longest_ns):
             flags |= GopFlag.GAPS
         shift_ns = shift_of(self.header, row.tail.start_ns)
         return Gop(
@@ -191,29 +192,16 @@ class Assembler:
             size_bytes=row.size_bytes,
             provenance=0,
             epoch=row.epoch,
-            frames=len(mine),
+            frames=known.mine,
             interval_ns=self.interval_ns,
             flags=flags,
-            table=encode_table(frames),
+            table=encode_table(frames, pack=complete),
         )
 
-    def _of_primary(self, frames: FrameTable) -> FrameTable:
-        mine = frames["track"] == self.track.id
-        result: FrameTable = frames if mine.all() else frames[mine]
-        return result
-
-    def _interval(self, mine: FrameTable) -> int:
+    def _interval(self, frames: FrameTable) -> int:
         """From the row's own frames, and where they are few, from those before it too."""
-        steps = np.concatenate((self._history, np.diff(mine["dts_ns"])))[-max(len(mine) - 1, _HISTORY) :]
-        interval_ns = nominal_interval(steps)
+        interval_ns = middle_step(frames, self.track.id, self._history, _HISTORY)
         return max(interval_ns, LONGEST_HOLE_NS) if self.track.codec is Codec.ONVIF else interval_ns
-
-    def _remember(self, row: _Row, next_ns: int) -> None:
-        """Keep the last steps before the next row for its interval."""
-        dts = [table["dts_ns"][table["track"] == self.track.id] for table in row.tables]
-        steps = np.diff(np.concatenate([*dts, [next_ns]]))
-        steps = steps[np.abs(steps) <= LONGEST_HOLE_NS]
-        self._history = np.concatenate((self._history, steps))[-_HISTORY:]
 
     def changes(self) -> list[Gop | Noted]:
         self._flush()

@@ -7,8 +7,9 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from fovideo.media._tables import flagged
 from fovideo.media.codec import Track
-from fovideo.media.frames import FrameFlag, FrameTable
+from fovideo.media.frames import FrameFlag, FrameTable, summary
 from fovideo.times import NS_PER_S
 
 LONGEST_ROW_NS: Final = 60 * NS_PER_S
@@ -39,11 +40,9 @@ def breaks_row(tail: Tail | None, frames: FrameTable, epoch: int, track: Track) 
     """Whether frames that follow in the file begin a new row; their first of the primary track decides."""
     if tail is None or epoch != tail.epoch:
         return True
-    mine = frames["track"] == track.id
-    if not mine.any():
-        return False
-    first = frames[int(mine.argmax())]
-    return _breaks(tail, int(first["dts_ns"]), bool(first["flags"] & FrameFlag.KEY), track)
+    known = summary(frames, track.id)
+    key = bool(known.first_flags & FrameFlag.KEY)
+    return known.mine > 0 and _breaks(tail, known.first_dts_ns, key, track)
 
 
 def _breaks(tail: Tail, dts_ns: int, key: bool, track: Track) -> bool:
@@ -60,20 +59,22 @@ def _breaks(tail: Tail, dts_ns: int, key: bool, track: Track) -> bool:
 
 def cut(tail: Tail | None, frames: FrameTable, epoch: int, track: Track) -> list[int]:
     """Numbers of the frames before which to split a batch, so that each fragment belongs to one row."""
-    numbers = np.flatnonzero(frames["track"] == track.id)
-    if not len(numbers):
+    known = summary(frames, track.id)
+    if not known.mine:
         return []
     if tail is not None and tail.epoch != epoch:
         tail = None
+    if track.codec.is_video and _is_plain(tail, known.low_ns, known.high_ns):
+        # What comes before the first picture joins its row.
+        keys = flagged(frames, track.id, FrameFlag.KEY)
+        return [number for number in keys if number > 0 and (number > known.first or tail is not None)]
+    numbers = np.flatnonzero(frames["track"] == track.id)
     dts = frames["dts_ns"][numbers]
-    keys = (frames["flags"][numbers] & FrameFlag.KEY) != 0
-    if track.codec.is_video and _is_plain(tail, int(dts.min()), int(dts.max())):
-        keys[0] &= tail is not None  # what comes before the first picture joins its row
-        return [number for number in numbers[keys].tolist() if number > 0]
+    keyed = (frames["flags"][numbers] & FrameFlag.KEY) != 0
     if tail is not None:
         tail = Tail(tail.epoch, tail.start_ns, tail.last_ns, tail.primary)
     result = []
-    for number, dts_ns, key in zip(numbers.tolist(), dts.tolist(), keys.tolist(), strict=True):
+    for number, dts_ns, key in zip(numbers.tolist(), dts.tolist(), keyed.tolist(), strict=True):
         if tail is not None and _breaks(tail, dts_ns, key, track):
             result.append(number)
             tail = None

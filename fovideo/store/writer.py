@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fovideo.errors import StoreError, StoreFull, UsageError
 from fovideo.media.codec import Track
-from fovideo.media.frames import FrameFlag, FrameTable, empty_frames
+from fovideo.media.frames import FrameFlag, FrameTable, empty_frames, summary
 from fovideo.segment import Notes, SegmentHeader
 from fovideo.store.breaks import cut, primary_track
 from fovideo.store.segmentfile import Piece, SegmentFile
@@ -115,15 +115,14 @@ class StreamWriter:
         return Notes(tuple(self._backdates), tuple(self._untold))
 
     def _pieces(self, frames: FrameTable, payloads: Sequence[Any], epoch: int) -> list[Piece]:
-        notes = self._notes()
+        notes, primary = self._notes(), primary_track(self.tracks)
         tail = self._file.assembler.tail if self._file is not None and not notes.backdates else None
-        starts = [0, *cut(tail, frames, epoch, primary_track(self.tracks)), len(frames)]
+        starts = [0, *cut(tail, frames, epoch, primary), len(frames)]
         pieces = []
         for start, stop in itertools.pairwise(starts):
             table, parts = frames[start:stop], payloads[start:stop]
-            track = table["track"]
-            if (track[1:] < track[:-1]).any():
-                order = track.argsort(kind="stable")
+            if not summary(table, primary.id).ordered:
+                order = table["track"].argsort(kind="stable")
                 table, parts = table[order], [parts[number] for number in order.tolist()]
             pieces.append(Piece(epoch, table.copy(), parts, notes))
             notes = _NO_NOTES
@@ -165,18 +164,17 @@ class StreamWriter:
         if file.sealed:
             return True
         track = primary_track(self.tracks)
-        mine = frames[frames["track"] == track.id]
+        known = summary(frames, track.id)
         tail = file.assembler.tail
-        if len(mine) and tail is not None and tail.primary and int(mine["dts_ns"][0]) < tail.last_ns:
+        if known.mine and tail is not None and tail.primary and known.first_dts_ns < tail.last_ns:
             return True  # the clock went back: players want times of a file to rise
         options = self._committer.options
         full = file.size_bytes / options.segment_bytes
-        if len(frames):
-            lasted = int(frames["dts_ns"].max()) - self._started_ns
-            full = max(full, lasted / options.segment_duration_ns)
+        if known.rows:
+            full = max(full, (known.all_high_ns - self._started_ns) / options.segment_duration_ns)
         if full < 1:
             return False
-        starts = len(mine) > 0 and (not track.codec.is_video or bool(mine["flags"][0] & FrameFlag.KEY))
+        starts = known.mine > 0 and (not track.codec.is_video or bool(known.first_flags & FrameFlag.KEY))
         return starts or full >= 2
 
     def _begin(self, piece: Piece) -> SegmentFile:

@@ -43,6 +43,11 @@ def longest_step_ns(interval_ns: int) -> int:
     return interval_ns * _LONG_RATIO[0] // _LONG_RATIO[1]
 
 
+def longest_lost_step_ns(interval_ns: int) -> int:
+    """The same where the second frame says that frames before it were lost."""
+    return interval_ns * _LOST_RATIO[0] // _LOST_RATIO[1]
+
+
 def nominal_interval(steps_ns: npt.NDArray[np.int64]) -> int:
     """Nominal interval of steps between neighbouring frames: their lower median; 0 if none is positive."""
     steps_ns = np.sort(steps_ns[steps_ns > 0])
@@ -58,7 +63,7 @@ def holes(
     """
     steps = np.diff(times_ns)
     lost = (flags[1:] & FrameFlag.LOST_BEFORE) != 0
-    limit = np.where(lost, interval_ns * _LOST_RATIO[0] // _LOST_RATIO[1], longest_step_ns(interval_ns))
+    limit = np.where(lost, longest_lost_step_ns(interval_ns), longest_step_ns(interval_ns))
     return np.asarray(steps > limit)
 
 

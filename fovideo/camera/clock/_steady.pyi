@@ -1,4 +1,4 @@
-from typing import final
+from typing import Self, final
 
 from typing_extensions import Buffer
 
@@ -14,9 +14,9 @@ FRAME_BYTES: int
 class Steady:
     """A batch of units, and where the rows of its frames go; holds all three while it lives."""
 
-    def __init__(
-        self, units: Buffer | FrameTable, frames: Buffer | FrameTable, positions: Buffer | FrameTable
-    ) -> None: ...
+    def __new__(
+        cls, units: Buffer | FrameTable, frames: Buffer | FrameTable, positions: Buffer | FrameTable
+    ) -> Self: ...
     def run(
         self,
         begin: int,
