@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from fovideo.errors import FovideoError, MergeError, NoSuchStream, PlanStale
-from fovideo.merge.cutting import piece_bytes
 from fovideo.merge.manifest import Manifest, load_manifest
 from fovideo.merge.plan import WINDOW_NS, plan
 from fovideo.merge.remaining import explained
 from fovideo.merge.report import MergeReport, StreamReport, report_of
+from fovideo.merge.supply import Supply
 from fovideo.merge.values import Kind, Plan, PlannedStretch
 from fovideo.merge.verify import verify
-from fovideo.timeline.endpoint import FileRange, Stretch, Timeline
+from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.values import GopFlag, Provenance
 
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 8
-_CARRIED_BYTES = 64 << 20  # what one insertion holds in memory, when parts are not in local files
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -200,46 +199,31 @@ class _Job(msgspec.Struct, frozen=True):
         frames = size_bytes = 0
         of_frames = sum(stretch.frames for stretch in made.stretches)
         of_bytes = sum(stretch.size_bytes for stretch in made.stretches)
-        for planned in made.stretches:
-            if not held.live_edge_ns and planned.span.to_ns > last_ns:
-                self._require_quiet(made.stream)
-            if self.on_insert is not None:
-                self.on_insert(made.stream, planned.provenance, planned.span.from_ns, planned.span.to_ns)
-            for stretch in self._stretches(manifest, planned, generation):
-                inserted = self.target.insert(msgspec.structs.replace(stretch, generation=generation))
+        rows = {row.serial: row for row in manifest.rows}
+        begun: PlannedStretch | None = None
+        with Supply(self.source, self.target, manifest.stream, rows) as supply:
+            for batch in supply.batches(made.stretches):
+                planned = batch.planned
+                if planned is not begun:
+                    begun = planned
+                    if not held.live_edge_ns and planned.span.to_ns > last_ns:
+                        self._require_quiet(made.stream)
+                    if self.on_insert is not None:
+                        span = planned.span
+                        self.on_insert(made.stream, planned.provenance, span.from_ns, span.to_ns)
+                inserted = self.target.insert(batch.stretch(manifest.stream, generation))
                 generation = inserted.generation
                 size_bytes += inserted.size_bytes
-            frames += planned.frames
-            done.append(planned)
-            if self.progress is not None:
-                self.progress(Progress(made.stream, frames, of_frames, size_bytes, of_bytes))
+                if batch.last:
+                    frames += planned.frames
+                    done.append(planned)
+                    if self.progress is not None:
+                        self.progress(Progress(made.stream, frames, of_frames, size_bytes, of_bytes))
 
     def _require_quiet(self, stream: str) -> None:
         """Raise PlanStale if the target began to record: it may hold by now what the plan says it lacks."""
         if any(info.name == stream and info.live_edge_ns for info in self.target.streams()):
             raise PlanStale("the stream is being recorded since the merge was planned", where=stream)
-
-    def _stretches(self, manifest: Manifest, planned: PlannedStretch, generation: int) -> Iterator[Stretch]:
-        """The planned stretch, in as many insertions as keep memory bounded."""
-        rows = {row.serial: row for row in manifest.rows}
-        tracks = self.source.tracks(manifest.stream, rows[planned.pieces[0].serial])
-        parts: list[bytes | FileRange] = []
-        carried = 0
-        for number, piece in enumerate(planned.pieces, 1):
-            part = piece_bytes(self.source, rows[piece.serial], piece, tracks, planned.provenance)
-            parts.append(part)
-            carried += 0 if isinstance(part, FileRange) else len(part)
-            if carried >= _CARRIED_BYTES or number == len(planned.pieces):
-                yield Stretch(
-                    stream=manifest.stream,
-                    tracks=tracks,
-                    provenance=planned.provenance,
-                    generation=generation,
-                    shift_ns=planned.shift_ns,
-                    epoch=planned.epoch,
-                    parts=tuple(parts),
-                )
-                parts, carried = [], 0
 
     def _settle(self, manifest: Manifest, made: Plan) -> int:
         """Tell the source what the target holds; returns how many rows were waiting for that."""

@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
+import http.client
 import logging
-import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import httpx
 import msgspec
 
 from fovideo.errors import FovideoError, PeerError, PeerUnauthorized, UsageError
+from fovideo.peer.bulk import Answer, Bulk, NotConnected
 from fovideo.peer.credentials import Credentials
+from fovideo.peer.sockets import KEEPALIVE
 from fovideo.peer.wire import API, MSGPACK, Failure
+from fovideo.timeline.endpoint import FileRange
 
 _log = logging.getLogger(__name__)
 
 PAUSES_S = (0.1, 0.5, 2.0)
 """Before each further try of a request that changes nothing."""
 
-TIMEOUT = httpx.Timeout(30.0, connect=3.0)
-
-
-_KEEPALIVE = [
-    (level, getattr(socket, name), value)
-    for level, name, value in (
-        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
-        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 5),
-        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 2),
-        (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
-        (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
-    )
-    if hasattr(socket, name)
-]
-"""A machine that vanishes while its answer is awaited is noticed within some 11 s."""
+_CONNECT_S = 3.0
+_SILENCE_S = 30.0
+TIMEOUT = httpx.Timeout(_SILENCE_S, connect=_CONNECT_S)
 
 
 class Unanswered(PeerError):
@@ -92,8 +83,9 @@ class Connection:
         if token:
             headers["Authorization"] = f"Bearer {token}"
         # No proxies from the environment: peers are on the site, and a poll must not go astray.
-        verify = shown.context() if self.url.startswith("https:") else False
-        transport = httpx.HTTPTransport(verify=verify, socket_options=_KEEPALIVE, trust_env=False)
+        verify = shown.context() if self.url.startswith("https:") else None
+        self._bulk = Bulk(self.url, headers, verify, timeout.connect or _CONNECT_S)
+        transport = httpx.HTTPTransport(verify=verify or False, socket_options=KEEPALIVE, trust_env=False)
         self._client = httpx.Client(headers=headers, timeout=timeout, transport=transport, trust_env=False)
 
     def close(self) -> None:
@@ -123,6 +115,30 @@ class Connection:
                 answer.read()
             self._check(answer)
             yield answer
+
+    def download(
+        self, path: str, first: int, last: int, take: Callable[[memoryview], None], **params: int | str | None
+    ) -> None:
+        """The same for megabytes, over a connection of their own; `take` gets the bytes as they come.
+
+        PeerError from a peer that does not know ranges.
+        """
+        headers = {"Range": f"bytes={first}-{last}", "Accept-Encoding": "identity"}
+        path = f"{API}{path}?{urlencode(_given(params))}"
+        with self._in_words():
+            answer = self._bulk.download(path, headers, _SILENCE_S, take)
+        if answer.status != http.client.PARTIAL_CONTENT:
+            self._check_answer(answer)
+            raise PeerError("does not answer a request for a range", where=self.url)
+
+    def upload(
+        self, path: str, parts: Sequence[bytes | FileRange], size_bytes: int, timeout_s: float
+    ) -> bytes:
+        """POST megabytes, over a connection of their own; the content of the answer. No retries."""
+        with self._in_words():
+            answer = self._bulk.upload(API + path, {}, timeout_s, parts, size_bytes)
+        self._check_answer(answer)
+        return answer.content
 
     def _retry(self, send: Callable[[], httpx.Response], again: bool) -> httpx.Response:
         for pause_s in self._pauses_s if again else ():
@@ -161,6 +177,24 @@ class Connection:
             raise self._unanswered("the connection was cut", cut=True) from None
         except httpx.HTTPError as error:
             raise PeerError(f"not an answer of a fovideo server: {error}", where=self.url) from None
+        except FovideoError:
+            raise
+        except NotConnected as error:
+            refused = _is_refused(error)
+            what = "nothing listens there" if refused else f"cannot connect ({error})"
+            if isinstance(error.__cause__, TimeoutError):
+                what = "no answer to the attempt to connect"
+            elif (failed := _tls_error(error)) is not None:
+                raise self._tls_failed(failed) from None
+            raise self._unanswered(what, refused=refused) from None
+        except TimeoutError:
+            raise self._unanswered("connected, but no answer in time") from None
+        except (OSError, http.client.IncompleteRead, http.client.RemoteDisconnected) as error:
+            if (failed := _tls_error(error)) is not None:
+                raise self._tls_failed(failed) from None
+            raise self._unanswered("the connection was cut", cut=True) from None
+        except http.client.HTTPException as error:
+            raise PeerError(f"not an answer of a fovideo server: {error!r}", where=self.url) from None
 
     def _unanswered(self, what: str, *, refused: bool = False, cut: bool = False) -> Unanswered:
         hint = "is it running?"
@@ -193,23 +227,27 @@ class Connection:
         return PeerError(f"no TLS connection: {reason or 'the handshake failed'}", where=self.url)
 
     def _check(self, answer: httpx.Response) -> None:
-        if answer.is_success:
+        if not answer.is_success:
+            self._check_answer(Answer(answer.status_code, answer.content))
+
+    def _check_answer(self, answer: Answer) -> None:
+        if 200 <= answer.status < 300:
             return
-        if answer.status_code == 401:
+        if answer.status == 401:
             raise PeerUnauthorized(
                 "the token was refused", where=self.url, hint="set FOVIDEO_TOKEN to the site's token"
             )
         failure = self._failure(answer)
-        if answer.status_code == 403:
+        if answer.status == 403:
             raise PeerUnauthorized(failure.what, where=self.url, hint=failure.hint)
         raise failure
 
-    def _failure(self, answer: httpx.Response) -> FovideoError:
+    def _failure(self, answer: Answer) -> FovideoError:
         try:
             return msgspec.json.decode(answer.content, type=Failure).error.error(self.url)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return PeerError(
-                f"answers {answer.status_code}, not as a fovideo server does",
+                f"answers {answer.status}, not as a fovideo server does",
                 where=self.url,
                 hint="check the URL",
             )

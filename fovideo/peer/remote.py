@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import msgspec
 
-from fovideo.errors import NoSuchStream, PeerError
+from fovideo.errors import NoSuchStream, PeerError, StoreError
 from fovideo.media.codec import Track
 from fovideo.peer.connection import Connection, Unanswered
 from fovideo.peer.credentials import Credentials
 from fovideo.peer.health import Health
-from fovideo.peer.wire import GopPage, Settled, StretchHead, chunks, encode_head
+from fovideo.peer.wire import GopPage, Settled, StretchHead, chunks, encode_head, encode_serials, joined
+from fovideo.platform import start_writing, write_at
 from fovideo.store import CheckReport
-from fovideo.timeline.endpoint import Inserted, Stretch
+from fovideo.timeline.endpoint import SPOOL_ROOM_BYTES, FileRange, Inserted, Stretch
 from fovideo.timeline.values import STREAM_NAME, Gop, Loss, Provenance, StreamInfo
 
 T = TypeVar("T")
@@ -23,8 +25,14 @@ T = TypeVar("T")
 CHECK_TIMEOUT = httpx.Timeout(None, connect=3.0)
 """A check reads every byte of a store, which may be terabytes."""
 
-INSERT_TIMEOUT = httpx.Timeout(600.0, connect=3.0)
+INSERT_SILENCE_S = 600.0
+INSERT_TIMEOUT = httpx.Timeout(INSERT_SILENCE_S, connect=3.0)
 """An insertion answers when it is durable."""
+
+
+_BEGIN_BYTES = 8 << 20  # fetched, before the disk begins with them
+BULK_BYTES = 1 << 20
+"""From here on an insertion is worth a connection of its own."""
 
 
 class RemoteStore:
@@ -123,18 +131,53 @@ class RemoteStore:
         head = StretchHead.of(stretch)
         prefix = encode_head(head)
 
+        path, size_bytes = f"{self._path(stretch.stream)}/stretches", len(prefix) + sum(head.sizes)
+        if size_bytes >= BULK_BYTES:
+            parts = [prefix, *joined(stretch.parts)]
+            content = self._connection.upload(path, parts, size_bytes, INSERT_SILENCE_S)
+            return self._decoded(content, Inserted)
+
         def body() -> Iterator[bytes]:
             yield prefix
             for part in stretch.parts:
                 yield from chunks(part)
 
         answer = self._connection.post(
-            f"{self._path(stretch.stream)}/stretches",
-            body(),
-            headers={"Content-Length": str(len(prefix) + sum(head.sizes))},
-            timeout=INSERT_TIMEOUT,
+            path, body(), headers={"Content-Length": str(size_bytes)}, timeout=INSERT_TIMEOUT
         )
         return self._decode(answer, Inserted)
+
+    def fetch(self, stream: str, rows: Sequence[Gop], path: Path) -> tuple[FileRange, ...]:
+        """As `read` of each row, into a new file that is the caller's to give away; a cut connection is
+        resumed.
+        """
+        total = sum(row.size_bytes for row in rows)
+        with path.open("xb", buffering=0) as file:
+            spool = _Spool(file.fileno(), total, self.location)
+            tries = 4
+            while spool.done < total:
+                before = spool.done
+                try:
+                    self._connection.download(
+                        f"{self._path(stream)}/data",
+                        before,
+                        total - 1,
+                        spool.take,
+                        rows=encode_serials(row.serial for row in rows),
+                        from_ns=min(row.start_ns for row in rows),
+                        to_ns=max(row.start_ns for row in rows) + 1,
+                    )
+                    if spool.done < total:
+                        raise PeerError(f"sent {spool.done} bytes of rows of {total}", where=self.location)
+                except Unanswered as error:
+                    tries = 4 if spool.done > before else tries - 1
+                    if not error.cut or not tries:
+                        raise
+        at, parts = SPOOL_ROOM_BYTES, []
+        for row in rows:
+            parts.append(FileRange(str(path), at, row.size_bytes, given=True))
+            at += row.size_bytes
+        return tuple(parts)
 
     def settle(self, stream: str, gops: Iterable[int]) -> None:
         content = msgspec.msgpack.encode(Settled(list(gops)))
@@ -161,8 +204,11 @@ class RemoteStore:
         return f"/streams/{stream}"
 
     def _decode(self, answer: httpx.Response, kind: type[T]) -> T:
+        return self._decoded(answer.content, kind)
+
+    def _decoded(self, content: bytes, kind: type[T]) -> T:
         try:
-            return msgspec.msgpack.decode(answer.content, type=kind)
+            return msgspec.msgpack.decode(content, type=kind)
         except msgspec.MsgspecError as error:
             raise self._unreadable(error) from None
 
@@ -178,3 +224,23 @@ class RemoteStore:
             where=self.location,
             hint="is it a fovideo server of this version?",
         )
+
+
+class _Spool:
+    """Takes bytes into a file, as many as were asked for."""
+
+    def __init__(self, fd: int, size_bytes: int, location: str) -> None:
+        self._fd, self._size_bytes, self._location = fd, size_bytes, location
+        self.done = self._begun = 0
+
+    def take(self, data: memoryview) -> None:
+        if self.done + len(data) > self._size_bytes:
+            raise PeerError(f"sends more than the {self._size_bytes} bytes of the rows", where=self._location)
+        try:
+            write_at(self._fd, [data], SPOOL_ROOM_BYTES + self.done)
+        except OSError as error:
+            raise StoreError(f"cannot take what is fetched: {error.strerror}") from error
+        self.done += len(data)
+        if self.done - self._begun >= _BEGIN_BYTES or self.done == self._size_bytes:
+            start_writing(self._fd, SPOOL_ROOM_BYTES + self._begun, self.done - self._begun)
+            self._begun = self.done

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from fovideo import errors
-from fovideo.errors import FovideoError, NothingThere, PeerError, PeerUnauthorized, StoreDamaged, StoreError
+from fovideo.errors import (
+    FovideoError,
+    NothingThere,
+    PeerError,
+    PeerUnauthorized,
+    StoreDamaged,
+    StoreError,
+    UsageError,
+)
 from fovideo.media.codec import Track
 from fovideo.timeline.endpoint import FileRange, Stretch
 from fovideo.timeline.values import Gop, Provenance
@@ -35,6 +45,34 @@ class GopPage(msgspec.Struct, frozen=True):
 
     gops: list[Gop]
     more: bool = False
+
+
+class Serials(NamedTuple):
+    """Rows first to last, of one segment."""
+
+    first: int
+    last: int
+
+
+def encode_serials(serials: Iterable[int]) -> str:
+    """Rows in this order, as text: neighbours together."""
+    runs: list[list[int]] = []
+    for serial in serials:
+        if runs and runs[-1][1] + 1 == serial:
+            runs[-1][1] = serial
+        else:
+            runs.append([serial, serial])
+    return ",".join(f"{first}-{last}" for first, last in runs)
+
+
+def decode_serials(text: str) -> list[Serials]:
+    """UsageError if it says no rows, or far more than anybody needs at a time."""
+    if not re.fullmatch(r"\d{1,19}-\d{1,19}(,\d{1,19}-\d{1,19})*", text):
+        raise UsageError(f"not rows: {text[:40]!r}", hint="rows=FIRST-LAST,FIRST-LAST")
+    runs = [Serials(*map(int, run.split("-"))) for run in text.split(",")]
+    if sum(max(run.last - run.first, 0) + 1 for run in runs) > PAGE_ROWS:
+        raise UsageError(f"more than {PAGE_ROWS} rows at a time")
+    return runs
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -79,7 +117,7 @@ class StretchHead(msgspec.Struct, frozen=True, kw_only=True):
             generation=stretch.generation,
             shift_ns=stretch.shift_ns,
             epoch=stretch.epoch,
-            sizes=tuple(p.size_bytes if isinstance(p, FileRange) else len(p) for p in stretch.parts),
+            sizes=tuple(size_of(part) for part in stretch.parts),
         )
 
     def stretch(self, stream: str, parts: tuple[bytes | FileRange, ...]) -> Stretch:
@@ -144,3 +182,40 @@ def chunks(part: bytes | FileRange) -> Iterator[bytes]:
                 raise StoreDamaged(f"ends {left} bytes early", where=part.path)
             left -= len(piece)
             yield piece
+
+
+def size_of(part: bytes | FileRange) -> int:
+    """Bytes of a part."""
+    return part.size_bytes if isinstance(part, FileRange) else len(part)
+
+
+def joined(parts: Iterable[bytes | FileRange]) -> list[bytes | FileRange]:
+    """The same bytes in fewer parts: what lies together in a file becomes one."""
+    result: list[bytes | FileRange] = []
+    for part in parts:
+        last = result[-1] if result else None
+        if (
+            isinstance(part, FileRange)
+            and isinstance(last, FileRange)
+            and last.path == part.path
+            and last.offset + last.size_bytes == part.offset
+        ):
+            result[-1] = FileRange(last.path, last.offset, last.size_bytes + part.size_bytes)
+        else:
+            result.append(part)
+    return result
+
+
+def cut_out(parts: Iterable[bytes | FileRange], start: int, stop: int) -> Iterator[bytes | FileRange]:
+    """Bytes start..stop (exclusive) of the parts, as parts."""
+    at = 0
+    for part in parts:
+        size = size_of(part)
+        first, last = max(start - at, 0), min(stop - at, size)
+        at += size
+        if first >= last:
+            continue
+        if isinstance(part, FileRange):
+            yield FileRange(part.path, part.offset + first, last - first)
+        else:
+            yield part[first:last]

@@ -50,7 +50,7 @@ _STREAM = re.escape(API) + r"/streams/[^/]+"
 _NEEDED = (
     ("GET", re.compile(rf"/metrics|{re.escape(API)}/health"), Right.HEALTH),
     ("GET", re.compile(rf"{re.escape(API)}/streams"), Right.READ),
-    ("GET", re.compile(rf"{_STREAM}/(gops|gops/\d+/(data|tracks)|provenances|losses)"), Right.READ),
+    ("GET", re.compile(rf"{_STREAM}/(data|gops|gops/\d+/(data|tracks)|provenances|losses)"), Right.READ),
     ("POST", re.compile(rf"{_STREAM}/(stretches|settle)"), Right.INSERT),
 )
 

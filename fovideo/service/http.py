@@ -16,6 +16,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from fovideo.errors import ConfigError, FovideoError
 from fovideo.service.access import CERTIFICATE
+from fovideo.service.raw import PROTOCOL
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +43,9 @@ class _Server(uvicorn.Server):
 
 
 class _Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """Tells the application who the client is, if it showed a certificate that was verified."""
+    """Tells the application who the client is, if it showed a certificate that was verified; and gives it
+    the connection, where that is a plain socket.
+    """
 
     app: Any
 
@@ -50,11 +53,13 @@ class _Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         super().connection_made(transport)
         name = _common_name(transport.get_extra_info("peercert"))
         if name:
-            self.app = functools.partial(_called_by, self.app, name)
+            self.app = functools.partial(_called_with, self.app, {CERTIFICATE: name})
+        elif transport.get_extra_info("ssl_object") is None:
+            self.app = functools.partial(_called_with, self.app, {PROTOCOL: self})
 
 
-async def _called_by(app: Any, name: str, scope: Any, receive: Any, send: Any) -> None:
-    await app({**scope, CERTIFICATE: name}, receive, send)
+async def _called_with(app: Any, more: dict[str, Any], scope: Any, receive: Any, send: Any) -> None:
+    await app({**scope, **more}, receive, send)
 
 
 def _common_name(certificate: Any) -> str:

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import IO
 
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 
-from fovideo.errors import PeerError, StoreError, UsageError
+from fovideo.errors import FovideoError, PeerError, StoreError, UsageError
 from fovideo.peer.wire import StretchHead, decode_head, head_length
-from fovideo.timeline.endpoint import FileRange, Stretch
+from fovideo.service.raw import receive_rest, usable
+from fovideo.timeline.endpoint import SPOOL_PREFIX, SPOOL_ROOM_BYTES, FileRange, Stretch
 
 IN_MEMORY_BYTES = 8 << 20
 LARGEST_BYTES = 4 << 30
-PREFIX = "incoming-"
 
 
 @asynccontextmanager
-async def receive_stretch(
-    stream: str, body: AsyncIterator[bytes], spool: Path | None
-) -> AsyncIterator[Stretch]:
+async def receive_stretch(stream: str, request: Request, spool: Path | None) -> AsyncIterator[Stretch]:
     """The stretch in a body, valid inside the block. Raises PeerError or UsageError when it is none."""
-    source = _Source(body)
+    source = _Source(request.stream())
     head = await source.head()
     total = sum(head.sizes)
     if total > LARGEST_BYTES or any(size < 0 for size in head.sizes):
@@ -39,10 +38,16 @@ async def receive_stretch(
         return
     file = await run_in_threadpool(_spool_file, spool)
     try:
-        async for piece in source.rest(total):
-            await run_in_threadpool(_write, file, piece)
-        await run_in_threadpool(file.flush)
-        yield head.stretch(stream, tuple(FileRange(file.name, at, size) for at, size in places))
+        if usable(request.scope) and request.headers.get("content-length") == str(source.head_bytes + total):
+            with _in_words(file):
+                await receive_rest(request, source.take(), file.fileno(), SPOOL_ROOM_BYTES, total)
+        else:
+            await run_in_threadpool(file.seek, SPOOL_ROOM_BYTES)
+            async for piece in source.rest(total):
+                await run_in_threadpool(_write, file, piece)
+            await run_in_threadpool(file.flush)
+        parts = [FileRange(file.name, SPOOL_ROOM_BYTES + at, size, given=True) for at, size in places]
+        yield head.stretch(stream, tuple(parts))
     finally:
         await run_in_threadpool(_discard, file)
 
@@ -50,7 +55,7 @@ async def receive_stretch(
 def clean_spool(spool: Path) -> None:
     """Remove what a killed process left in its spool folder."""
     with contextlib.suppress(OSError):
-        for path in spool.glob(f"{PREFIX}*"):
+        for path in spool.glob(f"{SPOOL_PREFIX}*"):
             path.unlink(missing_ok=True)
 
 
@@ -60,6 +65,7 @@ class _Source:
     def __init__(self, body: AsyncIterator[bytes]) -> None:
         self._body = body
         self._held = bytearray()
+        self.head_bytes = 0
 
     async def head(self) -> StretchHead:
         length = None
@@ -70,8 +76,14 @@ class _Source:
             self._held += piece
             length = length or head_length(self._held)
         head = decode_head(self._held[:length])
+        self.head_bytes = length
         del self._held[:length]
         return head
+
+    def take(self) -> bytes:
+        """What came behind the head so far."""
+        held, self._held = bytes(self._held), bytearray()
+        return held
 
     async def rest(self, total: int) -> AsyncIterator[bytes]:
         """Exactly `total` bytes."""
@@ -92,14 +104,24 @@ def _spool_file(spool: Path | None) -> IO[bytes]:
     try:
         if spool is not None:
             spool.mkdir(parents=True, exist_ok=True)
-        return tempfile.NamedTemporaryFile(prefix=PREFIX, dir=spool, delete=False)
+        return tempfile.NamedTemporaryFile(prefix=SPOOL_PREFIX, dir=spool, delete=False)
     except OSError as error:
         raise StoreError(f"cannot take an insertion: {error.strerror}", where=str(spool or "")) from None
 
 
 def _write(file: IO[bytes], piece: bytes) -> None:
-    try:
+    with _in_words(file):
         file.write(piece)
+
+
+@contextlib.contextmanager
+def _in_words(file: IO[bytes]) -> Iterator[None]:
+    try:
+        yield
+    except FovideoError:
+        raise
+    except TimeoutError as error:
+        raise PeerError(f"the body does not come: {error}") from None
     except OSError as error:
         raise StoreError(f"cannot take an insertion: {error.strerror}", where=file.name) from None
 

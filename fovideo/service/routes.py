@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,9 +15,20 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from fovideo.errors import NothingThere, UsageError
-from fovideo.peer.wire import MSGPACK, PAGE_ROWS, GopPage, Settled, chunks
+from fovideo.errors import NothingThere, StoreError, UsageError
+from fovideo.peer.wire import (
+    MSGPACK,
+    PAGE_ROWS,
+    GopPage,
+    Settled,
+    chunks,
+    cut_out,
+    decode_serials,
+    joined,
+    size_of,
+)
 from fovideo.service.incoming import receive_stretch
+from fovideo.service.raw import SentByKernel, usable
 from fovideo.store import Store
 from fovideo.timeline.endpoint import FileRange, Timeline
 from fovideo.timeline.values import Gop
@@ -24,6 +36,10 @@ from fovideo.timeline.values import Gop
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _COMPRESS_FROM_BYTES = 1024
 _ZSTD_LEVEL = 3
+RAW_BYTES = 1 << 20
+"""From here on an answer is sent past the HTTP library."""
+
+BYTES = "application/octet-stream"
 
 
 def timeline_routes(timeline: Timeline, spool: Path | None) -> list[Route]:
@@ -32,6 +48,7 @@ def timeline_routes(timeline: Timeline, spool: Path | None) -> list[Route]:
     return [
         Route("/check", api.check, methods=["POST"]),
         Route("/streams", api.streams),
+        Route("/streams/{stream}/data", api.rows_data),
         Route("/streams/{stream}/gops", api.gops),
         Route("/streams/{stream}/gops/{serial:int}/data", api.data),
         Route("/streams/{stream}/gops/{serial:int}/tracks", api.tracks),
@@ -92,27 +109,27 @@ class _Api:
         def find() -> bytes | FileRange:
             return self._timeline.read(stream, self._row(stream, serial, at_ns))
 
-        part = await run_in_threadpool(find)
-        size = part.size_bytes if isinstance(part, FileRange) else len(part)
-        first, last = _wanted(request.headers.get("range"), size)
-        if isinstance(part, FileRange):
-            wanted: bytes | FileRange = FileRange(part.path, part.offset + first, last + 1 - first)
-        else:
-            wanted = part[first : last + 1]
-        headers = {"Content-Length": str(last + 1 - first), "Accept-Ranges": "bytes"}
-        status = 200
-        if "range" in request.headers:
-            status, headers["Content-Range"] = 206, f"bytes {first}-{last}/{size}"
-        pieces = chunks(wanted)
-        # The first piece is read here, so that footage which is gone is an error and not a cut answer.
-        head = await run_in_threadpool(next, pieces, b"")
-        return StreamingResponse(
-            _chained(head, pieces), status, headers=headers, media_type="application/octet-stream"
-        )
+        return await _send(request, [await run_in_threadpool(find)])
+
+    async def rows_data(self, request: Request) -> Response:
+        """The bytes of many rows, one behind the other, or a range of them."""
+        stream, wanted = _stream(request), decode_serials(request.query_params.get("rows", ""))
+        from_ns, to_ns = _number(request, "from_ns"), _number(request, "to_ns")
+
+        def find() -> list[bytes | FileRange]:
+            there = {row.serial: row for row in self._timeline.gops(stream, from_ns, to_ns)}
+            parts: list[bytes | FileRange] = []
+            for run in wanted:
+                for serial in range(run.first, run.last + 1):
+                    row = there.get(serial) or self._row(stream, serial, None)
+                    parts.append(self._timeline.read(stream, row))
+            return joined(parts)
+
+        return await _send(request, await run_in_threadpool(find))
 
     async def insert(self, request: Request) -> Response:
         stream = _stream(request)
-        async with receive_stretch(stream, request.stream(), self._spool) as stretch:
+        async with receive_stretch(stream, request, self._spool) as stretch:
             return await _answer(request, lambda: self._timeline.insert(stretch))
 
     async def settle(self, request: Request) -> Response:
@@ -163,6 +180,34 @@ def _wanted(header: str | None, size: int) -> tuple[int, int]:
     if first > last:
         raise UsageError(f"the range begins at {first}, the row has {size} bytes")
     return first, last
+
+
+async def _send(request: Request, parts: list[bytes | FileRange]) -> Response:
+    """The bytes of the parts, or the range of them that the request asks for."""
+    size = sum(size_of(part) for part in parts)
+    first, last = _wanted(request.headers.get("range"), size)
+    headers = {"Content-Length": str(last + 1 - first), "Accept-Ranges": "bytes"}
+    status = 200
+    if "range" in request.headers:
+        status, headers["Content-Range"] = 206, f"bytes {first}-{last}/{size}"
+    ranges = [part for part in cut_out(parts, first, last + 1) if isinstance(part, FileRange)]
+    if usable(request.scope) and sum(map(size_of, ranges)) == last + 1 - first >= RAW_BYTES:
+        await run_in_threadpool(_require_files, ranges)
+        return SentByKernel(ranges, status, headers, BYTES)
+    pieces = itertools.chain.from_iterable(map(chunks, cut_out(parts, first, last + 1)))
+    # The first piece is read here, so that footage which is gone is an error and not a cut answer.
+    head = await run_in_threadpool(next, pieces, b"")
+    return StreamingResponse(_chained(head, pieces), status, headers=headers, media_type=BYTES)
+
+
+def _require_files(ranges: list[FileRange]) -> None:
+    for path in dict.fromkeys(each.path for each in ranges):
+        try:
+            Path(path).stat()
+        except FileNotFoundError:
+            raise NothingThere("the footage has expired", where=path) from None
+        except OSError as error:
+            raise StoreError(f"cannot be read: {error.strerror}", where=path) from None
 
 
 def _chained(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -21,6 +21,7 @@ from fovideo.store.options import StoreOptions
 from fovideo.store.recover import recover
 from fovideo.store.report import Recovery
 from fovideo.store.reserve import Reserve
+from fovideo.timeline.endpoint import SPOOL_PREFIX
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,9 @@ class Opened:
     def begin_writing(self, now_ns: int) -> None:
         """Recover, and say who writes. On a full disk the reserve gives the room for it."""
         holder = msgspec.json.encode(_Holder(os.getpid(), now_ns))
+        for path in self.folder.incoming.glob(f"{SPOOL_PREFIX}*"):
+            with contextlib.suppress(OSError):
+                path.unlink()  # what came over the network for an insertion that never was
 
         def begin() -> Recovery:
             recovery = recover(self.folder, self.files, self.index)

@@ -96,6 +96,11 @@ class Store:
         return str(self._folder.root)
 
     @property
+    def spool(self) -> Path | None:
+        """Folder for files that are to be given away to `insert`; None if this store is only read."""
+        return None if self._committer is None else self._folder.incoming
+
+    @property
     def options(self) -> StoreOptions:
         return self._options
 

@@ -13,6 +13,9 @@ import msgspec
 from fovideo.media.codec import Track
 from fovideo.timeline.values import Gop, Loss, Provenance, StreamInfo
 
+SPOOL_PREFIX = "incoming-"
+"""Names of files in a store's spool folder that wait to be given away; opening the store removes them."""
+
 SPOOL_ROOM_BYTES = 8192
 """Left free at the beginning of a file that is given away: for the header of the segment that it becomes."""
 
