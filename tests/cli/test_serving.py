@@ -47,6 +47,12 @@ def running(folder: Path, role: str, name: str, **environ: str) -> Iterator[subp
             process.kill()
 
 
+def said(process: subprocess.Popen[str], begin: str) -> str:
+    """The next line on stderr that begins so."""
+    assert process.stderr is not None
+    return next(line for line in process.stderr if line.startswith(begin))
+
+
 @pytest.mark.parametrize(
     ("role", "name", "asked"), [("server", "rec-1", signal.SIGTERM), ("spare", "spare-1", signal.SIGINT)]
 )
@@ -82,16 +88,13 @@ def test_the_service_manager_hears_of_it_all(tmp_path: Path) -> None:
             process.send_signal(signal.SIGHUP)
             hear("RELOADING=1")
             hear("READY=1")
-            assert process.stderr.readline() == "rec-1: reloaded: added gate\n"
+            assert said(process, "rec-1: reloaded") == "rec-1: reloaded: added gate\n"
             assert list(httpx.get(url + "/v1/health", timeout=20).json()["cameras"]) == ["gate"]
             write_site(tmp_path, '[[camera]]\nname = "gate"\n')
             process.send_signal(signal.SIGHUP)
             hear("RELOADING=1")
             hear("READY=1")
-            refusal = process.stderr.readline()
-            while not refusal.startswith("rec-1: not reloaded"):
-                refusal = process.stderr.readline()
-            assert "gate" in refusal
+            assert "gate" in said(process, "rec-1: not reloaded")
             assert list(httpx.get(url + "/v1/health", timeout=20).json()["cameras"]) == ["gate"]
             process.send_signal(signal.SIGTERM)
             hear("STOPPING=1")
