@@ -14,7 +14,23 @@ from fovideo.cli.output import errors
 from fovideo.errors import FovideoError
 from fovideo.platform import keep_memory_small
 
-COMMANDS = ("record", "timeline", "gaps", "merge", "replay", "check", "serve", "spare", "demo")
+COMMANDS = (
+    "record",
+    "timeline",
+    "gaps",
+    "merge",
+    "replay",
+    "check",
+    "serve",
+    "spare",
+    "site",
+    "status",
+    "drill",
+    "drain",
+    "failover",
+    "failback",
+    "demo",
+)
 
 
 class _Commands(rich.RichGroup):

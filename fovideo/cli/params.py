@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -31,6 +32,7 @@ DURATION = Parsed("duration", parse_duration_ns)
 SIZE = Parsed("size", parse_bytes)
 STREAM = Parsed("name", check_stream_name)
 
+site_file = click.argument("site_file", metavar="SITE.toml", type=click.Path(dir_okay=False, path_type=Path))
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 one_stream = click.option("--stream", type=STREAM, help="Only this stream.")
 from_time = click.option("--from", "from_ns", type=TIME, help="From this time on (RFC 3339).")

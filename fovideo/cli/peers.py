@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ import msgspec
 import rich_click as click
 
 if TYPE_CHECKING:
+    from fovideo.peer import Credentials
+    from fovideo.site import Endpoint, Site
     from fovideo.timeline.endpoint import Timeline
 
 _META = "fovideo.credentials"
@@ -35,10 +38,26 @@ def options(command: Any) -> Any:
 
 def open_timeline(location: str, *, write: bool = False) -> Timeline:
     """As fovideo.peer.open_timeline, with what the options of the command say."""
-    from fovideo.peer import credentials_from
     from fovideo.peer import open_timeline as open_any
 
+    return open_any(location, write=write, credentials=given())
+
+
+def given() -> Credentials:
+    """What the environment and the options of the command say."""
+    from fovideo.peer import credentials_from
+
     context = click.get_current_context(silent=True)
-    given = {} if context is None else context.find_root().meta.get(_META, {})
-    credentials = msgspec.structs.replace(credentials_from(os.environ), **given)
-    return open_any(location, write=write, credentials=credentials)
+    options = {} if context is None else context.find_root().meta.get(_META, {})
+    return msgspec.structs.replace(credentials_from(os.environ), **options)
+
+
+def for_site(site: Site) -> Callable[[Endpoint], Credentials]:
+    """What to show to each endpoint of a site: its own token where site.toml tells it, else what is given."""
+    shown = given()
+
+    def of(endpoint: Endpoint) -> Credentials:
+        token = shown.token or endpoint.secret_token()
+        return msgspec.structs.replace(shown, token=token, ca=shown.ca or site.tls.ca)
+
+    return of

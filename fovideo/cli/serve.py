@@ -10,7 +10,7 @@ from fovideo.cli import params
 
 
 @click.command("serve")
-@click.argument("site_file", metavar="SITE.toml", type=click.Path(dir_okay=False, path_type=Path))
+@params.site_file
 @click.option("--server", "name", required=True, metavar="NAME", help="Which [[server]] of the site this is.")
 @params.as_json
 def command(site_file: Path, name: str, as_json: bool) -> int:

@@ -168,6 +168,8 @@ class Camera(Table, frozen=True, kw_only=True):
     backoff_min_ns: Duration = field(name="backoff_min", default=Duration(250 * NS_PER_MS))
     backoff_max_ns: Duration = field(name="backoff_max", default=Duration(8 * NS_PER_S))
 
+    bit_rate: int = 0
+
     def secret_password(self) -> str:
         """The password, "" for none. ConfigError if its file or variable is not there."""
         return resolve_secret(

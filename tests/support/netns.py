@@ -16,14 +16,16 @@ from typing import Any, TypeVar
 
 Answer = TypeVar("Answer")
 
+_SPACES = Path("/run/netns")
 _NET = "10.77.0."
 _CLONE_NEWNET = 0x40000000
 
 
 def why_not() -> str:
     """Why there can be no such network here; "" if there can."""
-    if shutil.which("ip") is None:
-        return "needs iproute2 (ip netns)"
+    for program, package in (("ip", "iproute2"), ("nsenter", "util-linux")):
+        if shutil.which(program) is None:
+            return f"needs {program} ({package})"
     if os.geteuid() != 0:
         return "needs root for network namespaces"
     name = f"fov{os.getpid()}-try"
@@ -37,33 +39,38 @@ def why_not() -> str:
 class Network:
     """Machines by name; each has an address of its own. The hub joins them and is where the test listens."""
 
-    def __init__(self, machines: tuple[str, ...]) -> None:
+    def __init__(self) -> None:
         self._prefix = f"fov{os.getpid()}"
-        self._ports = {name: f"p{number}" for number, name in enumerate(machines)}
-        self._addresses = {name: f"{_NET}{10 + number}" for number, name in enumerate(machines)}
         self._made: list[str] = []
         self.gateway = f"{_NET}1"
+
+    def build(self, machines: tuple[str, ...]) -> None:
+        self._ports = {name: f"p{number}" for number, name in enumerate(machines)}
+        self._addresses = {name: f"{_NET}{10 + number}" for number, name in enumerate(machines)}
         self._hub = self._namespace("hub")
-        self._run("-n", self._hub, "link", "add", "br", "type", "bridge")
-        self._run("-n", self._hub, "addr", "add", f"{self.gateway}/24", "dev", "br")
-        self._run("-n", self._hub, "link", "set", "br", "up")
+        self._run("-n", self._hub, "link", "add", "name", "hub0", "type", "bridge")
+        self._run("-n", self._hub, "addr", "add", f"{self.gateway}/24", "dev", "hub0")
+        self._run("-n", self._hub, "link", "set", "hub0", "up")
         for name in machines:
             space, port = self._namespace(name), self._ports[name]
             self._run(
-                *("-n", self._hub, "link", "add", port, "type", "veth"),
+                *("-n", self._hub, "link", "add", "name", port, "type", "veth"),
                 *("peer", "name", "eth0", "netns", space),
             )
-            self._run("-n", self._hub, "link", "set", port, "master", "br", "up")
+            self._run("-n", self._hub, "link", "set", port, "master", "hub0", "up")
             self._run("-n", space, "addr", "add", f"{self._addresses[name]}/24", "dev", "eth0")
             self._run("-n", space, "link", "set", "eth0", "up")
-        self.listener = Inside(Path("/run/netns") / self._hub)
+        self.listener = Inside(_SPACES / self._hub)
 
     def address(self, name: str) -> str:
         return self._addresses[name]
 
     def command(self, name: str, *command: str | Path) -> list[str]:
-        """The command as it runs on that machine; its process is the command's own."""
-        return ["ip", "netns", "exec", f"{self._prefix}-{name}", *map(str, command)]
+        """The command as it runs on that machine; its process is the command's own.
+
+        Not `ip netns exec`: that gives it mounts of its own, and a disk could not be unmounted any more.
+        """
+        return ["nsenter", f"--net={_SPACES / f'{self._prefix}-{name}'}", *map(str, command)]
 
     def cut(self, name: str) -> None:
         """Nothing reaches the machine or leaves it; nobody is told."""
@@ -73,7 +80,8 @@ class Network:
         self._run("-n", self._hub, "link", "set", self._ports[name], "up")
 
     def close(self) -> None:
-        self.listener.close()
+        if hasattr(self, "listener"):
+            self.listener.close()
         for name in self._made:
             with contextlib.suppress(subprocess.CalledProcessError):
                 self._run("netns", "del", name)
@@ -130,8 +138,9 @@ class Inside:
 
 @contextmanager
 def network(*machines: str) -> Iterator[Network]:
-    made = Network(machines)
+    made = Network()
     try:
+        made.build(machines)
         yield made
     finally:
         made.close()

@@ -1,0 +1,176 @@
+"""Orders to a site by hand: drain a server, let a spare stand in, hand back; and waiting until it is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import msgspec
+
+from fovideo.errors import ConfigError, PeerError
+from fovideo.peer import Control, Credentials, WatchedServer
+from fovideo.service.overview import Answer, ask_all
+from fovideo.site import Endpoint, Site, Spare
+from fovideo.times import NS_PER_S
+
+Show = Callable[[Endpoint], Credentials]
+Tell = Callable[[str], None]
+
+LOOK_EVERY_S = 0.25
+_RECORDING = ("standing in", "merging")
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What an order came to. state: of the spare about the server, or of the server itself."""
+
+    server: str
+    spare: str = ""
+    state: str
+    lease: int = 0
+    unmerged_frames: int = 0
+    complete: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
+
+
+class Orders:
+    """For one site. tell: hears how it goes, one line each time that something changes."""
+
+    def __init__(
+        self,
+        site: Site,
+        show: Show,
+        *,
+        tell: Tell = lambda line: None,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._site, self._show, self._tell, self._pause = site, show, tell, pause
+
+    def failover(self, server: str, spare: str = "", *, wait_s: float = 60.0) -> Done:
+        """Let a spare stand in for a server. spare: which; "" = one that answers and has nothing to do."""
+        self._site.server(server)
+        chosen = self._site.spare(spare) if spare else self._idle(server)
+        with closing(self._control(chosen)) as control:
+            control.failover(server)
+        return self._wait(
+            chosen, server, lambda watched: bool(watched.cameras) and watched.state in _RECORDING, wait_s
+        )
+
+    def failback(self, server: str, *, wait_s: float = 600.0) -> Done:
+        """Let whoever stands in for a server hand it back."""
+        self._site.server(server)
+        holders = [
+            spare for spare, watched in self._about(server) if watched.state not in ("watching", "suspect")
+        ]
+        if not holders:
+            raise PeerError("no spare stands in for it", where=server, hint="see fovideo status")
+        for spare in holders:
+            with closing(self._control(spare)) as control:
+                control.failback(server)
+        done = [
+            self._wait(
+                spare,
+                server,
+                lambda watched: watched.state == "watching" and not watched.unmerged_frames,
+                wait_s,
+            )
+            for spare in holders
+        ]
+        return done[-1]
+
+    def drain(self, server: str, on: bool = True, *, wait_s: float = 30.0) -> Done:
+        """Announce a planned stop, or take it back; done when all spares that answer know."""
+        endpoint = self._site.server(server)
+        with closing(self._control(endpoint)) as control:
+            answer = control.drain(on)
+        since_ns = time.time_ns()
+        state = str(answer.get("state", ""))
+        self._tell(f"{server}: {state}")
+        if wait_s <= 0:
+            return Done(server=server, state=state, complete=False)
+        for _ in self._looks(wait_s):
+            if all(watched.answered_ns > since_ns for _, watched in self._about(server)):
+                return Done(server=server, state=state)
+        return Done(server=server, state=state, complete=False)
+
+    def _wait(self, spare: Spare, server: str, true: Callable[[WatchedServer], bool], wait_s: float) -> Done:
+        said, watched = "", WatchedServer(state="unknown")
+        for _ in self._looks(wait_s):
+            found = self._watched(spare, server)
+            if found is None:
+                continue
+            watched = found
+            line = f"{spare.name}: {watched.state} {', '.join(watched.cameras)}".rstrip()
+            line += f", {watched.unmerged_frames} frames to merge" if watched.unmerged_frames else ""
+            line += f" ({watched.error})" if watched.error else ""
+            if line != said:
+                self._tell(line)
+                said = line
+            if true(watched):
+                return _done(spare, server, watched, complete=True)
+            if wait_s <= 0:
+                break
+        return _done(spare, server, watched, complete=False)
+
+    def _looks(self, wait_s: float) -> Iterator[None]:
+        """One look, and more until the time is over."""
+        deadline = time.monotonic() + wait_s
+        while True:
+            yield
+            if time.monotonic() >= deadline:
+                return
+            self._pause(LOOK_EVERY_S)
+
+    def _about(self, server: str) -> list[tuple[Spare, WatchedServer]]:
+        """What each spare that answers does about a server."""
+        answers = self._answers()
+        return [
+            (spare, health.servers[server])
+            for spare in self._site.spares
+            if (health := answers[spare.name].health) is not None and server in health.servers
+        ]
+
+    def _watched(self, spare: Spare, server: str) -> WatchedServer | None:
+        health = self._answers()[spare.name].health
+        return None if health is None else health.servers.get(server)
+
+    def _idle(self, server: str) -> Spare:
+        answers = self._answers()
+        watching = [
+            spare for spare in self._site.spares if self._site.server(server) in self._site.watched_by(spare)
+        ]
+        if not watching:
+            raise ConfigError(f"no spare watches {server!r}", where=str(self._site.path))
+        for spare in watching:
+            health = answers[spare.name].health
+            if health is not None and not any(found.cameras for found in health.servers.values()):
+                return spare
+        for spare in watching:
+            if answers[spare.name].health is not None:
+                return spare
+        error = answers[watching[0].name].error
+        raise PeerError(f"no spare answers: {error}", where=server, hint="see fovideo status")
+
+    def _answers(self) -> dict[str, Answer]:
+        return ask_all(self._site, self._show, timeout_ns=2 * NS_PER_S)
+
+    def _control(self, endpoint: Endpoint) -> Control:
+        url = self._site.reached_at(endpoint)
+        if not url:
+            raise ConfigError("nothing tells where to reach it", where=endpoint.name, hint="add url")
+        return Control(url, credentials=self._show(endpoint))
+
+
+def _done(spare: Spare, server: str, watched: WatchedServer, *, complete: bool) -> Done:
+    return Done(
+        server=server,
+        spare=spare.name,
+        state=watched.state,
+        lease=watched.lease,
+        unmerged_frames=watched.unmerged_frames,
+        complete=complete,
+    )

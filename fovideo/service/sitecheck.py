@@ -1,0 +1,174 @@
+"""Is a site fit for an emergency? Validates it, reaches machines and cameras, adds up what spares need."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from fovideo import __version__
+from fovideo.camera import CameraConfig
+from fovideo.errors import ConfigError
+from fovideo.peer import Credentials
+from fovideo.service.measure import CameraProbe, probe_cameras
+from fovideo.service.overview import Answer, ask_all
+from fovideo.service.settings import camera_config
+from fovideo.site import Camera, Endpoint, Problem, Site, Spare, advice
+from fovideo.times import NS_PER_S, format_duration
+
+SKEW_NS = NS_PER_S // 2
+"""Clocks of machines that differ by more are worth a word: times of footage come from them in the end."""
+
+_PREROLL_MARGIN = 1.25
+"""Bit rates swing, and the pre-roll is whole GOPs."""
+
+
+class SpareNeeds(msgspec.Struct, frozen=True, kw_only=True):
+    """What a spare spends on watching, whether it stands in or not. Bit rates as measured or stated.
+
+    preroll_bytes: of the footage held in memory; ring_bytes: the most that it may become.
+    unknown: cameras whose bit rate is not known, so that they are not in the sums.
+    """
+
+    cameras: int
+    preroll_bytes: int
+    ring_bytes: int
+    bits_per_second: int
+    unknown: tuple[str, ...] = ()
+
+
+class SiteReport(msgspec.Struct, frozen=True, kw_only=True):
+    """problems: what has to be mended; advice: what works, but not as people expect."""
+
+    site: str
+    problems: tuple[Problem, ...]
+    advice: tuple[Problem, ...]
+    machines: dict[str, str]
+    cameras: dict[str, CameraProbe]
+    spares: dict[str, SpareNeeds]
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of `site check --json`."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        for key in ("problems", "advice"):
+            found[key] = [problem._asdict() for problem in getattr(self, key)]
+        return found
+
+
+def check_site(
+    site: Site,
+    credentials: Callable[[Endpoint], Credentials],
+    *,
+    measure_s: float = 2.0,
+    cameras: bool = True,
+) -> SiteReport:
+    """Look at everything. cameras: open them, too; some let only few clients in."""
+    configs, problems = _configs(site)
+    began_ns = time.time_ns()
+    answers = ask_all(site, credentials)
+    problems += _machines(site, answers, began_ns, time.time_ns())
+    probes = probe_cameras(configs, seconds=measure_s) if cameras else {}
+    problems += [
+        Problem(f"camera {probe.name}", probe.error, "its server and spares will not receive it either")
+        for probe in probes.values()
+        if probe.error
+    ]
+    rates = {camera.name: camera.bit_rate or _rate(probes, camera.name) for camera in site.cameras}
+    needs = {spare.name: spare_needs(site, spare, rates) for spare in site.spares}
+    problems += _rings(site, rates)
+    if site.spares:
+        problems += _unwatched(site)
+    return SiteReport(
+        site=site.name,
+        problems=tuple(problems),
+        advice=tuple(advice(site)),
+        machines={name: "" if answer.health else answer.error for name, answer in answers.items()},
+        cameras=probes,
+        spares=needs,
+    )
+
+
+def spare_needs(site: Site, spare: Spare, rates: Mapping[str, int]) -> SpareNeeds:
+    """Sums over the cameras that a spare watches. rates: bits a second by camera, 0 = not known. Pure."""
+    watched = {server.name for server in site.watched_by(spare)}
+    cameras = [camera for camera in site.cameras if camera.server in watched]
+    return SpareNeeds(
+        cameras=len(cameras),
+        preroll_bytes=sum(min(_preroll_bytes(c, rates[c.name]), c.ring_bytes) for c in cameras),
+        ring_bytes=sum(camera.ring_bytes for camera in cameras),
+        bits_per_second=sum(rates[camera.name] for camera in cameras),
+        unknown=tuple(camera.name for camera in cameras if not rates[camera.name]),
+    )
+
+
+def _preroll_bytes(camera: Camera, bits_per_second: int) -> int:
+    return round(camera.preroll_ns / NS_PER_S * bits_per_second / 8 * _PREROLL_MARGIN)
+
+
+def _rate(probes: Mapping[str, CameraProbe], name: str) -> int:
+    return probes[name].bit_rate if name in probes else 0
+
+
+def _configs(site: Site) -> tuple[list[CameraConfig], list[Problem]]:
+    """Cameras that can be tried, and secrets that are not where the site says."""
+    configs, problems = [], []
+    for camera in site.cameras:
+        try:
+            configs.append(camera_config(camera))
+        except ConfigError as error:
+            problems.append(Problem(f"camera {camera.name}", str(error), error.hint))
+    return configs, problems
+
+
+def _machines(site: Site, answers: Mapping[str, Answer], began_ns: int, ended_ns: int) -> Iterator[Problem]:
+    expected = [("server", server) for server in site.servers] + [("spare", spare) for spare in site.spares]
+    for role, endpoint in expected:
+        where, health = f"{role} {endpoint.name}", answers[endpoint.name].health
+        if health is None:
+            yield Problem(where, answers[endpoint.name].error, "")
+            continue
+        if (health.name, health.role) != (endpoint.name, role) or health.site not in ("", site.name):
+            found = f"{health.role} {health.name} of site {health.site!r}"
+            yield Problem(where, f"at its address answers {found}", "check url and listen")
+            continue
+        if health.version and health.version != __version__:
+            yield Problem(where, f"runs version {health.version}, not {__version__}", "update one of them")
+        skew_ns = max(began_ns - health.now_ns, health.now_ns - ended_ns)
+        if skew_ns > SKEW_NS:
+            yield Problem(where, f"its clock differs by {format_duration(skew_ns)}", "set up NTP")
+        if health.store.error:
+            yield Problem(where, f"its store takes nothing: {health.store.error}", "")
+        yield from _loaded(site, role, endpoint, set(health.cameras), set(health.servers))
+
+
+def _loaded(
+    site: Site, role: str, endpoint: Endpoint, cameras: set[str], servers: set[str]
+) -> Iterator[Problem]:
+    """Whether what runs is what the file says."""
+    if isinstance(endpoint, Spare):
+        watched = {server.name for server in site.watched_by(endpoint)}
+        wanted = {camera.name for camera in site.cameras if camera.server in watched}
+    else:
+        watched, wanted = set(), {camera.name for camera in site.cameras_of(endpoint.name)}
+    differ = sorted(wanted ^ cameras) + sorted(watched ^ servers)
+    if differ:
+        what = f"runs with another site.toml than this one: {', '.join(differ)} differ"
+        yield Problem(f"{role} {endpoint.name}", what, "reload it with this file (SIGHUP)")
+
+
+def _rings(site: Site, rates: Mapping[str, int]) -> Iterator[Problem]:
+    for camera in site.cameras if site.spares else ():
+        needed = _preroll_bytes(camera, rates[camera.name])
+        if needed > camera.ring_bytes:
+            held_ns = camera.preroll_ns * camera.ring_bytes // needed
+            what = f"its ring holds only {format_duration(held_ns)} of {format_duration(camera.preroll_ns)}"
+            yield Problem(f"camera {camera.name}", what, f'ring = "{-(-needed // 2**20)}MiB" holds all')
+
+
+def _unwatched(site: Site) -> Iterator[Problem]:
+    watched = {server.name for spare in site.spares for server in site.watched_by(spare)}
+    for server in site.servers:
+        if server.name not in watched:
+            yield Problem(f"server {server.name}", "no spare watches it", "add it to servers of a [[spare]]")
