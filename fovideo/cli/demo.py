@@ -63,8 +63,8 @@ def command(clips: tuple[Path, ...], urls: tuple[str, ...], keep: Path | None, a
             keep.mkdir(parents=True, exist_ok=True)
         folder = keep if keep is not None else stack.enter_context(scratch_folder())
         site = stack.enter_context(demo_site(folder))
-        story = _Story(site, stack, quiet=as_json)
-        cameras = story.cameras(list(clips) or ([] if urls else _generated(folder)), urls)
+        story = Story(site, stack, quiet=as_json)
+        cameras = story.cameras(list(clips) or ([] if urls else generated(folder)), urls)
         result, before, after = story.run(cameras)
     if as_json:
         print_json(result)
@@ -77,7 +77,8 @@ def command(clips: tuple[Path, ...], urls: tuple[str, ...], keep: Path | None, a
     )
 
 
-def _generated(folder: Path) -> list[Path]:
+def generated(folder: Path) -> list[Path]:
+    """Two clips, made in that folder."""
     clips = [folder / "gate.mp4", folder / "yard.mp4"]
     make_clip(clips[0], width=640, height=360, seconds=6, gop=50, seed=1)
     make_clip(clips[1], width=640, height=360, seconds=5, gop=25, b_frames=2, seed=2)
@@ -116,8 +117,8 @@ class _Witness:
         self.close()
 
 
-class _Story:
-    """The course of the demo."""
+class Story:
+    """The course of the demo. quiet: say nothing meanwhile."""
 
     def __init__(self, site: DemoSite, stack: ExitStack, *, quiet: bool) -> None:
         self._site, self._stack, self._quiet = site, stack, quiet
@@ -127,10 +128,11 @@ class _Story:
         if not self._quiet:
             errors.print(f"{time.monotonic() - self._began:5.1f} s  {text}", highlight=False, markup=False)
 
-    def cameras(self, clips: list[Path], urls: tuple[str, ...]) -> list[CameraProcess]:
+    def cameras(self, clips: list[Path], urls: tuple[str, ...] = (), more: str = "") -> list[CameraProcess]:
+        """Start them and write site.toml with these other tables."""
         cameras = [self._site.start_camera(number, clip) for number, clip in enumerate(clips)]
         cameras += [CameraProcess(f"cam{number}", number, url) for number, url in enumerate(urls, len(clips))]
-        self._site.write_config(cameras)
+        self._site.write_config(cameras, more)
         self.say(f"{len(cameras)} cameras stream over RTSP")
         return cameras
 
@@ -160,7 +162,9 @@ class _Story:
         before = self._timeline()
         site.start("rec-1", "serve")
         self.say("the server is started again")
+        started_ns = time.monotonic_ns()
         site.wait_for(spare, lambda health: _handed_back(health, names), "the spare hands back", 60)
+        handback_ns = time.monotonic_ns() - started_ns
         self.say("merged, verified, handed back")
         time.sleep(_AFTER_S)
 
@@ -175,6 +179,7 @@ class _Story:
         verdicts = self._judge(cameras, begin_ns, end_ns)
         result = {
             "detection_ns": detection_ns,
+            "handback_ns": handback_ns,
             "seconds": round(time.monotonic() - self._began, 1),
             "before": [each.as_json() for each in before],
             "after": [each.as_json() for each in after],

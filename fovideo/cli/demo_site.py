@@ -67,15 +67,15 @@ class DemoSite:
         hello = json.loads(line)
         return CameraProcess(name, number, hello["url"], hello["start_ns"], hello["fps"])
 
-    def write_config(self, cameras: list[CameraProcess]) -> None:
-        """site.toml for one server, one spare and these cameras, on free ports."""
+    def write_config(self, cameras: list[CameraProcess], more: str = "") -> None:
+        """site.toml for one server, one spare and these cameras, on free ports. more: other tables."""
         ports = _free_ports(2)
         lines = ["[site]", 'name = "demo"']
         for table, name, port in (("server", "rec-1", ports[0]), ("spare", "spare-1", ports[1])):
             lines += [f"[[{table}]]", f'name = "{name}"', f'listen = "127.0.0.1:{port}"', f'store = "{name}"']
         for camera in cameras:
             lines += ["[[camera]]", f'name = "{camera.name}"', 'server = "rec-1"', f'url = "{camera.url}"']
-        (self.folder / "site.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (self.folder / "site.toml").write_text("\n".join([*lines, more]) + "\n", encoding="utf-8")
 
     def start(self, name: str, role: str) -> None:
         """Start the server or spare of that name ("serve"/"spare")."""

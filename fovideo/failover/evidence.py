@@ -155,7 +155,8 @@ def _answered(memory: Memory, event: Answered, settings: Settings) -> tuple[Memo
             )
             continue
         if seen.interruptions != duty.interruptions:
-            if _was_heard(duty, now_ns, settings):
+            # A server that ends on purpose ends its sessions, too.
+            if event.word != Word.DRAINED and _was_heard(duty, now_ns, settings):
                 shaken.add(name)
             duty = replace(duty, interruptions=seen.interruptions, live_ns=-1)
         if silent:

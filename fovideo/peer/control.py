@@ -32,6 +32,10 @@ class Control:
         """To a server: a planned stop is near, no spare shall stand in. {"name", "state"}."""
         return self.order("drain", on=on)
 
+    def play_dead(self, seconds: int) -> dict[str, Any]:
+        """To a server: refuse health for so long, for a drill. {"name", "state", "now_ns"}."""
+        return self.order("play-dead", seconds=seconds)
+
     def order(self, name: str, **body: Any) -> dict[str, Any]:
         """Any order of POST /v1/control/NAME."""
         answer = self._connection.post(f"/control/{name}", msgspec.json.encode(body), again=True)

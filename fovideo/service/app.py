@@ -63,6 +63,7 @@ def make_app(
     spool: Path | None = None,
     controls: Mapping[str, Control] | None = None,
     collectors: Iterable[Collector] = (),
+    silent: Callable[[], bool] = lambda: False,
 ) -> Starlette:
     """The application. It closes nothing that it is given.
 
@@ -70,6 +71,7 @@ def make_app(
     access: who may do what; None: all may do all who show the token, "" = none is asked for.
     collectors: more metrics.
     controls: what can be ordered with POST /v1/control/NAME.
+    silent: asked by the event loop; while true, health is refused, as in a drill.
     spool: folder for insertions on their way in, best on the store's disk; None = the system's.
     """
     if access is None:
@@ -79,6 +81,8 @@ def make_app(
         registry.register(collector)
 
     async def answer_health(request: Request) -> Response:
+        if silent():
+            return _failure(503, Problem("PeerError", "it plays dead for a drill"))
         return Response(msgspec.json.encode(health().as_json()), media_type="application/json")
 
     async def answer_metrics(request: Request) -> Response:

@@ -199,11 +199,6 @@ def _problems(machine: MachineView) -> list[str]:
             for camera in machine.cameras
             if camera.state != "live"
         ]
-        lines += [
-            f"{machine.name}: camera {camera.name} lost {camera.lost} frames"
-            for camera in machine.cameras
-            if camera.lost
-        ]
     for stand_in in machine.stood_in_by:
         line = f"{machine.name}: {stand_in.spare} is {stand_in.state}"
         line += f", {stand_in.unmerged_frames} frames to merge"

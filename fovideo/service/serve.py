@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,11 @@ from fovideo.service.events import Event
 from fovideo.service.settings import camera_config
 from fovideo.service.station import Station
 from fovideo.site import Endpoint, Site
+from fovideo.times import NS_PER_S
 
 _log = logging.getLogger(__name__)
+
+MOST_SILENT_S = 300
 
 
 class RecordingServer(Station):
@@ -24,6 +28,7 @@ class RecordingServer(Station):
 
     def __init__(self, site: Site, name: str, *, on_event: Callable[[Event], None] | None = None) -> None:
         super().__init__(site, site.server(name), on_event=on_event)
+        self._silent_until_ns = 0
 
     def drain(self, on: bool = True) -> dict[str, Any]:
         """A planned stop is near: spares do nothing when this server falls silent. It records until stopped.
@@ -37,8 +42,25 @@ class RecordingServer(Station):
         _log.warning("%s: %s", self.name, "drained: no spare will stand in" if on else "no longer drained")
         return {"name": self.name, "state": self._state}
 
+    def play_dead(self, seconds: int) -> dict[str, Any]:
+        """Refuse to say how it is for so long, so that a spare takes over; recording goes on. For drills.
+
+        0 ends it. UsageError for more than MOST_SILENT_S.
+        """
+        if not 0 <= seconds <= MOST_SILENT_S:
+            raise UsageError(f"cannot play dead for {seconds} s", hint=f"0 to {MOST_SILENT_S}")
+        self._silent_until_ns = time.monotonic_ns() + seconds * NS_PER_S
+        _log.warning("%s: plays dead for %d s", self.name, seconds)
+        return {"name": self.name, "state": self._state, "now_ns": time.time_ns()}
+
     def _controls(self) -> dict[str, Control]:
-        return {"drain": lambda body: self.drain(wanted(body, "on", bool))}
+        return {
+            "drain": lambda body: self.drain(wanted(body, "on", bool)),
+            "play-dead": lambda body: self.play_dead(wanted(body, "seconds", int)),
+        }
+
+    def _is_silent(self) -> bool:
+        return time.monotonic_ns() < self._silent_until_ns
 
     def _endpoint_in(self, site: Site) -> Endpoint:
         return site.server(self.name)

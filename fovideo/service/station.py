@@ -93,6 +93,7 @@ class Station:
                 spool=spool,
                 controls=self._controls(),
                 collectors=(self._notifier,),
+                silent=self._is_silent,
             )
             self._http = HttpServer(app, host, port, tls=tls)
             self._http.start()
@@ -245,6 +246,10 @@ class Station:
     def _controls(self) -> dict[str, Control]:
         """What can be ordered over HTTP, by the last part of the path."""
         return {}
+
+    def _is_silent(self) -> bool:
+        """Whether it does not say how it is, for a drill."""
+        return False
 
     def _described_state(self) -> str:
         return self._state

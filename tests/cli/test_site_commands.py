@@ -161,3 +161,35 @@ def test_a_planned_stop(site: SmallSite) -> None:
     site.server = RecordingServer(load_site(site.file), "rec-1")
     site.server.start()
     wait_until(site.at_rest, "at rest again", 60)
+
+
+def test_a_drill(site: SmallSite) -> None:
+    report = fovideo_json("drill", site.file, "--server", "rec-1", "--hold", "1s", "--within", "20s")
+    assert report["passed"]
+    assert (report["kind"], report["spare"], report["lost_s"]) == ("real", "spare-1", {})
+    assert 0.5 < report["detection_s"] < 20
+    assert report["handback_s"] > 0
+    wait_until(site.at_rest, "at rest again", 60)
+    late = fovideo("drill", site.file, "--server", "rec-1", "--hold", "0s", "--within", "100ms")
+    assert late.returncode == 1
+    assert "more than 0.10 s" in late.stdout
+    wait_until(site.at_rest, "at rest again", 60)
+
+
+def test_no_drill_while_something_is_wrong(site: SmallSite) -> None:
+    fovideo_json("failover", site.file, "--server", "rec-1")
+    before = site.server.health().instance
+    refused = fovideo("drill", site.file, "--server", "rec-1")
+    assert refused.returncode == 1
+    assert "not now" in refused.stderr
+    assert site.server.health().instance == before
+    fovideo_json("failback", site.file, "--server", "rec-1")
+    wait_until(site.at_rest, "at rest again", 60)
+
+
+@pytest.mark.e2e
+def test_a_drill_on_looped_cameras(site: SmallSite) -> None:
+    report = fovideo_json("drill", site.file, "--server", "rec-1", "--looped", "--within", "20s")
+    assert report["passed"]
+    assert (report["kind"], report["lost_s"]) == ("looped", {})
+    assert report["detection_s"] > 0.5
