@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+import fovideo
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
@@ -30,6 +33,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail instead of skipping when a peer program (ffmpeg, GStreamer, ...) is absent; CI sets it",
     )
+    parser.addoption(
+        "--from-wheel",
+        action="store_true",
+        help="refuse to test the package in this folder instead of the one that is installed",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    tested = Path(fovideo.__file__).parent
+    if config.getoption("--from-wheel") and tested.parent == config.rootpath:
+        raise pytest.UsageError(f"the package under test is {tested}, not an installed one")
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import logging
+import errno
 import sys
+from typing import NoReturn
 
 import click.exceptions
 import rich_click as rich
-from rich.logging import RichHandler
 
 from fovideo import __version__
+from fovideo.cli.logs import log_to_stderr
 from fovideo.cli.output import errors
 from fovideo.errors import FovideoError
-from fovideo.platform import keep_memory_small
+from fovideo.platform import hold_standard_descriptors, keep_memory_small
 
 COMMANDS = (
     "record",
@@ -50,7 +51,8 @@ class _Commands(rich.RichGroup):
 @rich.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @rich.version_option(__version__, prog_name="fovideo")
 @rich.option("-v", "--verbose", count=True, help="Log more to stderr; twice for debugging.")
-def fovideo(verbose: int) -> None:
+@rich.pass_context
+def fovideo(context: rich.Context, verbose: int) -> None:
     """Failover recording for video surveillance: every frame of the site, each exactly once.
 
     STORE, SOURCE and TARGET are the path of a store or the URL of a running server
@@ -58,31 +60,49 @@ def fovideo(verbose: int) -> None:
     what a merge of B into A would give.
     """
     keep_memory_small()
-    level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
-    logging.basicConfig(
-        level=level, format="%(name)s: %(message)s", handlers=[RichHandler(console=errors, show_path=False)]
-    )
-    for chatty in ("httpx", "httpcore", "libav"):
-        logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+    log_to_stderr(verbose, context.invoked_subcommand)
 
 
 def main() -> None:
     """Exit codes: 0 done, 1 done but something is missing, 2 usage, 3 failed, 130 interrupted."""
+    hold_standard_descriptors()
     try:
         status = fovideo.main(standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
-    except click.exceptions.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
+    except click.exceptions.ClickException as error:
+        _fail(_usage(error), error.exit_code)
     except FovideoError as error:
-        errors.print(f"fovideo: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        _fail(_os_error(error), FovideoError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(text: str, status: int) -> NoReturn:
+    """The one line that a command ends with when it fails."""
+    line = f"fovideo: {' '.join(text.split())}"
+    errors.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(status)
+
+
+def _usage(error: click.exceptions.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    hint = f" (see {context.command_path} --help)" if context else ""
+    return error.format_message().rstrip(".") + hint
+
+
+def _os_error(error: OSError) -> str:
+    what = (error.strerror or str(error) or type(error).__name__).lower()
+    hint = " (free some space and run it again)" if error.errno == errno.ENOSPC else ""
+    return f"{error.filename}: {what}{hint}" if error.filename else f"{what}{hint}"

@@ -19,7 +19,7 @@ from fovideo.cli.output import errors, out, print_json, warn
 from fovideo.cli.params import is_url
 from fovideo.cli.peers import open_timeline
 from fovideo.cli.stopping import stop_on_signal
-from fovideo.errors import CameraError, UsageError
+from fovideo.errors import CameraError, StoreError, UsageError
 from fovideo.merge import merge
 from fovideo.record import CameraStatus, Event, FramesLost, Recorder, StateChanged, StoreFailed
 from fovideo.store import Store, StoreOptions
@@ -112,21 +112,17 @@ def command(
         _camera(text, transport=transport, ingest=ingest, user=user, credentials_file=credentials_file)
         for text in cameras
     ]
-    with stop_on_signal() as stop, _local(store, options) as local:
+    recorder_name = name or platform.node() or "record"
+    with stop_on_signal() as stop:
         watch = _Watch({config.name for config in configs}, stop, keep_trying)
-        recorder = Recorder(
-            local,
-            name=name or platform.node() or "record",
-            durability_ns=durability_ns,
-            on_event=watch.on_event,
-        )
-        with recorder:
-            for config in configs:
-                recorder.add(config)
-            stop.wait(None if for_ns is None else for_ns / NS_PER_S)
-            recorder.flush(timeout_s=10)
-            status = recorder.status()
-        watch.raise_failure(status)
+        try:
+            with _local(store, options) as local:
+                status = _record(local, recorder_name, configs, watch, stop, for_ns)
+        except StoreError as error:
+            if not watch.has_said(error):
+                raise
+            return error.exit_code
+    watch.raise_failure(status)
     if as_json:
         print_json({"cameras": [_facts(each) for each in status.values()]})
     else:
@@ -136,6 +132,24 @@ def command(
             )
             out.print(f"{each.camera}: {facts}", highlight=False, markup=False)
     return 0 if all(_is_whole(each) for each in status.values()) else 1
+
+
+def _record(
+    store: Store,
+    name: str,
+    configs: list[CameraConfig],
+    watch: _Watch,
+    stop: threading.Event,
+    for_ns: int | None,
+) -> dict[str, CameraStatus]:
+    """Record until told to stop, or for so long; how each camera did."""
+    durability_ns = store.options.durability_ns
+    with Recorder(store, name=name, durability_ns=durability_ns, on_event=watch.on_event) as recorder:
+        for config in configs:
+            recorder.add(config)
+        stop.wait(None if for_ns is None else for_ns / NS_PER_S)
+        recorder.flush(timeout_s=10)
+        return recorder.status()
 
 
 def _is_whole(each: CameraStatus) -> bool:
@@ -152,6 +166,11 @@ class _Watch:
         self._lock = threading.Lock()
         self._errors: dict[str, str] = {}
         self._delivered = False
+        self._store_error = ""
+
+    def has_said(self, error: StoreError) -> bool:
+        """Whether the user was told of this while it recorded."""
+        return str(error) == self._store_error
 
     def on_event(self, event: Event) -> None:
         with self._lock:
@@ -160,6 +179,7 @@ class _Watch:
             elif isinstance(event, FramesLost):
                 warn(f"{event.camera}: {event.loss.frames} frames lost ({event.loss.reason})")
             elif isinstance(event, StoreFailed):
+                self._store_error = event.error
                 warn(f"the store takes nothing: {event.error}")
 
     def _on_state(self, event: StateChanged) -> None:
@@ -204,9 +224,6 @@ def _local(location: str, options: StoreOptions) -> Iterator[Store]:
     """The store to record into. For a server's URL: a spool that is merged into the server as it grows."""
     if not is_url(location):
         with Store.open(location, write=True, create=True, options=options) as store:
-            if not store.recovery.clean:
-                cut = sum(each.size_bytes for each in store.recovery.cuts)
-                warn(f"recovered {store.recovery.recovered_frames} frames; {cut} torn bytes cut off")
             yield store
         return
     with closing(open_timeline(location, write=True)) as server:

@@ -1,5 +1,6 @@
 """The machine: calls that Linux does better, each with a portable path."""
 
+from fovideo.platform.descriptors import hold_standard_descriptors
 from fovideo.platform.disk import DiskSpace, disk_space
 from fovideo.platform.files import (
     copy_file_range,
@@ -21,6 +22,7 @@ __all__ = [
     "disk_space",
     "fdatasync",
     "fsync_dir",
+    "hold_standard_descriptors",
     "keep_memory_small",
     "read_at",
     "start_writing",

@@ -65,7 +65,7 @@ def recover(folder: Folder, files: Files, index: Index) -> Recovery:
     if jobs or doomed or live:
         index.update(lambda update: _seal(update, jobs, doomed))
     if not report.clean:
-        log.warning("recovered %s: %s", folder.root, report)
+        log.warning("%s: its writer had died: %s", folder.root, report)
     return report
 
 

@@ -17,6 +17,10 @@ class Cut(msgspec.Struct, frozen=True):
     frames: int
     reason: str
 
+    def __str__(self) -> str:
+        held = f"{self.frames} frames, " if self.frames else ""
+        return f"{held}{self.size_bytes} bytes at the end of {self.path}: {self.reason}"
+
 
 class Recovery(msgspec.Struct):
     """What had to be done when the store was opened after its writer died.
@@ -38,6 +42,18 @@ class Recovery(msgspec.Struct):
         return not (
             self.segments or self.recovered_frames or self.cuts or self.dropped_insertions or self.missing
         )
+
+    def __str__(self) -> str:
+        """A clause for each thing that was found."""
+        said = []
+        if self.recovered_frames:
+            said.append(f"{self.recovered_frames} frames that the index did not know are in it now")
+        said += [f"cut off {cut}" for cut in self.cuts]
+        if self.dropped_insertions:
+            said.append(f"{self.dropped_insertions} unfinished insertions dropped, a merge does them again")
+        if self.missing:
+            said.append(f"gone: {', '.join(self.missing)}")
+        return "; ".join(said) or f"{self.segments} segments were still open, nothing is lost"
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -38,5 +38,5 @@ class Reserve:
             self.path.unlink()
         except OSError:
             return False
-        log.warning("the disk is full; using the reserve in %s", self.path)
+        log.info("the disk is full; using the reserve in %s", self.path)
         return size > 0

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -205,6 +208,49 @@ def test_bad_arguments_get_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert part in one_line(fovideo(*arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["merge", "a"], "TARGET"),
+        (["timeline", "a", "--nosuch"], "--nosuch"),
+        (["nosuch"], "nosuch"),
+        (["record", "s", "a=b", "--for", "soon"], "30s"),
+        (["replay", "s", "n", "--speed", "slow", "-o", "x"], "not a speed"),
+        (["serve", "site.toml"], "--server"),
+    ],
+)
+def test_wrong_usage_gets_one_line(arguments: list[str], part: str) -> None:
+    done = fovideo(*arguments)
+    assert part in one_line(done)
+    assert done.returncode == 2
+
+
+def test_what_the_system_refuses_gets_one_line(tmp_path: Path, store: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "site.toml" in one_line(fovideo("serve", tmp_path / "site.toml" / "x", "--server", "a"))
+    assert "x.mp4" in one_line(fovideo("replay", store, "gate", "-o", tmp_path / "no" / "x.mp4"))
+
+
+def test_a_full_disk_gets_one_line_and_leaves_a_sound_store(tmp_path: Path, clip: Path) -> None:
+    code = (
+        "import fovideo.store.store as store\n"
+        "from disks import FullDisk\n"
+        "from fovideo.cli.main import main\n"
+        "store.Files = lambda: FullDisk(100_000)\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "record", tmp_path / "s", f"gate={clip}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "support")},
+    )
+    assert "no room" in one_line(done)
+    assert done.returncode == 3
+    assert fovideo("check", tmp_path / "s").returncode == 0
 
 
 def test_times_without_a_zone_are_usage_errors(store: Path) -> None:

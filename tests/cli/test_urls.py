@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import av
 import pytest
 from command import fovideo, fovideo_json, one_line
 from free_ports import free_ports
+from waiting import wait_until
 
 from fovideo.replay import LoopSource, RtspServer, make_clip
 from fovideo.service.serve import RecordingServer
@@ -107,3 +110,24 @@ def test_a_live_camera_for_a_while(tmp_path: Path, clip: Path) -> None:
             )
             assert report["cameras"][0]["frames"] > 20
             assert fovideo("check", tmp_path / transport).returncode == 0
+
+
+def test_a_store_whose_writer_was_killed_says_in_one_line_what_was_cut(tmp_path: Path, clip: Path) -> None:
+    path = tmp_path / "s"
+    with RtspServer() as server:
+        address = server.add_stream("cam", LoopSource(clip))
+        process = subprocess.Popen([sys.executable, "-m", "fovideo", "record", path, f"gate={address}"])
+        try:
+            wait_until(lambda: list(path.glob("segments/*/*/*.mp4")), "a segment", 30)
+        finally:
+            process.kill()
+            process.wait()
+    (segment,) = path.glob("segments/*/*/*.mp4")
+    with segment.open("ab") as file:
+        file.write(b"torn")
+    done = fovideo("record", path, f"other={clip}")
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert "4 bytes" in line
+    assert segment.name in line
+    assert fovideo("check", path).returncode == 0
