@@ -18,6 +18,9 @@ class FovideoError(Exception):
     exit_code = 3
     """Exit status of a command that ends with this error."""
 
+    passing = False
+    """Whether trying again after a while may help, without anybody doing something about it."""
+
     def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
         self.what, self.where, self.hint = what, where, hint
         super().__init__(what)

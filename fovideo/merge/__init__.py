@@ -3,12 +3,17 @@
 Knows nothing of what kind of timeline it serves: see fovideo.timeline.endpoint. Design: docs/design/merge.md.
 """
 
-from fovideo.merge.execute import Progress, carry_out, make_plan, merge
+from fovideo.merge.control import MergeControl
+from fovideo.merge.execute import carry_out, make_plan, merge
+from fovideo.merge.inserting import Progress
 from fovideo.merge.manifest import Manifest, load_manifest
 from fovideo.merge.match import Matching, match
 from fovideo.merge.offset import Prior
+from fovideo.merge.order import Order
+from fovideo.merge.pace import Pace
 from fovideo.merge.plan import WINDOW_NS, plan
 from fovideo.merge.report import MergeReport, StreamReport
+from fovideo.merge.saved import SavedPlan, load_plans, save_plans
 from fovideo.merge.union import Union
 from fovideo.merge.values import Kind, Piece, Plan, PlannedStretch, Span
 
@@ -17,19 +22,25 @@ __all__ = [
     "Kind",
     "Manifest",
     "Matching",
+    "MergeControl",
     "MergeReport",
+    "Order",
+    "Pace",
     "Piece",
     "Plan",
     "PlannedStretch",
     "Prior",
     "Progress",
+    "SavedPlan",
     "Span",
     "StreamReport",
     "Union",
     "carry_out",
     "load_manifest",
+    "load_plans",
     "make_plan",
     "match",
     "merge",
     "plan",
+    "save_plans",
 ]

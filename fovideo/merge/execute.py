@@ -9,29 +9,22 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from fovideo.errors import FovideoError, MergeError, NoSuchStream, PlanStale
+from fovideo.merge.control import MergeControl
+from fovideo.merge.inserting import Done, Inserter, Progress, Stopped, settle
 from fovideo.merge.manifest import Manifest, load_manifest
+from fovideo.merge.order import Order
+from fovideo.merge.pace import Pace, retry_after_ns
 from fovideo.merge.plan import WINDOW_NS, plan
 from fovideo.merge.remaining import explained
-from fovideo.merge.report import MergeReport, StreamReport, report_of
-from fovideo.merge.supply import Supply
-from fovideo.merge.values import Kind, Plan, PlannedStretch
+from fovideo.merge.report import MergeReport, StreamReport, joined, report_of
+from fovideo.merge.values import Kind, Plan, PlannedStretch, Span
 from fovideo.merge.verify import verify
 from fovideo.timeline.endpoint import Timeline
-from fovideo.timeline.values import GopFlag, Provenance
+from fovideo.timeline.values import Provenance
 
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 8
-
-
-class Progress(msgspec.Struct, frozen=True):
-    """How far the merge of a stream is. frames, size_bytes: done so far; of_frames, of_bytes: as planned."""
-
-    stream: str
-    frames: int
-    of_frames: int
-    size_bytes: int
-    of_bytes: int
 
 
 def merge(
@@ -45,32 +38,63 @@ def merge(
     lease: int = 0,
     window_ns: int = WINDOW_NS,
     expected_ns: int = 0,
+    order: Order = Order.OLDEST,
+    first: Sequence[Span] = (),
+    pace: Pace | None = None,
+    control: MergeControl | None = None,
+    patience_ns: int = 0,
     progress: Callable[[Progress], None] | None = None,
     on_insert: Callable[[str, Provenance, int, int], None] | None = None,
     wall_clock: Callable[[], int] = time.time_ns,
+    clock: Callable[[], int] = time.monotonic_ns,
 ) -> MergeReport:
     """Add to the target every frame that the source holds and it lacks; never removes or changes any.
 
     streams: names (None = all of the source). from_ns, to_ns: only footage of this window, in target time.
     lease: fencing number to note in the provenance. expected_ns: by how much the target's clock is ahead of
-    the source's, if that is known; window_ns: how far it may be from that. on_insert: called before each
-    stretch with its stream, and its provenance and span in the target (CustodyRecord.inserted). A second run
-    inserts nothing. If it raises, what was inserted so far stays, and running it again goes on from there.
-    Raises NoSuchStream for a name the source lacks, MergeError if the target does not settle down or lost a
-    frame, and the errors of both timelines.
+    the source's, if that is known; window_ns: how far it may be from that.
+    order: of each stream's footage; first: spans that are merged before everything else, of all streams.
+    pace: rate and brake (None = no rate, but yield to live recording). control: to pause and end it.
+    patience_ns: for how long to try again without progress while a side does not answer.
+    on_insert: called before each insertion with its stream, and its provenance and span in the target
+    (CustodyRecord.inserted). wall_clock, clock: ns since the epoch, and monotonic.
+    A second run inserts nothing. If it raises, what was inserted so far stays, and running it again goes on
+    from there. Raises NoSuchStream for a name the source lacks, MergeError if the target does not settle down
+    or lost a frame, and the errors of both timelines.
     """
     known = [info.name for info in source.streams()]
     for name in streams or ():
         if name not in known:
             raise NoSuchStream(f"no stream {name!r}", where=source.location)
-    job = _Job(source, target, from_ns, to_ns, lease, window_ns, expected_ns, progress, on_insert, wall_clock)
+    names = known if streams is None else streams
+    job = Job(source, target, from_ns, to_ns, lease, window_ns, expected_ns, wall_clock)
+    hand = control or MergeControl()
+    inserter = Inserter(
+        source=source,
+        target=target,
+        pace=pace or Pace(),
+        order=order,
+        control=hand,
+        progress=progress,
+        on_insert=on_insert,
+        clock=clock,
+    )
+    if dry_run:
+        reports, whole = {name: job.dry(name) for name in names}, len(names)
+    else:
+        reports, done = {}, {name: Done() for name in names}
+        for window in (*(job.within(span) for span in first), job):
+            whole = 0
+            for name in names:
+                if not hand.cancelled:
+                    reports[name] = window.run(name, inserter, done[name], patience_ns)
+                    whole += 1
     return MergeReport(
         source=source.location,
         target=target.location,
         dry_run=dry_run,
-        streams=tuple(
-            job.dry(name) if dry_run else job.run(name) for name in (known if streams is None else streams)
-        ),
+        streams=tuple(reports[name] for name in names if name in reports),
+        stopped=whole < len(names) or any(report.left_frames for report in reports.values()),
     )
 
 
@@ -86,12 +110,10 @@ def make_plan(
     expected_ns: int = 0,
     wall_clock: Callable[[], int] = time.time_ns,
 ) -> Plan:
-    """What `merge` would do with one stream, to be looked at, saved (msgspec) and carried out later. As
+    """What `merge` would do with one stream, to be looked at, saved (save_plans) and carried out later. As
     `merge`.
     """
-    return _Job(source, target, from_ns, to_ns, lease, window_ns, expected_ns, None, None, wall_clock).plan(
-        stream
-    )[2]
+    return Job(source, target, from_ns, to_ns, lease, window_ns, expected_ns, wall_clock).plan(stream)[2]
 
 
 def carry_out(
@@ -99,18 +121,48 @@ def carry_out(
     target: Timeline,
     plan: Plan,
     *,
+    order: Order = Order.OLDEST,
+    pace: Pace | None = None,
+    control: MergeControl | None = None,
     progress: Callable[[Progress], None] | None = None,
     on_insert: Callable[[str, Provenance, int, int], None] | None = None,
+    clock: Callable[[], int] = time.monotonic_ns,
 ) -> StreamReport:
     """Do what a plan says, verify it, and settle. Raises PlanStale if either timeline is not the one that was
-    planned with, or has changed since; what was inserted before that was found stays.
+    planned with, or has changed since: then nothing is inserted. Should one change while it is carried out,
+    what was inserted before that stays.
     """
-    job = _Job(source, target, None, None, 0, 0, 0, progress, on_insert, time.time_ns)
-    return job.carry_out(plan)
+    _require_sides(source, target, plan)
+    manifest = load_manifest(source, plan.stream)
+    _require_rows(manifest, plan)
+    start_ns = min((stretch.span.from_ns for stretch in plan.stretches), default=0)
+    end_ns = max((stretch.span.to_ns for stretch in plan.stretches), default=0)
+    held = load_manifest(target, plan.stream, start_ns, end_ns)
+    if held.generation != plan.generation:
+        raise PlanStale(
+            f"{plan.stream} has changed since the plan was made", where=target.location, hint="plan again"
+        )
+    inserter = Inserter(
+        source=source,
+        target=target,
+        pace=pace or Pace(),
+        order=order,
+        control=control or MergeControl(),
+        progress=progress,
+        on_insert=on_insert,
+        clock=clock,
+    )
+    done = Done()
+    try:
+        inserter.insert(manifest, held, plan, done)
+    except Stopped:
+        _log.info("%s: stopped", plan.stream)
+    verify(target, manifest, done.steps)
+    return explained(_report(source, manifest, plan, done), source, target, manifest, plan)
 
 
-class _Job(msgspec.Struct, frozen=True):
-    """A merge with its settings; one stream after the other."""
+class Job(msgspec.Struct, frozen=True):
+    """What is to be merged; one stream after the other."""
 
     source: Timeline
     target: Timeline
@@ -119,52 +171,74 @@ class _Job(msgspec.Struct, frozen=True):
     lease: int
     window_ns: int
     expected_ns: int
-    progress: Callable[[Progress], None] | None
-    on_insert: Callable[[str, Provenance, int, int], None] | None
     wall_clock: Callable[[], int]
+
+    def within(self, span: Span) -> Job:
+        """Only the footage of a span."""
+        from_ns = span.from_ns if self.from_ns is None else max(self.from_ns, span.from_ns)
+        to_ns = span.to_ns if self.to_ns is None else min(self.to_ns, span.to_ns)
+        return msgspec.structs.replace(self, from_ns=from_ns, to_ns=to_ns)
 
     def dry(self, stream: str) -> StreamReport:
         manifest, _, made = self.plan(stream)
         report = report_of(made, made.stretches, verified=False, settled_rows=0)
         return explained(report, self.source, self.target, manifest, made)
 
-    def run(self, stream: str) -> StreamReport:
-        done: list[PlannedStretch] = []
-        for _ in range(_ATTEMPTS):
-            manifest, held, made = self.plan(stream)
-            before, stale = len(done), False
+    def run(self, stream: str, inserter: Inserter, done: Done, patience_ns: int) -> StreamReport:
+        """done: what earlier windows of this merge inserted."""
+        stale = tries = 0
+        trying_ns = inserter.clock()
+        while stale < _ATTEMPTS:
+            before = len(done.steps)
             try:
-                self._insert(manifest, held, made, done)
+                manifest, held, made = self.plan(stream)
+                self._clear_up(manifest, done)
+                report = self._carry_out(manifest, held, made, inserter, done)
             except PlanStale:
-                _log.info(
-                    "%s changed while %s was merged into it: planning again", self.target.location, stream
-                )
-                stale = True
-            verify(self.target, manifest, done[before:])
-            if stale:
-                continue
-            settled = self._settle(manifest, made)
-            report = _without_own(report_of(made, done, verified=True, settled_rows=settled), done[:before])
-            return explained(report, self.source, self.target, manifest, made)
+                stale += 1
+                _log.info("%s: %s changed meanwhile: planning again", stream, self.target.location)
+            except FovideoError as error:
+                if len(done.steps) > before:
+                    tries, trying_ns = 0, inserter.clock()
+                pause_ns = retry_after_ns(tries)
+                left_ns = trying_ns + patience_ns - inserter.clock()
+                if not error.passing or left_ns < pause_ns or not inserter.control.wait(pause_ns):
+                    raise
+                tries += 1
+                _log.warning("%s: %s; going on", stream, error)
+            else:
+                return report
         raise MergeError(
             f"{stream} kept changing during {_ATTEMPTS} attempts to merge into it",
             where=self.target.location,
             hint="run the merge again when no other merge into it is running",
         )
 
-    def carry_out(self, made: Plan) -> StreamReport:
-        if (made.source, made.target) != (self.source.identity, self.target.identity):
-            raise PlanStale("the plan is for other timelines", where=made.stream, hint="plan again")
-        manifest = load_manifest(self.source, made.stream)
-        _require_rows(manifest, made)
-        start_ns = min((stretch.span.from_ns for stretch in made.stretches), default=0)
-        end_ns = max((stretch.span.to_ns for stretch in made.stretches), default=0)
-        held = load_manifest(self.target, made.stream, start_ns, end_ns)
-        done: list[PlannedStretch] = []
-        self._insert(manifest, held, made, done)
-        verify(self.target, manifest, done)
-        settled = self._settle(manifest, made)
-        return report_of(made, done, verified=True, settled_rows=settled)
+    def _carry_out(
+        self, manifest: Manifest, held: Manifest, made: Plan, inserter: Inserter, done: Done
+    ) -> StreamReport:
+        before = len(done.steps)
+        try:
+            inserter.insert(manifest, held, made, done)
+        except Stopped:
+            _log.info("%s: stopped", made.stream)
+        except PlanStale:
+            verify(self.target, manifest, done.steps[before:])
+            raise
+        verify(self.target, manifest, done.steps[before:])
+        report = _without_own(_report(self.source, manifest, made, done), done.steps[:before])
+        return explained(report, self.source, self.target, manifest, made)
+
+    def _clear_up(self, manifest: Manifest, done: Done) -> None:
+        """A step that was sent without an answer: is it in? Then the plan made since does not have it."""
+        step, done.unsure = done.unsure, None
+        if step is None:
+            return
+        try:
+            verify(self.target, manifest, [step])
+        except (MergeError, KeyError):
+            return
+        done.steps.append(step)
 
     def plan(self, stream: str) -> tuple[Manifest, Manifest, Plan]:
         """Manifests of source and target, and the plan."""
@@ -192,52 +266,24 @@ class _Job(msgspec.Struct, frozen=True):
         )
         return manifest, held, made
 
-    def _insert(self, manifest: Manifest, held: Manifest, made: Plan, done: list[PlannedStretch]) -> None:
-        """Insert all stretches; those that are in are added to `done`."""
-        generation = made.generation
-        last_ns = max((row.end_ns for row in held.rows), default=0)
-        frames = size_bytes = 0
-        of_frames = sum(stretch.frames for stretch in made.stretches)
-        of_bytes = sum(stretch.size_bytes for stretch in made.stretches)
-        rows = {row.serial: row for row in manifest.rows}
-        begun: PlannedStretch | None = None
-        with Supply(self.source, self.target, manifest.stream, rows) as supply:
-            for batch in supply.batches(made.stretches):
-                planned = batch.planned
-                if planned is not begun:
-                    begun = planned
-                    if not held.live_edge_ns and planned.span.to_ns > last_ns:
-                        self._require_quiet(made.stream)
-                    if self.on_insert is not None:
-                        span = planned.span
-                        self.on_insert(made.stream, planned.provenance, span.from_ns, span.to_ns)
-                inserted = self.target.insert(batch.stretch(manifest.stream, generation))
-                generation = inserted.generation
-                size_bytes += inserted.size_bytes
-                if batch.last:
-                    frames += planned.frames
-                    done.append(planned)
-                    if self.progress is not None:
-                        self.progress(Progress(made.stream, frames, of_frames, size_bytes, of_bytes))
 
-    def _require_quiet(self, stream: str) -> None:
-        """Raise PlanStale if the target began to record: it may hold by now what the plan says it lacks."""
-        if any(info.name == stream and info.live_edge_ns for info in self.target.streams()):
-            raise PlanStale("the stream is being recorded since the merge was planned", where=stream)
+def _report(source: Timeline, manifest: Manifest, made: Plan, done: Done) -> StreamReport:
+    """Settles what is in, and says what was done."""
+    settled = settle(source, manifest, made, done.left)
+    report = report_of(made, done.steps, verified=True, settled_rows=settled)
+    return msgspec.structs.replace(
+        report,
+        left_frames=sum(step.frames for step in done.left),
+        left=joined(step.span for step in done.left),
+    )
 
-    def _settle(self, manifest: Manifest, made: Plan) -> int:
-        """Tell the source what the target holds; returns how many rows were waiting for that."""
-        held = set(made.settled)
-        waiting = [row.serial for row in manifest.rows if row.flags & GopFlag.PENDING and row.serial in held]
-        if not waiting:
-            return 0
-        try:
-            self.source.settle(made.stream, waiting)
-        except FovideoError as error:
-            # The target is whole; the source merely keeps its copy longer.
-            _log.warning("%s could not note what was merged: %s", self.source.location, error)
-            return 0
-        return len(waiting)
+
+def _require_sides(source: Timeline, target: Timeline, made: Plan) -> None:
+    for side, planned, role in ((source, made.source, "source"), (target, made.target, "target")):
+        if side.identity != planned:
+            raise PlanStale(
+                f"is not the {role} that was planned with", where=side.location, hint="plan again"
+            )
 
 
 def _require_rows(manifest: Manifest, made: Plan) -> None:

@@ -25,6 +25,7 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
     other_frames: inserted audio frames and metadata documents (only of rows that were taken in part).
     verified: every inserted frame was found in the target afterwards. settled_rows: rows of which the source
     was told that the target holds them. still_missing: `missing` with reasons, cut where they change.
+    left_frames, left: planned, but not inserted, since the merge was stopped.
     """
 
     name: str
@@ -42,6 +43,8 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
     verified: bool = False
     settled_rows: int = 0
     still_missing: tuple[Missing, ...] = ()
+    left_frames: int = 0
+    left: tuple[Span, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object; times as RFC 3339."""
@@ -53,17 +56,20 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MergeReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a merge did, by stream. source, target: locations, for people. dry_run: nothing was written."""
+    """What a merge did, by stream. source, target: locations, for people. dry_run: nothing was written.
+    stopped: it was cancelled before all was done.
+    """
 
     source: str
     target: str
     dry_run: bool
     streams: tuple[StreamReport, ...] = ()
+    stopped: bool = False
 
     @property
     def is_whole(self) -> bool:
-        """Nothing is missing, deferred or conflicting any more."""
-        return not any(
+        """All was done, and nothing is missing, deferred or conflicting any more."""
+        return not self.stopped and not any(
             stream.missing or stream.deferred_frames or stream.conflicting_frames for stream in self.streams
         )
 
@@ -74,6 +80,7 @@ class MergeReport(msgspec.Struct, frozen=True, kw_only=True):
             "source": self.source,
             "target": self.target,
             "dry_run": self.dry_run,
+            "stopped": self.stopped,
         }
 
 

@@ -34,6 +34,8 @@ TIMEOUT = httpx.Timeout(_SILENCE_S, connect=_CONNECT_S)
 class Unanswered(PeerError):
     """No answer. refused: a machine is there and said that nobody listens; cut: the connection was lost."""
 
+    passing = True
+
     def __init__(
         self, what: str, *, where: str = "", hint: str = "", refused: bool = False, cut: bool = False
     ) -> None:

@@ -33,12 +33,15 @@ class CameraHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoreHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """The store. id: the same for its path and its URL. error: why it takes nothing now, "" while it does."""
+    """The store. id: the same for its path and its URL. error: why it takes nothing now, "" while it does.
+    commit_ns: how long commits take now, the longest of the last ones.
+    """
 
     id: str
     commits: int = 0
     failures: int = 0
     last_commit_ns: int = 0
+    commit_ns: int = 0
     error: str = ""
 
 

@@ -69,6 +69,10 @@ class RemoteStore:
         """What the process says of itself."""
         return self._json(self._connection.get("/health"), Health)
 
+    def write_latency_ns(self) -> int:
+        """How long the peer's recorder waits for its disk now (StoreHealth.commit_ns)."""
+        return self.health().store.commit_ns
+
     def streams(self) -> list[StreamInfo]:
         return self._decode(self._connection.get("/streams"), list[StreamInfo])
 

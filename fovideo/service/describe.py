@@ -5,6 +5,7 @@ from __future__ import annotations
 from fovideo.media.frames import Clock
 from fovideo.peer.health import CameraHealth, StoreHealth
 from fovideo.record import CameraStatus, Mode, Recorder
+from fovideo.store import Store
 
 SENDER_REPORT = "sender-report"
 
@@ -29,12 +30,13 @@ def camera_health(status: CameraStatus) -> CameraHealth:
     )
 
 
-def store_health(identity: str, recorder: Recorder) -> StoreHealth:
+def store_health(store: Store, recorder: Recorder) -> StoreHealth:
     status = recorder.store_status()
     return StoreHealth(
-        id=identity,
+        id=store.identity,
         commits=status.commits,
         failures=status.failures,
         last_commit_ns=status.last_commit_ns,
+        commit_ns=store.write_latency_ns(),
         error=status.error,
     )

@@ -188,7 +188,7 @@ class Station:
             site=self.site.name,
             version=__version__,
             cameras={name: camera_health(status) for name, status in self.recorder.status().items()},
-            store=store_health(self.store.identity, self.recorder),
+            store=store_health(self.store, self.recorder),
             servers=self._watched(),
         )
 

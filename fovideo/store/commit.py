@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,11 +21,14 @@ from fovideo.store.options import StoreOptions
 from fovideo.store.segmentfile import SegmentFile
 from fovideo.store.writer import StreamWriter, disk_error
 from fovideo.timeline.values import Gop, Provenance
+from fovideo.times import NS_PER_S
 
 log = logging.getLogger(__name__)
 
 _RESERVED_IDS = 4096
 _SYNC_THREADS = 8
+_LATENCIES = 3
+_LATELY_NS = 10 * NS_PER_S
 
 
 class Committer:
@@ -48,6 +53,8 @@ class Committer:
         self._next_id = self._reserved_to = 0
         self._pool: ThreadPoolExecutor | None = None
         self._room = Room()
+        self._latencies: deque[tuple[int, int]] = deque(maxlen=_LATENCIES)
+        self._committing_ns = 0
 
     def writer(self, stream: str, provenance: Provenance, *, pending: bool) -> StreamWriter:
         writer = StreamWriter(self, stream, provenance, pending=pending)
@@ -100,13 +107,24 @@ class Committer:
         Raises StoreFull or StoreError when some of it could not be; that is kept and goes with the next
         commit, the rest has been committed.
         """
-        with self.lock:
-            failure = self._write_backlogs()
-            failure = self._sync_all() or failure
-            self._name_all()
-            self._move()
-            if failure is not None:
-                raise failure
+        began_ns = self._committing_ns = time.monotonic_ns()
+        try:
+            with self.lock:
+                failure = self._write_backlogs()
+                failure = self._sync_all() or failure
+                self._name_all()
+                self._move()
+                if failure is not None:
+                    raise failure
+        finally:
+            now_ns, self._committing_ns = time.monotonic_ns(), 0
+            self._latencies.append((now_ns, now_ns - began_ns))
+
+    def latency_ns(self) -> int:
+        """The longest of the last commits and the one that runs; 0 if there was none lately."""
+        now_ns, began_ns = time.monotonic_ns(), self._committing_ns
+        lately = [took_ns for at_ns, took_ns in list(self._latencies) if at_ns > now_ns - _LATELY_NS]
+        return max([*lately, now_ns - began_ns if began_ns else 0])
 
     def _write_backlogs(self) -> StoreError | None:
         failure = None

@@ -174,6 +174,10 @@ class Store:
             ]
         return sorted(rows, key=lambda row: (row.stream, row.start_ns, row.serial))
 
+    def write_latency_ns(self) -> int:
+        """How long commits take now: the longest of the last ones, 0 if there was none lately."""
+        return 0 if self._committer is None else self._committer.latency_ns()
+
     # Writing
 
     def _writing(self) -> Committer:

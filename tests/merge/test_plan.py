@@ -201,7 +201,7 @@ def test_a_saved_plan_is_carried_out_later(world: World) -> None:
 def test_a_plan_is_refused_when_a_side_has_changed(world: World) -> None:
     spare, server, other = (world.timeline(name) for name in ("spare", "server", "other"))
     found = make_plan(spare, server, "gate")
-    with pytest.raises(PlanStale, match="other timelines"):
+    with pytest.raises(PlanStale, match="not the source"):
         carry_out(other, server, found)
     rows = list(spare.rows)
     spare.rows.pop(20)

@@ -1,0 +1,78 @@
+"""In which order a plan is carried out, and in how large steps. Pure.
+
+A step is one insertion: durable and playable as soon as it is done. The order changes nothing about the
+result, only what is there first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from fovideo.merge.stretch import shift_at_target_ns
+from fovideo.merge.values import Piece, PlannedStretch, Span
+from fovideo.timeline.values import Gop, GopFlag
+
+STEP_BYTES = 64 << 20
+"""What one insertion brings at most, if its footage has keyframes."""
+
+LOCAL_STEP_BYTES = 256 << 20
+"""The same where the kernel copies it from file to file."""
+
+
+class Order(StrEnum):
+    """Which footage of a stream is inserted first."""
+
+    OLDEST = "oldest"
+    NEWEST = "newest"
+
+
+def steps(
+    stretches: Sequence[PlannedStretch],
+    rows: Mapping[int, Gop],
+    *,
+    order: Order = Order.OLDEST,
+    step_bytes: int = STEP_BYTES,
+) -> list[PlannedStretch]:
+    """The stretches, cut into steps and sorted. rows: of the source, by serial.
+
+    A stretch is cut only in front of a whole GOP, which decodes without what lies before it, so every step
+    is playable whether the one before is there or not.
+    """
+    cut = [step for stretch in stretches for step in _steps(stretch, rows, step_bytes)]
+    cut.sort(key=lambda step: step.span.from_ns, reverse=order is Order.NEWEST)
+    return cut
+
+
+def _steps(stretch: PlannedStretch, rows: Mapping[int, Gop], step_bytes: int) -> Iterator[PlannedStretch]:
+    taken: list[Piece] = []
+    size_bytes = 0
+    for piece in stretch.pieces:
+        if taken and size_bytes + piece.size_bytes > step_bytes and _is_whole_gop(piece, rows):
+            yield _step(stretch, taken, rows)
+            taken, size_bytes = [], 0
+        taken.append(piece)
+        size_bytes += piece.size_bytes
+    if len(taken) == len(stretch.pieces):
+        yield stretch
+    else:
+        yield _step(stretch, taken, rows)
+
+
+def _is_whole_gop(piece: Piece, rows: Mapping[int, Gop]) -> bool:
+    return not piece.rows and bool(rows[piece.serial].flags & GopFlag.KEY)
+
+
+def _step(stretch: PlannedStretch, pieces: Sequence[Piece], rows: Mapping[int, Gop]) -> PlannedStretch:
+    """Some pieces of a stretch. If the last one is a part of a row, the span reaches to the end of that."""
+    correction = stretch.provenance.correction
+    starts, ends = [], []
+    for piece in pieces:
+        row = rows[piece.serial]
+        moved_ns = shift_at_target_ns(row, stretch.shift_ns, correction) - row.shift_ns
+        starts.append(row.start_ns + moved_ns)
+        ends.append(row.end_ns + moved_ns)
+    span = Span(max(min(starts), stretch.span.from_ns), min(max(ends), stretch.span.to_ns))
+    return msgspec.structs.replace(stretch, pieces=tuple(pieces), span=span)
