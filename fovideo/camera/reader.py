@@ -64,8 +64,11 @@ class Reader:
         clocks: Clocks | None = None,
         chance: random.Random | None = None,
         ingest: Ingest | None = None,
+        sessions: int = 0,
     ) -> None:
-        """ingest: the event loop for a camera whose `ingest` is "native"; stays open. None: its own."""
+        """ingest: the event loop for a camera whose `ingest` is "native"; stays open. None: its own.
+        sessions: that another reader had with this ring before.
+        """
         self.camera = camera
         self._ring = ring
         self._on_state, self._on_session = on_state, on_session
@@ -73,6 +76,7 @@ class Reader:
         self._clocks = clocks or Clocks()
         self._chance = chance or random.Random()
         self._counters = Counters()
+        self._counters.sessions = sessions
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._ingest, self._own_ingest = ingest, False

@@ -34,6 +34,12 @@ STREAM = Parsed("name", check_stream_name)
 
 site_file = click.argument("site_file", metavar="SITE.toml", type=click.Path(dir_okay=False, path_type=Path))
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+workers = click.option(
+    "--workers",
+    type=click.IntRange(0, 64),
+    metavar="N",
+    help="Processes that share the network cameras; one that crashes takes down only its own.",
+)
 one_stream = click.option("--stream", type=STREAM, help="Only this stream.")
 from_time = click.option("--from", "from_ns", type=TIME, help="From this time on (RFC 3339).")
 to_time = click.option("--to", "to_ns", type=TIME, help="Up to this time (RFC 3339).")

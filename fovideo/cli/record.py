@@ -82,6 +82,7 @@ _UPLOAD_S = 2.0
     default=600 * NS_PER_S,
     help="A new file after this long.  [default: 10m]",
 )
+@params.workers
 @click.option("--keep-trying", is_flag=True, help="Go on although no camera delivers at the first attempt.")
 @peers.options
 @params.as_json
@@ -97,6 +98,7 @@ def command(
     durability_ns: int,
     segment_bytes: int,
     segment_ns: int,
+    workers: int | None,
     keep_trying: bool,
     as_json: bool,
 ) -> int:
@@ -117,7 +119,7 @@ def command(
         watch = _Watch({config.name for config in configs}, stop, keep_trying)
         try:
             with _local(store, options) as local:
-                status = _record(local, recorder_name, configs, watch, stop, for_ns)
+                status = _record(local, recorder_name, configs, watch, stop, for_ns, workers or 0)
         except StoreError as error:
             if not watch.has_said(error):
                 raise
@@ -141,10 +143,13 @@ def _record(
     watch: _Watch,
     stop: threading.Event,
     for_ns: int | None,
+    workers: int,
 ) -> dict[str, CameraStatus]:
     """Record until told to stop, or for so long; how each camera did."""
     durability_ns = store.options.durability_ns
-    with Recorder(store, name=name, durability_ns=durability_ns, on_event=watch.on_event) as recorder:
+    with Recorder(
+        store, name=name, durability_ns=durability_ns, on_event=watch.on_event, workers=workers
+    ) as recorder:
         for config in configs:
             recorder.add(config)
         stop.wait(None if for_ns is None else for_ns / NS_PER_S)

@@ -12,11 +12,15 @@ from fovideo.cli import params
 @click.command("serve")
 @params.site_file
 @click.option("--server", "name", required=True, metavar="NAME", help="Which [[server]] of the site this is.")
+@params.workers
 @params.as_json
-def command(site_file: Path, name: str, as_json: bool) -> int:
+def command(site_file: Path, name: str, workers: int | None, as_json: bool) -> int:
     """Run a recording server: record its cameras, keep the timeline, answer over HTTP until stopped."""
     from fovideo.cli.running import run
     from fovideo.service.serve import RecordingServer
     from fovideo.site import load_site
 
-    return run(RecordingServer(load_site(site_file), name), site_file, doing="recording", as_json=as_json)
+    station = RecordingServer(load_site(site_file), name)
+    if workers is not None:
+        station.workers = workers
+    return run(station, site_file, doing="recording", as_json=as_json)

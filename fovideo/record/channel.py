@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from fovideo.camera.reader import Reader
+from fovideo.camera.shard import ShardReader
 from fovideo.record.lane import Lane
 from fovideo.record.status import CameraStatus
 
@@ -12,7 +13,7 @@ from fovideo.record.status import CameraStatus
 class Channel:
     """leaving: to be drained for the last time; left: that is done, and the ring is gone."""
 
-    def __init__(self, reader: Reader, lane: Lane) -> None:
+    def __init__(self, reader: Reader | ShardReader, lane: Lane) -> None:
         self.reader, self.lane = reader, lane
         self.leaving = False
         self.left = threading.Event()

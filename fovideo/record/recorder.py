@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from fovideo.camera.config import CameraConfig
 from fovideo.camera.native import Ingest
 from fovideo.camera.reader import Reader
 from fovideo.camera.session_start import SessionStart
+from fovideo.camera.shard import Shard, ShardReader, can_shard
 from fovideo.camera.state import CameraState
 from fovideo.errors import CameraError, UsageError
 from fovideo.record.channel import Channel
@@ -50,14 +52,19 @@ class Recorder:
         on_event: Callable[[Event], None] | None = None,
         clocks: Clocks | None = None,
         chance: random.Random | None = None,
+        workers: int = 0,
     ) -> None:
         """
         store: open for writing; stays open after close.
         name: goes into the provenance of what is recorded.
         durability_ns: a crash loses at most this much of what was received.
+        workers: processes that share the network cameras; one that crashes takes down only its own, and is
+            started again. 0, or where rings cannot be shared between processes: threads of this one.
         """
         if durability_ns <= 0:
             raise UsageError("durability must be positive")
+        if workers < 0:
+            raise UsageError(f"{workers} workers", hint="0 = cameras are read by this process")
         self.store, self.name = store, name
         self._on_event = on_event
         self._clocks = clocks or Clocks()
@@ -65,6 +72,10 @@ class Recorder:
         self._lock = threading.Lock()
         self._channels: dict[str, Channel] = {}
         self._ingest: Ingest | None = None  # made for the first camera that is read natively
+        if workers and not can_shard():
+            _log.warning("rings cannot be shared between processes here: no workers")
+            workers = 0
+        self._shards = [Shard(number) for number in range(workers)]
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._writer = Writer(
@@ -106,18 +117,30 @@ class Recorder:
                 raise UsageError("the recorder is closed")
             if camera.name in self._channels:
                 raise UsageError("there is a camera of this name already", where=camera.name)
-            if camera.ingest == "native" and self._ingest is None:
-                self._ingest = Ingest()
-            reader = Reader(
-                camera,
-                ring,
-                on_state=on_state,
-                on_session=on_session,
-                on_pressure=self._writer.wake,
-                clocks=self._clocks,
-                chance=self._chance,
-                ingest=self._ingest,
-            )
+            reader: Reader | ShardReader
+            if self._shards and not camera.is_file:
+                reader = ShardReader(
+                    camera,
+                    ring,
+                    self._emptiest_shard(),
+                    on_state=on_state,
+                    on_session=on_session,
+                    on_pressure=self._writer.wake,
+                    now_ns=self._clocks.monotonic_ns,
+                )
+            else:
+                if camera.ingest == "native" and self._ingest is None:
+                    self._ingest = Ingest()
+                reader = Reader(
+                    camera,
+                    ring,
+                    on_state=on_state,
+                    on_session=on_session,
+                    on_pressure=self._writer.wake,
+                    clocks=self._clocks,
+                    chance=self._chance,
+                    ingest=self._ingest,
+                )
             self._channels[camera.name] = Channel(reader, lane)
             if self._threads:
                 reader.start()
@@ -155,6 +178,20 @@ class Recorder:
         Recording is not slowed by it, whatever is done with the frames. Close it when done.
         """
         return self._channel(name).lane.tap()
+
+    def _emptiest_shard(self) -> Shard:
+        """By cameras that are known, started or not."""
+        count = Counter(
+            channel.reader.shard.number
+            for channel in self._channels.values()
+            if isinstance(channel.reader, ShardReader)
+        )
+        return min(self._shards, key=lambda shard: count[shard.number])
+
+    @property
+    def workers(self) -> list[int]:
+        """Process ids of the workers that run."""
+        return [shard.pid for shard in self._shards if shard.pid is not None]
 
     def _channel(self, name: str) -> Channel:
         with self._lock:
@@ -204,6 +241,8 @@ class Recorder:
             self._stopping.set()
         if self._ingest is not None:
             self._ingest.close()
+        for shard in self._shards:
+            shard.close()
         self._writer.stop()
         for thread in self._threads:
             thread.join()

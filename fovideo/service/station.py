@@ -51,6 +51,7 @@ class Station:
         self.instance = os.urandom(8).hex()
         self.store: Store
         self.recorder: Recorder
+        self.workers = endpoint.workers  # may be set until start
         self._endpoint, self._on_event = endpoint, on_event
         self._state = "starting"
         self._life = threading.Lock()
@@ -77,7 +78,11 @@ class Station:
             self.store = Store.open(self._endpoint.store, write=True, create=True, options=options)
             undo.callback(self.store.close)
             self.recorder = Recorder(
-                self.store, name=self.name, durability_ns=options.durability_ns, on_event=self._emit
+                self.store,
+                name=self.name,
+                durability_ns=options.durability_ns,
+                on_event=self._emit,
+                workers=self.workers,
             )
             undo.callback(self.recorder.close)
             self._cameras = self._wanted_cameras(self.site)

@@ -107,6 +107,7 @@ class Endpoint(Table, frozen=True, kw_only=True):
     max_age_ns: Duration = field(name="max_age", default=Duration(0))
     segment_bytes: Size = field(name="segment_size", default=Size(256 * 2**20))
     segment_duration_ns: Duration = field(name="segment_duration", default=Duration(600 * NS_PER_S))
+    workers: int = 0
 
     @property
     def address(self) -> tuple[str, int]:
