@@ -111,6 +111,14 @@ class NothingThere(FovideoError, LookupError):
     exit_code = 1
 
 
+class ConfigStale(ConfigError):
+    """Another configuration came into force meanwhile."""
+
+
+class LicenceError(FovideoError, ValueError):
+    """A licence that cannot be read, or that the issuer did not sign as it is."""
+
+
 class PeerError(FovideoError, ConnectionError):
     """Another fovideo process that does not answer as it should."""
 

@@ -30,6 +30,9 @@ COMMANDS = (
     "drain",
     "failover",
     "failback",
+    "manage",
+    "publish",
+    "licence",
     "demo",
 )
 

@@ -8,17 +8,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from fovideo.cli.output import errors, print_json
 from fovideo.cli.stopping import stop_on_signal
 from fovideo.errors import FovideoError
 from fovideo.platform import ServiceManager
-from fovideo.service.station import Station
+from fovideo.service.reload import Reloaded
 
 _IDLE_S = 60.0
 
 
-def run(station: Station, site_file: Path, *, doing: str, as_json: bool) -> int:
+class Runs(Protocol):
+    """A process of a site: a server, a spare, a management server."""
+
+    name: str
+    role: str
+
+    @property
+    def url(self) -> str: ...
+    def reload_file(self, path: Path) -> Reloaded: ...
+    def responds(self, timeout_s: float) -> bool: ...
+    def __enter__(self) -> object: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
+def run(station: Runs, site_file: Path, *, doing: str, as_json: bool) -> int:
     """Start the station, say where it answers, and keep it until SIGINT or SIGTERM. doing: for people.
 
     SIGHUP reads the site file again; a file that cannot be used changes nothing.
@@ -37,7 +52,7 @@ def run(station: Station, site_file: Path, *, doing: str, as_json: bool) -> int:
 
 
 def _keep(
-    station: Station,
+    station: Runs,
     site_file: Path,
     manager: ServiceManager,
     stop: threading.Event,
@@ -62,7 +77,7 @@ def _keep(
         reloading.join()
 
 
-def _reload(station: Station, site_file: Path, manager: ServiceManager, wake: threading.Event) -> None:
+def _reload(station: Runs, site_file: Path, manager: ServiceManager, wake: threading.Event) -> None:
     manager.reloading()
     try:
         done = station.reload_file(site_file)

@@ -17,10 +17,10 @@ from fovideo.cli import params
 def command(site_file: Path, name: str, workers: int | None, as_json: bool) -> int:
     """Run a recording server: record its cameras, keep the timeline, answer over HTTP until stopped."""
     from fovideo.cli.running import run
+    from fovideo.service.keeper import site_in_force
     from fovideo.service.serve import RecordingServer
-    from fovideo.site import load_site
 
-    station = RecordingServer(load_site(site_file), name)
+    station = RecordingServer(site_in_force(site_file, name), name)
     if workers is not None:
         station.workers = workers
     return run(station, site_file, doing="recording", as_json=as_json)

@@ -17,10 +17,10 @@ from fovideo.cli import params
 def command(site_file: Path, name: str, workers: int | None, as_json: bool) -> int:
     """Run a hot spare: watch every server, hold each camera's last seconds, stand in for one that is down."""
     from fovideo.cli.running import run
+    from fovideo.service.keeper import site_in_force
     from fovideo.service.spare import Spare
-    from fovideo.site import load_site
 
-    station = Spare(load_site(site_file), name)
+    station = Spare(site_in_force(site_file, name), name)
     if workers is not None:
         station.workers = workers
     return run(station, site_file, doing="standing by", as_json=as_json)

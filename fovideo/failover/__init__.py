@@ -1,5 +1,6 @@
 """Failover: when a spare stands in for a server, and when it hands back. Pure (docs/design/failover.md)."""
 
+from fovideo.failover.deputy import Deputy, Seen, deputise
 from fovideo.failover.evidence import is_cut_off, suspicion
 from fovideo.failover.machine import Step, begin, standing, step
 from fovideo.failover.numbers import SPARES, following
@@ -39,6 +40,7 @@ __all__ = [
     "Answered",
     "CameraSeen",
     "Claim",
+    "Deputy",
     "Duty",
     "Event",
     "Fellow",
@@ -52,6 +54,7 @@ __all__ = [
     "PassOutcome",
     "Portion",
     "Ruled",
+    "Seen",
     "Settings",
     "Share",
     "StandDown",
@@ -65,6 +68,7 @@ __all__ = [
     "Word",
     "begin",
     "covered",
+    "deputise",
     "following",
     "is_cut_off",
     "share",

@@ -5,6 +5,14 @@ from fovideo.peer.control import Control
 from fovideo.peer.credentials import Credentials, credentials_from
 from fovideo.peer.health import CameraHealth, Health, StoreHealth, WatchedServer
 from fovideo.peer.locate import open_timeline
+from fovideo.peer.management import (
+    Directory,
+    MachineState,
+    ManagementClient,
+    ManagementStatus,
+    StreamPlace,
+    find_manager,
+)
 from fovideo.peer.probe import Probe
 from fovideo.peer.remote import RemoteStore
 
@@ -13,12 +21,18 @@ __all__ = [
     "Connection",
     "Control",
     "Credentials",
+    "Directory",
     "Health",
+    "MachineState",
+    "ManagementClient",
+    "ManagementStatus",
     "Probe",
     "RemoteStore",
     "StoreHealth",
+    "StreamPlace",
     "Unanswered",
     "WatchedServer",
     "credentials_from",
+    "find_manager",
     "open_timeline",
 ]

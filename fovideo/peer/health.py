@@ -72,7 +72,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
     role: "server" or "spare". instance: new at each start. state: of a server "starting", "recording",
     "stopping" or "drained"; of a spare the furthest of its servers'. now_ns: wall clock.
-    servers: of a spare only.
+    licence: what is wrong with the site's licence or will be, "" for nothing. servers: of a spare only.
     """
 
     name: str
@@ -83,6 +83,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     now: str = ""
     site: str = ""
     version: str = ""
+    licence: str = ""
     cameras: dict[str, CameraHealth] = {}
     store: StoreHealth
     servers: dict[str, WatchedServer] = {}

@@ -27,6 +27,7 @@ class Right(StrEnum):
     HEALTH = "ask for health"
     READ = "read footage"
     INSERT = "insert footage"
+    CONFIGURATION = "read the configuration"
     CONTROL = "do this"
 
 
@@ -42,15 +43,21 @@ class Role(StrEnum):
 RIGHTS: Mapping[Role, frozenset[Right]] = {
     Role.MONITOR: frozenset({Right.HEALTH}),
     Role.VIEWER: frozenset({Right.HEALTH, Right.READ}),
-    Role.SPARE: frozenset({Right.HEALTH, Right.READ, Right.INSERT}),
+    Role.SPARE: frozenset({Right.HEALTH, Right.READ, Right.INSERT, Right.CONFIGURATION}),
     Role.ADMIN: frozenset(Right),
 }
 
 _STREAM = re.escape(API) + r"/streams/[^/]+"
+_FOOTAGE = r"(data|gops|gops/\d+/(data|tracks)|provenances|losses)"
 _NEEDED = (
     ("GET", re.compile(rf"/metrics|{re.escape(API)}/health"), Right.HEALTH),
-    ("GET", re.compile(rf"{re.escape(API)}/streams"), Right.READ),
-    ("GET", re.compile(rf"{_STREAM}/(data|gops|gops/\d+/(data|tracks)|provenances|losses)"), Right.READ),
+    ("GET", re.compile(rf"{re.escape(API)}/management"), Right.HEALTH),
+    ("GET", re.compile(rf"{re.escape(API)}/(directory|streams)"), Right.READ),
+    ("GET", re.compile(rf"/site{re.escape(API)}/health"), Right.HEALTH),
+    ("GET", re.compile(rf"/site{re.escape(API)}/streams"), Right.READ),
+    ("GET", re.compile(rf"/site{_STREAM}/{_FOOTAGE}"), Right.READ),
+    ("GET", re.compile(rf"{re.escape(API)}/configuration"), Right.CONFIGURATION),
+    ("GET", re.compile(rf"{_STREAM}/{_FOOTAGE}"), Right.READ),
     ("POST", re.compile(rf"{_STREAM}/(stretches|settle)"), Right.INSERT),
 )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -17,9 +18,11 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from fovideo.errors import (
+    ConfigError,
+    ConfigStale,
     FovideoError,
     NoSuchStream,
     NothingThere,
@@ -36,11 +39,14 @@ from fovideo.peer.health import Health
 from fovideo.peer.wire import API, Failure, Problem
 from fovideo.service.access import Access, AccessCheck, Client, Role
 from fovideo.service.control import Control, control_routes
+from fovideo.service.management_routes import Manages, management_routes, whole_site
 from fovideo.service.metrics import HealthCollector
 from fovideo.service.routes import timeline_routes
 from fovideo.timeline.endpoint import Timeline
 
 _STATUS: tuple[tuple[type[FovideoError], int], ...] = (
+    (ConfigStale, 409),
+    (ConfigError, 422),
     (UsageError, 400),
     (PeerUnauthorized, 403),
     (PeerError, 400),
@@ -64,12 +70,14 @@ def make_app(
     controls: Mapping[str, Control] | None = None,
     collectors: Iterable[Collector] = (),
     silent: Callable[[], bool] = lambda: False,
+    management: Manages | None = None,
+    recording: bool = True,
 ) -> Starlette:
     """The application. It closes nothing that it is given.
 
     health: called by the event loop for every poll: must not wait for anything.
     access: who may do what; None: all may do all who show the token, "" = none is asked for.
-    collectors: more metrics.
+    collectors: more metrics. management: what manages the site here, or may. recording: serve the timeline.
     controls: what can be ordered with POST /v1/control/NAME.
     silent: asked by the event loop; while true, health is refused, as in a drill.
     spool: folder for insertions on their way in, best on the store's disk; None = the system's.
@@ -88,20 +96,17 @@ def make_app(
     async def answer_metrics(request: Request) -> Response:
         return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
+    handlers: dict[Any, Any] = {FovideoError: _answer_error, HTTPException: _answer_http_error}
+    below: list[Route] = [Route("/health", answer_health), *control_routes(controls or {}, access=access)]
+    if recording:
+        below += timeline_routes(timeline, spool)
+    routes: list[BaseRoute] = [Route("/metrics", answer_metrics)]
+    if management is not None:
+        below += management_routes(management)
+        routes.append(whole_site(management.whole, health, handlers))
+    routes.append(Mount(API, routes=below))
     return Starlette(
-        routes=[
-            Route("/metrics", answer_metrics),
-            Mount(
-                API,
-                routes=[
-                    Route("/health", answer_health),
-                    *control_routes(controls or {}, access=access),
-                    *timeline_routes(timeline, spool),
-                ],
-            ),
-        ],
-        middleware=[Middleware(AccessCheck, access=access)],
-        exception_handlers={FovideoError: _answer_error, HTTPException: _answer_http_error},
+        routes=routes, middleware=[Middleware(AccessCheck, access=access)], exception_handlers=handlers
     )
 
 

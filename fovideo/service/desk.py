@@ -21,9 +21,11 @@ from fovideo.service.ledger import Ledger
 from fovideo.service.mending import mend
 from fovideo.service.security import credentials_for
 from fovideo.service.settings import failover_settings
+from fovideo.service.sight import Sight
 from fovideo.service.watch import Watch, decode_standing
 from fovideo.site import Endpoint, Server, Site
 from fovideo.store import Store
+from fovideo.timeline.endpoint import Timeline
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class Desk:
             raise ConfigError(
                 "nothing tells where to reach it", where=f"server {server.name}", hint="add url"
             )
+        self._sight = Sight(self._url, self._credentials, store)
         self._probe = Probe(self._url, credentials=self._credentials, timeout_ns=detection.timeout_ns)
         standing = decode_standing(store.journal(self._key))
         leases = [
@@ -80,12 +83,22 @@ class Desk:
         self._closing.set()
         self.watch.stop()
         self._probe.close()
+        self._sight.close()
         if not self.watch.join_merge(_CLOSE_S):
             # It waits for a server that hangs. What it inserted there is found by the next merge.
             _log.warning("%s: left a merge pass that does not end", self._server.name)
 
     def status(self) -> WatchedServer:
         return self._ledger.status(self.watch.memory, self.watch.answered_wall_ns, self.watch.silence)
+
+    @property
+    def cameras(self) -> set[str]:
+        """Names of the server's cameras."""
+        return self._cameras
+
+    def seen(self) -> Timeline:
+        """What clients see: what server and spare hold, or the spare alone while the server is silent."""
+        return self._sight.timeline(server_answers=not self.watch.silence)
 
     def order(self, *, stand_in: bool) -> None:
         """Somebody orders it to stand in, or to hand back."""

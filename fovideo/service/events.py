@@ -65,5 +65,32 @@ class Outage(msgspec.Struct, frozen=True, tag="outage"):
         return sum(gap.end_ns - gap.start_ns for gap in self.missing.get(camera, ()))
 
 
-StationEvent: TypeAlias = TakenOver | Merged | MergeFailed | HandedBack | Outage | Reloaded | ReloadRefused
+class RoleTaken(msgspec.Struct, frozen=True, tag="role-taken"):
+    """The spare manages the site in the place of its management server. role: "management"."""
+
+    role: str
+    server: str
+    lease: int
+
+
+class RoleReturned(msgspec.Struct, frozen=True, tag="role-returned"):
+    """The management server manages the site again."""
+
+    role: str
+    server: str
+    lease: int
+
+
+class HookFailed(msgspec.Struct, frozen=True, tag="hook-failed"):
+    """A command that was to be run at a takeover or hand-back did not end well. event: which of both."""
+
+    event: str
+    server: str
+    command: str
+    error: str
+
+
+RoleEvent: TypeAlias = RoleTaken | RoleReturned | HookFailed
+MergeEvent: TypeAlias = Merged | MergeFailed | Outage
+StationEvent: TypeAlias = RoleEvent | MergeEvent | TakenOver | HandedBack | Reloaded | ReloadRefused
 Event: TypeAlias = RecorderEvent | StationEvent

@@ -10,7 +10,17 @@ import msgspec
 
 from fovideo.camera import CameraState
 from fovideo.record import FramesLost, StateChanged, StoreFailed, StoreRecovered
-from fovideo.service.events import Event, HandedBack, Merged, MergeFailed, Outage, TakenOver
+from fovideo.service.events import (
+    Event,
+    HandedBack,
+    HookFailed,
+    Merged,
+    MergeFailed,
+    Outage,
+    RoleReturned,
+    RoleTaken,
+    TakenOver,
+)
 from fovideo.service.reload import Reloaded, ReloadRefused
 from fovideo.site import EventName
 from fovideo.times import NS_PER_S, format_duration, format_ns
@@ -75,6 +85,15 @@ def _notice(event: Event) -> Notice | None:
             if incomplete:
                 return _error("hand-back", f"{text}; not all of {_list(incomplete)}", **fields)
             return _info("hand-back", text, **fields)
+        case RoleTaken(role, server, lease):
+            text = f"standing in for the {role} server {server}"
+            return _warning("takeover", text, server=server, cameras=(), lease=lease, role=role)
+        case RoleReturned(role, server, lease):
+            text = f"the {role} server {server} is back"
+            return _info("hand-back", text, server=server, cameras=(), lease=lease, role=role)
+        case HookFailed(word, server, command, error):
+            fields = {"server": server, "command": command, "error": error, "at": word}
+            return _error("hook-failed", f"hook {command} at the {word} of {server}: {error}", **fields)
         case Merged(server, lease, streams):
             frames = sum(stream.inserted_frames for stream in streams)
             if not frames:

@@ -11,7 +11,7 @@ from fovideo.camera import CameraConfig
 from fovideo.errors import ConfigError
 from fovideo.site import Endpoint, Site
 
-AT_RUN_TIME = frozenset({"name", "url", "detection", "servers"})
+AT_RUN_TIME = frozenset({"name", "url", "detection", "servers", "attached"})
 """Keys of [[server]] and [[spare]] that a process takes in while it runs; all others want a restart."""
 
 

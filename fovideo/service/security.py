@@ -8,10 +8,10 @@ from fovideo.errors import ConfigError, UsageError
 from fovideo.peer import Credentials
 from fovideo.peer.credentials import load_own, load_trusted
 from fovideo.service.access import Access, Client, Role
-from fovideo.site import Endpoint, Site
+from fovideo.site import Place, Site
 
 
-def access_to(site: Site, endpoint: Endpoint) -> Access:
+def access_to(site: Site, endpoint: Place) -> Access:
     """Who may do what at this endpoint: who shows its token, the clients of the site, and the other machines
     by their certificates. Raises ConfigError for a token that is not where the site says.
     """
@@ -22,12 +22,12 @@ def access_to(site: Site, endpoint: Endpoint) -> Access:
     if token := endpoint.secret_token():
         clients.append(Client(Role.ADMIN, token))
     if site.tls.ca:
-        machines = (*site.servers, *site.spares)
+        machines = (*site.servers, *site.spares, *site.managements)
         clients += [Client(Role.SPARE, certificate=machine.name) for machine in machines]
     return Access(clients, closed=bool(site.clients or site.tls.ca))
 
 
-def server_context(site: Site, endpoint: Endpoint) -> ssl.SSLContext | None:
+def server_context(site: Site, endpoint: Place) -> ssl.SSLContext | None:
     """What the endpoint speaks; None: plain HTTP. Raises ConfigError for files that cannot be used."""
     tls = site.tls.of(endpoint.name)
     if not tls.cert:
@@ -44,7 +44,7 @@ def server_context(site: Site, endpoint: Endpoint) -> ssl.SSLContext | None:
     return context
 
 
-def credentials_for(site: Site, endpoint: Endpoint, peer: Endpoint) -> Credentials:
+def credentials_for(site: Site, endpoint: Place, peer: Place) -> Credentials:
     """What an endpoint shows to another one: that one's token, and its own certificate."""
     tls = site.tls.of(endpoint.name)
     shows = tls.cert if tls.ca else ""

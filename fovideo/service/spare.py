@@ -12,17 +12,23 @@ from typing import Any
 from fovideo.camera import CameraConfig
 from fovideo.errors import UsageError
 from fovideo.failover import State
+from fovideo.licence import coverage_of
 from fovideo.peer import RemoteStore, WatchedServer
+from fovideo.peer.management import SPARE
 from fovideo.record import CameraStatus, Mode
 from fovideo.service.control import Control, wanted
 from fovideo.service.desk import Desk
 from fovideo.service.events import Event, HandedBack, TakenOver
+from fovideo.service.hooks import Hooks
+from fovideo.service.keeper import Keeper
+from fovideo.service.manager import Manager
 from fovideo.service.outage import survey
 from fovideo.service.reload import CameraChanges
 from fovideo.service.security import credentials_for
 from fovideo.service.settings import camera_config
 from fovideo.service.station import Station
 from fovideo.site import Endpoint, Server, Site
+from fovideo.timeline.endpoint import Timeline
 from fovideo.times import NS_PER_S
 
 _log = logging.getLogger(__name__)
@@ -42,6 +48,8 @@ class Spare(Station):
     def __init__(self, site: Site, name: str, *, on_event: Callable[[Event], None] | None = None) -> None:
         super().__init__(site, site.spare(name), on_event=on_event)
         self._desks: dict[str, Desk] = {}
+        self._watching: dict[str, Server] = {}
+        self._hooks = Hooks(site, name, self._emit)
         self._outages: dict[str, tuple[int, int]] = {}  # by server: lease and begin of the last
 
     def failover(self, server: str) -> dict[str, Any]:
@@ -77,7 +85,11 @@ class Spare(Station):
         return site.spare(self.name)
 
     def _watched_in(self, site: Site) -> dict[str, Server]:
-        return {server.name: server for server in site.watched_by(site.spare(self.name))}
+        """Without those that the licence does not cover, unless footage of them is to be brought back."""
+        coverage = coverage_of(site, time.time_ns())
+        busy = {each.server for each in site.cameras if each.name in self._waiting()}
+        watched = {server.name: server for server in site.watched_by(site.spare(self.name))}
+        return {name: each for name, each in watched.items() if coverage.covers(name) or name in busy}
 
     def _wanted_cameras(self, site: Site) -> dict[str, CameraConfig]:
         watched = self._watched_in(site)
@@ -91,9 +103,12 @@ class Spare(Station):
 
     def _prepare(self, undo: ExitStack) -> None:
         waiting = self._waiting()
-        for server in self._watched_in(self.site).values():
+        self._watching = self._watched_in(self.site)
+        for server in self._watching.values():
             desk = self._open_desk(server, waiting)
             waiting -= set(desk.watch.memory.standing)
+        self._hooks.start()
+        undo.callback(self._hooks.stop)
         undo.callback(self._end)
         for stream in sorted(waiting):
             _log.warning(
@@ -111,7 +126,7 @@ class Spare(Station):
         return desk
 
     def _arranged(self, site: Site) -> Callable[[CameraChanges], tuple[str, ...]]:
-        before, after = self._watched_in(self.site), self._watched_in(site)
+        before, after = self._watching, self._watched_in(site)
         old, new = self.site, site
         for server in after.values():
             server.secret_token()
@@ -133,12 +148,17 @@ class Spare(Station):
                     self._open_desk(after[name], waiting).watch.start()
                 else:
                     del self._desks[name]
+            self._watching, self._hooks.site = after, new
+            self._licensing.look()
+            if self._manager is not None:
+                self._manager.take_in(new)
             return tuple(changed)
 
         return arrange
 
     def _emit(self, event: Event) -> None:
         super()._emit(event)
+        self._hooks.tell(event)
         if isinstance(event, TakenOver):
             lease, _ = self._outages.get(event.server, (-1, 0))
             if lease != event.lease:
@@ -156,6 +176,25 @@ class Spare(Station):
         credentials = credentials_for(self.site, self._endpoint, server)
         with closing(RemoteStore(self.site.reached_at(server), credentials=credentials)) as timeline:
             self._emit(survey(timeline, event.server, event.lease, cameras, from_ns))
+
+    def _managing(self, keeper: Keeper) -> Manager | None:
+        return Manager(
+            self.site,
+            self._endpoint,
+            keeper,
+            role=SPARE,
+            guarded=not self._access.is_open,
+            apply=lambda site, version: self.reload(site),
+            own={self.name: self.store},
+            own_health={self.name: self.health},
+        )
+
+    def _past(self, camera: str) -> Timeline:
+        """The union with the server's own timeline, while the server answers."""
+        for desk in list(self._desks.values()):
+            if camera in desk.cameras:
+                return desk.seen()
+        return self.store
 
     def _begin(self) -> None:
         for desk in self._desks.values():

@@ -20,15 +20,21 @@ from fovideo.service.app import make_app
 from fovideo.service.control import Control
 from fovideo.service.describe import camera_health, store_health
 from fovideo.service.events import Event
+from fovideo.service.follower import Follower
 from fovideo.service.http import HttpServer
 from fovideo.service.incoming import clean_spool
+from fovideo.service.keeper import Keeper, kept_folder, site_in_force
+from fovideo.service.licensing import Licensing
+from fovideo.service.manager import Manager
 from fovideo.service.notifier import Notifier
 from fovideo.service.reload import CameraChanges, Reloaded, ReloadRefused, camera_changes, check_reloadable
+from fovideo.service.restream import Restream
 from fovideo.service.retention import Retention
 from fovideo.service.security import access_to, server_context
 from fovideo.service.settings import store_options
-from fovideo.site import Endpoint, Site, advice, load_site
+from fovideo.site import Endpoint, Site, advice
 from fovideo.store import Store
+from fovideo.timeline.endpoint import Timeline
 
 _log = logging.getLogger(__name__)
 
@@ -57,8 +63,11 @@ class Station:
         self._life = threading.Lock()
         self._cameras: dict[str, CameraConfig] = {}
         self._notifier = Notifier(site.name, endpoint.name, self.role)
+        self._licensing = Licensing(endpoint.name, lambda: self.site)
         self._undo: contextlib.ExitStack | None = None
         self._http: HttpServer | None = None
+        self._manager: Manager | None = None
+        self._follower: Follower | None = None
 
     def start(self) -> None:
         """Open the store, listen, record. On return the station answers.
@@ -74,6 +83,9 @@ class Station:
         with self._life, contextlib.ExitStack() as undo:
             self._notifier.use(self.site)
             undo.callback(self._notifier.close)
+            self._licensing.look()
+            self._licensing.start()
+            undo.callback(self._licensing.stop)
             options = store_options(self._endpoint)
             self.store = Store.open(self._endpoint.store, write=True, create=True, options=options)
             undo.callback(self.store.close)
@@ -89,6 +101,7 @@ class Station:
             for name, camera in self._cameras.items():
                 self._add_camera(name, camera)
             self._prepare(undo)
+            self._prepare_management(undo)
             spool = Path(self._endpoint.store) / "incoming"
             clean_spool(spool)
             app = make_app(
@@ -97,8 +110,9 @@ class Station:
                 access=self._access,
                 spool=spool,
                 controls=self._controls(),
-                collectors=(self._notifier,),
                 silent=self._is_silent,
+                collectors=(self._notifier, self._licensing),
+                management=self._manager,
             )
             self._http = HttpServer(app, host, port, tls=tls)
             self._http.start()
@@ -107,7 +121,20 @@ class Station:
             retention.start()
             undo.callback(retention.stop)
             self.recorder.start()
+            if self._endpoint.restream:
+                restream = Restream(
+                    self.site,
+                    self._endpoint,
+                    cameras=self.recorder.status,
+                    tap=self.recorder.tap,
+                    past=self._past,
+                    elsewhere=self._elsewhere,
+                )
+                restream.start()
+                undo.callback(restream.stop)
             self._begin()
+            if self._follower is not None:
+                self._follower.start()
             self._state = "recording"
             self._undo = undo.pop_all()
         _log.info("%s: %s of site %s, listens on %s", self.name, self.role, self.site.name, self.url)
@@ -159,7 +186,7 @@ class Station:
     def reload_file(self, path: Path) -> Reloaded:
         """Read a site.toml again and `reload` it. A file that is refused is an event, and is raised."""
         try:
-            return self.reload(load_site(path))
+            return self.reload(site_in_force(path, self.name))
         except FovideoError as error:
             self._emit(ReloadRefused(str(error)))
             raise
@@ -192,6 +219,7 @@ class Station:
             now_ns=time.time_ns(),
             site=self.site.name,
             version=__version__,
+            licence=self._licensing.said,
             cameras={name: camera_health(status) for name, status in self.recorder.status().items()},
             store=store_health(self.store, self.recorder),
             servers=self._watched(),
@@ -241,6 +269,36 @@ class Station:
         if not gone:
             _log.error("%s: %s: its last frames cannot be written yet; reload again later", self.name, name)
         return gone
+
+    def _prepare_management(self, undo: contextlib.ExitStack) -> None:
+        """Hear of new configurations, if the site is managed; a spare may also be asked to manage it."""
+        if not self.site.managements:
+            return
+        keeper = Keeper(kept_folder(self._endpoint.store))
+        self._manager = self._managing(keeper)
+        if self._manager is not None:
+            undo.callback(self._manager.stop)
+        self._follower = Follower(
+            self.site,
+            self._endpoint,
+            keeper,
+            apply=self.reload,
+            manager=self._manager,
+            emit=self._emit,
+        )
+        undo.callback(self._follower.stop)
+
+    def _managing(self, keeper: Keeper) -> Manager | None:
+        """What manages the site here when it has to."""
+        return None
+
+    def _elsewhere(self, camera: str) -> str:
+        """RTSP URL of whoever serves a camera that is not received here, as far as this process knows."""
+        return "" if self._manager is None or not self._manager.acting else self._manager.elsewhere(camera)
+
+    def _past(self, camera: str) -> Timeline:
+        """What clients of this station see of a camera's recording."""
+        return self.store
 
     def _begin(self) -> None:
         """The recorder runs: start what is to run beside it."""

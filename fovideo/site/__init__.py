@@ -1,7 +1,8 @@
 """The site: servers, spares and cameras, as site.toml names them (docs/ref/site.md)."""
 
-from fovideo.site.check import Problem, advice
-from fovideo.site.load import load_site
+from fovideo.site.check import advice
+from fovideo.site.load import load_site, read_text, site_from
+from fovideo.site.problem import Problem
 from fovideo.site.values import (
     Camera,
     Client,
@@ -9,6 +10,11 @@ from fovideo.site.values import (
     Duration,
     Endpoint,
     EventName,
+    Hook,
+    Licence,
+    Management,
+    Place,
+    Restream,
     Server,
     Site,
     Size,
@@ -24,7 +30,12 @@ __all__ = [
     "Duration",
     "Endpoint",
     "EventName",
+    "Hook",
+    "Licence",
+    "Management",
+    "Place",
     "Problem",
+    "Restream",
     "Server",
     "Site",
     "Size",
@@ -33,4 +44,6 @@ __all__ = [
     "Webhook",
     "advice",
     "load_site",
+    "read_text",
+    "site_from",
 ]

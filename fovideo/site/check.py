@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
+from fovideo.site.check_roles import role_advice
+from fovideo.site.problem import Problem, is_loopback
 from fovideo.site.values import Camera, Client, Endpoint, Server, Site, Spare, Tls
 from fovideo.times import format_duration
 
 NO_TLS = Tls()
 EVERY_INTERFACE = ("", "0.0.0.0", "::")
-
-
-class Problem(NamedTuple):
-    """One thing that is wrong. where: the table; what: one clause; hint: what to do about it."""
-
-    where: str
-    what: str
-    hint: str
 
 
 def problems(
@@ -54,7 +46,7 @@ def advice(site: Site) -> Iterator[Problem]:
         host = endpoint.address[0]
         token = endpoint.token or endpoint.token_file or endpoint.token_env
         asks = bool(token or site.clients or site.tls.ca)
-        if not asks and not _is_loopback(host):
+        if not asks and not is_loopback(host):
             yield Problem(endpoint.name, "answers anybody on the network", "give the site a token")
     for camera in site.cameras if site.spares else ():
         detection = site.server(camera.server).detection
@@ -65,6 +57,7 @@ def advice(site: Site) -> Iterator[Problem]:
                 f"its preroll of {format_duration(camera.preroll_ns)} is shorter than detection may take",
                 f"at least {format_duration(needed_ns)}, or frames are lost at a takeover",
             )
+    yield from role_advice(site)
 
 
 def _access(clients: tuple[Client, ...], endpoints: tuple[Endpoint, ...], tls: Tls) -> Iterator[Problem]:
@@ -86,13 +79,6 @@ def _access(clients: tuple[Client, ...], endpoints: tuple[Endpoint, ...], tls: T
                 "has no token, and without [tls] ca and cert it can show no certificate",
                 "give it token_file",
             )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _names(entries: Iterable[tuple[str, str]]) -> Iterator[Problem]:

@@ -15,12 +15,17 @@ import msgspec
 
 from fovideo.errors import ConfigError, UsageError
 from fovideo.site.check import problems
+from fovideo.site.check_roles import role_problems
 from fovideo.site.values import (
     Camera,
     Client,
     Detection,
     Duration,
-    Endpoint,
+    Hook,
+    Licence,
+    Management,
+    Place,
+    Restream,
     Secret,
     Server,
     Site,
@@ -38,14 +43,19 @@ AnyTable = TypeVar("AnyTable", bound=Table)
 
 SOURCE_SCHEMES = ("rtsp", "rtsps", "file")
 
-_PLACEHOLDERS: dict[type[Table], dict[str, str]] = {
+_PLACEHOLDERS: dict[type[Table], dict[str, Any]] = {
     Camera: {"name": "x", "server": "x", "url": "rtsp://x"},
     Server: {"name": "x", "listen": "x:1", "store": "x"},
     Spare: {"name": "x", "listen": "x:1", "store": "x"},
     Client: {"name": "x", "role": "viewer"},
     Webhook: {"name": "x", "url": "http://x"},
+    Management: {"name": "x", "listen": "x:1", "folder": "x"},
+    Hook: {"command": ["x"]},
 }
-_TABLES = ("site", "tls", "client", "detection", "defaults", "server", "spare", "camera", "webhook")
+_TABLES = (
+    *("site", "tls", "client", "detection", "defaults", "server", "spare", "camera", "webhook"),
+    *("management", "restream", "hook", "licence"),
+)
 _NATIVE_WORDS = {
     "`str`": "text",
     "`int`": "a whole number",
@@ -62,13 +72,24 @@ def load_site(path: str | Path) -> Site:
     Raises ConfigError: file, table and key, what is wrong with it, what to do.
     Reads no secret and reaches nothing: a file that only another machine needs may be absent here.
     """
-    file = Path(path).absolute()
+    return site_from(read_text(path), path)
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a site.toml. ConfigError if it cannot be read."""
     try:
-        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+        return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot read the site: {error.strerror}", where=str(path)) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"not UTF-8 text at byte {error.start}", where=str(path)) from None
+
+
+def site_from(text: str, path: str | Path) -> Site:
+    """As load_site, of a text that stands for the file at that path."""
+    file = Path(path).absolute()
+    try:
+        raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not TOML: {error}", where=str(path), hint="see docs/ref/site.md") from None
     return _Loader(str(path), file).site(raw)
@@ -111,7 +132,20 @@ class _Loader:
                 raise self._error(
                     f"[[webhook]] {name!r}", "another webhook has this name", "a name is given once"
                 )
-        for problem in problems(servers, spares, cameras, clients, tls):
+        managements = self._tables(raw, "management", Management, {}, token, detection)
+        hooks = self._tables(raw, "hook", Hook, {})
+        restream = self._resolved(
+            self._convert(raw.get("restream", {}), Restream, "[restream]"), "[restream]"
+        )
+        licence = self._convert(raw.get("licence", {}), Licence, "[licence]")
+        if licence.file:
+            licence = msgspec.structs.replace(
+                licence, file=str(self._folder / Path(licence.file).expanduser())
+            )
+        for problem in (
+            *problems(servers, spares, cameras, clients, tls),
+            *role_problems(servers, spares, managements, hooks, restream, licence),
+        ):
             raise self._error(*problem)
         return Site(
             name=identity.name,
@@ -122,6 +156,10 @@ class _Loader:
             tls=tls,
             clients=clients,
             webhooks=webhooks,
+            managements=managements,
+            restream=restream,
+            hooks=hooks,
+            licence=licence,
         )
 
     def _tls(self, raw: object) -> Tls:
@@ -172,7 +210,7 @@ class _Loader:
     def _resolved(self, table: AnyTable, where: str) -> AnyTable:
         """The table with paths made absolute, after the checks that concern it alone."""
         changed: dict[str, Any] = {}
-        for key in ("store", "token_file", "password_file"):
+        for key in ("store", "folder", "token_file", "password_file"):
             if text := getattr(table, key, ""):
                 changed[key] = str(self._folder / Path(text).expanduser())
         for prefix in ("token", "password"):
@@ -185,11 +223,13 @@ class _Loader:
             changed["url"] = self._source(table, where)
             if table.backoff_max_ns < table.backoff_min_ns:
                 raise self._error(where, "backoff_max is less than backoff_min", "swap them")
-        if isinstance(table, Endpoint):
-            try:
-                parse_listen(table.listen)
-            except ValueError as error:
-                raise self._error(where, f"listen = {table.listen!r}: {error}", 'write "HOST:PORT"') from None
+        if isinstance(table, Place):
+            for key in ("listen", "restream") if table.restream else ("listen",):
+                try:
+                    parse_listen(getattr(table, key))
+                except ValueError as error:
+                    text = getattr(table, key)
+                    raise self._error(where, f"{key} = {text!r}: {error}", 'write "HOST:PORT"') from None
             if table.url and not table.url.startswith(("http://", "https://")):
                 raise self._error(
                     where, f"url = {table.url!r} is no http or https URL", 'like "http://rec-1:8750"'

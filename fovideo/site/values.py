@@ -92,22 +92,16 @@ class Client(Table, frozen=True, kw_only=True):
         return resolve_secret(self.token, self.token_file, self.token_env, f"token of client {self.name!r}")
 
 
-class Endpoint(Table, frozen=True, kw_only=True):
-    """What a server and a spare have in common: a name, an address, a store, a token."""
+class Place(Table, frozen=True, kw_only=True):
+    """What every process of a site has: a name, an address, a token. restream: address for RTSP clients."""
 
     name: str
     listen: str
-    store: str
     url: str = ""
     token: Secret = Secret()
     token_file: str = ""
     token_env: str = ""
-    durability_ns: Duration = field(name="durability", default=Duration(NS_PER_S))
-    quota_bytes: Size = field(name="quota", default=Size(0))
-    max_age_ns: Duration = field(name="max_age", default=Duration(0))
-    segment_bytes: Size = field(name="segment_size", default=Size(256 * 2**20))
-    segment_duration_ns: Duration = field(name="segment_duration", default=Duration(600 * NS_PER_S))
-    workers: int = 0
+    restream: str = ""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -124,18 +118,43 @@ class Endpoint(Table, frozen=True, kw_only=True):
             return ""
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
+    @property
+    def restreams_at(self) -> str:
+        """RTSP URL under which clients reach it, without a path; "" when it has none, or nothing tells."""
+        if not self.restream:
+            return ""
+        host, port = parse_listen(self.restream)
+        if host in ("", "0.0.0.0", "::"):
+            host = urlsplit(self.reached_at).hostname or ""
+        if not host or not port:
+            return ""
+        return f"rtsp://[{host}]:{port}" if ":" in host else f"rtsp://{host}:{port}"
+
     def secret_token(self) -> str:
         """The token that clients must show, "" for none. ConfigError if its file or variable is not there."""
         return resolve_secret(self.token, self.token_file, self.token_env, f"token of {self.name!r}")
 
 
-AnyEndpoint = TypeVar("AnyEndpoint", bound=Endpoint)
+class Endpoint(Place, frozen=True, kw_only=True):
+    """What a server and a spare have in common: a place, and a store."""
+
+    store: str
+    durability_ns: Duration = field(name="durability", default=Duration(NS_PER_S))
+    quota_bytes: Size = field(name="quota", default=Size(0))
+    max_age_ns: Duration = field(name="max_age", default=Duration(0))
+    segment_bytes: Size = field(name="segment_size", default=Size(256 * 2**20))
+    segment_duration_ns: Duration = field(name="segment_duration", default=Duration(600 * NS_PER_S))
+    workers: int = 0
+
+
+AnyPlace = TypeVar("AnyPlace", bound=Place)
 
 
 class Server(Endpoint, frozen=True, kw_only=True):
-    """A recording server: [[server]]."""
+    """A recording server: [[server]]. attached: devices on the machine itself, which no spare can reach."""
 
     detection: Detection = Detection()
+    attached: tuple[str, ...] = ()
 
 
 class Spare(Endpoint, frozen=True, kw_only=True):
@@ -146,6 +165,48 @@ class Spare(Endpoint, frozen=True, kw_only=True):
 
     max_age_ns: Duration = field(name="max_age", default=Duration(86_400 * NS_PER_S))
     servers: tuple[str, ...] = ()
+
+
+class Management(Place, frozen=True, kw_only=True):
+    """The management server: [[management]]. folder: where it keeps the site's configuration, by version."""
+
+    folder: str
+    detection: Detection = Detection()
+
+
+class Restream(Table, frozen=True, kw_only=True):
+    """[restream]: what RTSP clients of the site must show. Without a user everybody may watch."""
+
+    user: str = ""
+    password: Secret = Secret()
+    password_file: str = ""
+    password_env: str = ""
+
+    def secret_password(self) -> str:
+        """The password, "" for none. ConfigError if its file or variable is not there."""
+        return resolve_secret(self.password, self.password_file, self.password_env, "password of [restream]")
+
+
+class Hook(Table, frozen=True, kw_only=True):
+    """[[hook]]: a command that a spare runs when it stands in, and when it hands back.
+
+    servers: names of those, management servers too, whose takeovers concern it; none = all.
+    """
+
+    command: tuple[str, ...]
+    on: tuple[Literal["takeover", "handback"], ...] = ("takeover", "handback")
+    servers: tuple[str, ...] = ()
+    timeout_ns: Duration = field(name="timeout", default=Duration(30 * NS_PER_S))
+
+
+class Licence(Table, frozen=True, kw_only=True):
+    """[licence]: where the site's licence is, and who issued it. Without a file everything is allowed.
+
+    public_key: the issuer's, 64 hex digits; an application that embeds fovideo can pin its own instead.
+    """
+
+    file: str = ""
+    public_key: str = ""
 
 
 class Camera(Table, frozen=True, kw_only=True):
@@ -191,6 +252,7 @@ EventName: TypeAlias = Literal[
     "store-recovered",
     "reloaded",
     "reload-refused",
+    "hook-failed",
 ]
 """What is told to logs, webhooks and metrics."""
 
@@ -223,8 +285,12 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     tls: Tls = Tls()
     clients: tuple[Client, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
+    managements: tuple[Management, ...] = ()
+    restream: Restream = Restream()
+    hooks: tuple[Hook, ...] = ()
+    licence: Licence = Licence()
 
-    def reached_at(self, endpoint: Endpoint) -> str:
+    def reached_at(self, endpoint: Place) -> str:
         """URL under which others reach an endpoint; "" when nothing tells."""
         found = endpoint.reached_at
         if self.tls.cert and not endpoint.url and found:
@@ -238,6 +304,10 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     def spare(self, name: str) -> Spare:
         """The spare of that name; ConfigError with the names there are."""
         return _named(self.spares, name, "spare", self.path)
+
+    def management(self, name: str) -> Management:
+        """The management server of that name; ConfigError with the names there are."""
+        return _named(self.managements, name, "management server", self.path)
 
     def cameras_of(self, server: str) -> tuple[Camera, ...]:
         """The cameras that a server records."""
@@ -275,7 +345,7 @@ def resolve_secret(text: str, file: str, variable: str, whose: str) -> str:
     return ""
 
 
-def _named(entries: tuple[AnyEndpoint, ...], name: str, kind: str, path: Path) -> AnyEndpoint:
+def _named(entries: tuple[AnyPlace, ...], name: str, kind: str, path: Path) -> AnyPlace:
     for entry in entries:
         if entry.name == name:
             return entry

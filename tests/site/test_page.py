@@ -8,7 +8,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fovideo.site import Camera, Client, Detection, Duration, Server, Size, Spare, Tls, Webhook, load_site
+from fovideo.site import (
+    Camera,
+    Client,
+    Detection,
+    Duration,
+    Hook,
+    Licence,
+    Management,
+    Restream,
+    Server,
+    Size,
+    Spare,
+    Tls,
+    Webhook,
+    load_site,
+)
 from fovideo.times import parse_bytes, parse_duration_ns
 
 PAGE = (Path(__file__).parents[2] / "docs/ref/site.md").read_text(encoding="utf-8")
@@ -33,6 +48,10 @@ def documented(heading: str) -> dict[str, str]:
         ("## [[camera]]", (Camera,)),
         ("## [tls]", (Tls,)),
         ("## [[client]]", (Client,)),
+        ("## [[management]]", (Management,)),
+        ("## [restream]", (Restream,)),
+        ("## [[hook]]", (Hook,)),
+        ("## [licence]", (Licence,)),
         ("## [detection]", (Detection,)),
         ("## [[webhook]]", (Webhook,)),
     ],

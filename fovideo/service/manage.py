@@ -1,0 +1,194 @@
+"""ManagementServer: the [[management]] of a site as a process: configuration, status, directory."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from fovideo import __version__
+from fovideo.errors import ConfigError, FovideoError, UsageError
+from fovideo.peer import Health, StoreHealth
+from fovideo.record import Tap
+from fovideo.service.app import make_app
+from fovideo.service.events import Event
+from fovideo.service.follower import Follower, others_versions
+from fovideo.service.http import HttpServer
+from fovideo.service.keeper import Keeper
+from fovideo.service.manager import Manager
+from fovideo.service.reload import Reloaded, ReloadRefused
+from fovideo.service.restream import Restream
+from fovideo.service.security import access_to, server_context
+from fovideo.site import Site, read_text, site_from
+from fovideo.site.version import Version, begun, digest, following
+
+_log = logging.getLogger(__name__)
+
+
+class ManagementServer:
+    """In a host application: start() once, stop() once; also a context manager. Thread-safe.
+
+    path: its site.toml, which is what it puts into force, unless others have a newer version.
+    """
+
+    role = "management"
+
+    def __init__(
+        self, path: str | Path, name: str, *, on_event: Callable[[Event], None] | None = None
+    ) -> None:
+        self._path, self.name, self._on_event = Path(path), name, on_event
+        self._text = read_text(path)
+        self.site = site_from(self._text, path)
+        self._place = self.site.management(name)
+        self.keeper = Keeper(self._place.folder)
+        self.instance = os.urandom(8).hex()
+        self._life = threading.Lock()
+        self._http: HttpServer | None = None
+        self._undo: contextlib.ExitStack | None = None
+        self._manager: Manager
+
+    def start(self) -> None:
+        """Find out which configuration is in force, and listen. ConfigError; then nothing is left running."""
+        with self._life, contextlib.ExitStack() as undo:
+            version = self._begin()
+            self.site = site_from(version.text, self._path)
+            access, tls = access_to(self.site, self._place), server_context(self.site, self._place)
+            self._manager = Manager(
+                self.site,
+                self._place,
+                self.keeper,
+                role=self.role,
+                guarded=not access.is_open,
+                apply=self._apply,
+            )
+            undo.callback(self._manager.stop)
+            app = make_app(
+                self._manager.whole(), self.health, access=access, management=self._manager, recording=False
+            )
+            host, port = self._place.address
+            self._http = HttpServer(app, host, port, tls=tls)
+            self._http.start()
+            undo.callback(self._http.stop)
+            self._manager.act(0)
+            if self._place.restream:
+                restream = Restream(
+                    self.site,
+                    self._place,
+                    cameras=tuple,
+                    tap=_nothing_here,
+                    past=lambda name: self._manager.whole(),
+                    elsewhere=self._manager.elsewhere,
+                )
+                restream.start()
+                undo.callback(restream.stop)
+            follower = Follower(self.site, self._place, self.keeper, apply=self._take_in)
+            follower.start()
+            undo.callback(follower.stop)
+            self._undo = undo.pop_all()
+        _log.info("%s: manages site %s, listens on %s", self.name, self.site.name, self.url)
+
+    def stop(self) -> None:
+        with self._life:
+            undo, self._undo = self._undo, None
+            if undo is not None:
+                undo.close()
+
+    def reload_file(self, path: Path) -> Reloaded:
+        """The file was edited: put it into force as a new version. ConfigError when it cannot be used."""
+        try:
+            text = read_text(path)
+            site = site_from(text, path)
+            version = following(self.keeper.current, text, by=self.name, now_ns=time.time_ns())
+            self._apply(site, version)
+        except FovideoError as error:
+            _log.error("%s: not reloaded: %s", self.name, error)
+            self._emit(ReloadRefused(str(error)))
+            raise
+        self.keeper.saw(digest(text))
+        self.keeper.offer(version)
+        done = Reloaded()
+        self._emit(done)
+        return done
+
+    def responds(self, timeout_s: float) -> bool:
+        """Whether it would answer a request now: for a watchdog."""
+        return self._http is not None and self._http.responds(timeout_s)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """How this machine reaches it; the port is known after start."""
+        return "" if self._http is None else self._http.url
+
+    def health(self) -> Health:
+        """What GET /v1/health answers."""
+        if self._http is None:
+            raise UsageError("not started yet", where=self.name)
+        return Health(
+            name=self.name,
+            role=self.role,
+            instance=self.instance,
+            state="managing",
+            now_ns=time.time_ns(),
+            site=self.site.name,
+            version=__version__,
+            store=StoreHealth(id=""),
+        )
+
+    def _begin(self) -> Version:
+        kept = self.keeper.current
+        start = begun(
+            [kept, *others_versions(self.site, self._place)],
+            self._text,
+            self.keeper.seen_hash,
+            by=self.name,
+            now_ns=time.time_ns(),
+        )
+        version = start.version
+        if start.overruled:
+            _log.warning("%s: version %d is in force, made by %s", self.name, version.number, version.by)
+            _log.warning("%s: %s is older and not used; edit it to make a new version", self.name, self._path)
+        self.keeper.saw(digest(self._text))
+        self.keeper.offer(version)
+        return version
+
+    def _apply(self, site: Site, version: Version) -> None:
+        own = site.management(self.name)
+        if (own.listen, own.folder, own.restream) != (
+            self._place.listen,
+            self._place.folder,
+            self._place.restream,
+        ):
+            raise ConfigError(
+                f"listen, folder and restream of {self.name!r} cannot change while it runs",
+                where=str(site.path),
+                hint="stop it, edit its file, start it again",
+            )
+        self._take_in(site)
+
+    def _take_in(self, site: Site) -> None:
+        self.site = site
+        self._manager.take_in(site)
+
+    def _emit(self, event: Event) -> None:
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:
+            _log.exception("the event listener failed")
+
+
+def _nothing_here(camera: str) -> Tap:
+    raise UsageError("cameras are not received here", where=camera)
