@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
 from fovideo.media.codec import AUDIO_TRACK, VIDEO_TRACK
+from fovideo.media.frames import FrameTable
 from fovideo.merge.footage import Footage
 from fovideo.merge.line import (
     Index,
@@ -18,18 +20,30 @@ from fovideo.merge.line import (
     Times,
     covered,
     line_of,
-    nearest_to,
     nominal_ns,
     tolerance_of,
 )
-from fovideo.merge.match import Matching, match, offsets_at
+from fovideo.merge.machines import Machines
+from fovideo.merge.match import SECTION_NS, match, offsets_at, pair_up
 from fovideo.merge.offset import Offset, Prior, find_offset, repeats
-from fovideo.merge.receipts import Known, Receipts, contemporary, learn, received_together
 from fovideo.times import NS_PER_MS
 
 _FEW = 8  # where content repeats, fewer matching frames than this say nothing of the clock
-_CLOSE_NS = 50 * NS_PER_MS  # what error bounds do not know of
+_SEAM_NS = 250 * NS_PER_MS  # how far off a recorder's first times are
+_ONE_OFFSET_NS = 3 * NS_PER_MS  # what frames of one stretch differ by at most
 _FOREIGN = 0.1  # matched share below which two recordings come from different encoders
+
+
+@dataclass
+class _Rest:
+    """Footage of the target. free: frames without a partner. is_kin: from the same encoder as the run.
+    expected_ns: offset that clocks tell.
+    """
+
+    target: Footage
+    free: Mask
+    is_kin: bool
+    expected_ns: int
 
 
 @dataclass
@@ -38,8 +52,7 @@ class Aligned:
 
     held: the identical frame is there. kept: it is there, but only among what is not shown. clash: other
     content of the same instant is there. dts_ns: decode time of the identical frame, where held. anchors:
-    (source time_ns, offset_ns). matched: how many frames gave them. kin: frames of the same encoder that the
-    target has and the run has not.
+    (source time_ns, offset_ns). matched: how many frames gave them. rest: what the target shows besides.
     """
 
     held: Mask
@@ -48,7 +61,12 @@ class Aligned:
     dts_ns: Times
     anchors: list[tuple[int, int]] = field(default_factory=list)
     matched: int = 0
-    kin: list[Footage] = field(default_factory=list)
+    rest: list[_Rest] = field(default_factory=list)
+
+    @property
+    def kin(self) -> list[Footage]:
+        """Frames of the same encoder that the target has and the run has not."""
+        return [each.target.only(each.free) for each in self.rest if each.is_kin and each.free.any()]
 
     @classmethod
     def none_of(cls, count: int) -> Aligned:
@@ -57,77 +75,75 @@ class Aligned:
 
 
 def align(
-    source: Footage,
-    targets: Sequence[Footage],
-    primary: int,
-    prior: Prior,
-    receipts: Receipts,
+    source: Footage, targets: Sequence[Footage], primary: int, prior: Prior, machines: Machines
 ) -> Aligned:
     """Match a run against the target's footage: copies of the same session by their stored times, others by
     content.
 
-    prior: what is known of the offset. receipts: what is known of the recorders' receipt clocks; what this
-    run tells is added.
+    prior: what is known of the offset but for what the machines' clocks tell.
     """
     result = Aligned.none_of(len(source.frames))
-    found: list[tuple[Footage, Matching]] = []
     for target in targets:
         if target.session == source.session:
             if target.epoch == source.epoch:
                 _take_copies(source, target, result)
         elif len(source.frames) and len(target.frames):
-            found.append((target, _match(source, target, prior, receipts)))
-    learn(source, found, prior, receipts)
-    for target, matching in found:
-        _take_content(source, target, matching, primary, prior, receipts, result)
+            _take_content(source, target, primary, prior, machines, result)
+    _take_stragglers(source, primary, result)
     result.kept &= ~result.held
     result.clash &= ~(result.held | result.kept)
     return result
 
 
-def overall_offset(source: Footage, targets: Sequence[Footage], primary: int, prior: Prior) -> Offset | None:
-    """The offset against all that the target shows, taken together. Where pictures repeat, sound may tell
-    it.
+def overall_offset(
+    source: Footage, targets: Sequence[Footage], primary: int, prior: Prior, machines: Machines
+) -> Offset | None:
+    """By how much the offset differs from what was expected, against all that the target shows, taken
+    together. Where pictures repeat, sound may tell it.
+
+    None where nothing matches, or where the machines' clocks tell the offset.
     """
-    shown = []
+    shown: list[FrameTable] = []
+    trusted = True
     for target in targets:
         if target.conflict or target.session == source.session:
             continue
-        mine, other = contemporary(source, target, prior.window_ns, {})
-        if mine.any() and other.any():
-            shown.append((target, other))
+        mine, other = machines.contemporary(source, target)
+        if not mine.any() or not other.any():
+            continue
+        if machines.apart_ns(source, target)[1]:
+            continue
+        frames = target.recorded[other]
+        found = machines.prior(source.only(mine), target.only(other), prior)
+        trusted = trusted and found.trusted
+        frames["time_ns"] -= found.expected_ns
+        shown.append(frames)
     if not shown:
         return None
-    frames = np.concatenate([target.frames[mask] for target, mask in shown])
-    prior = _as_claimed(prior, source, *(target for target, _ in shown))
-    ours, theirs = line_of(source.frames, primary), line_of(frames, primary)
+    guess_ns = prior.expected_ns
+    prior = replace(prior, expected_ns=0, trusted=trusted)
+    ours, theirs = line_of(source.recorded, primary), line_of(np.concatenate(shown), primary)
     if primary == VIDEO_TRACK and repeats(ours, theirs, prior.repeated):
-        heard, there = line_of(source.frames, AUDIO_TRACK), line_of(frames, AUDIO_TRACK)
+        heard, there = line_of(source.recorded, AUDIO_TRACK), line_of(np.concatenate(shown), AUDIO_TRACK)
         if len(heard) and len(there) and not repeats(heard, there, prior.repeated):
             ours, theirs = heard, there
     if not _doubled(theirs):
-        return find_offset(ours, theirs, prior)
+        found_offset = find_offset(ours, theirs, prior)
+        return None if found_offset is None else _later(found_offset, guess_ns)
     # The target's own clock was set back: its footage overlaps itself, and tells something piece by piece.
-    each = [find_offset(ours, line_of(target.frames[mask], primary), prior) for target, mask in shown]
-    found = [offset for offset in each if offset is not None and offset.quality > 0.5]
-    return min(found, key=lambda offset: abs(offset.offset_ns - prior.expected_ns), default=None)
+    each = [find_offset(ours, line_of(frames, primary), prior) for frames in shown]
+    good = [offset for offset in each if offset is not None and offset.quality > 0.5]
+    nearest = min(good, key=lambda offset: abs(offset.offset_ns), default=None)
+    return None if nearest is None else _later(nearest, guess_ns)
+
+
+def _later(offset: Offset, by_ns: int) -> Offset:
+    return replace(offset, offset_ns=offset.offset_ns + by_ns)
 
 
 def _doubled(line: Line) -> bool:
     """Whether a line has two frames at the instant of one, for a good part of it."""
     return bool(np.count_nonzero(np.diff(line.time_ns) * 2 < line.interval_ns) * 50 > len(line))
-
-
-def _as_claimed(prior: Prior, *footage: Footage) -> Prior:
-    """The prior, if the error bounds of the frames are true: clocks of cameras agree to ms, of recorders to
-    s.
-    """
-    error_ns = sum(max((each.error_ns for each in side), default=0) for side in (footage[:1], footage[1:]))
-    return replace(
-        prior,
-        near_ns=min(prior.near_ns, error_ns + _CLOSE_NS),
-        trusted=all(each.trusted for each in footage),
-    )
 
 
 def pinned_offset(source: Footage, targets: Sequence[Footage]) -> int | None:
@@ -142,16 +158,64 @@ def pinned_offset(source: Footage, targets: Sequence[Footage]) -> int | None:
     return int(np.median(found)) if found else None
 
 
-def _match(
-    source: Footage,
-    target: Footage,
-    prior: Prior,
-    receipts: Known,
-) -> Matching:
-    """Match what may have been received at the same instant; indices are of the whole footage."""
-    mine, theirs = (np.flatnonzero(mask) for mask in contemporary(source, target, prior.window_ns, receipts))
-    found = match(source.frames[mine], target.frames[theirs], _as_claimed(prior, source, target))
-    return Matching(mine[found.source], theirs[found.target], found.anchors, found.offset_ns, found.drift_ppb)
+@dataclass(frozen=True)
+class _Pair:
+    """What two runs have in common. ours, theirs: frames that are the same.
+
+    compared: which frames of each may be. anchors: (source time_ns, offset_ns). expected_ns: offset that
+    clocks tell.
+    """
+
+    ours: Index
+    theirs: Index
+    compared: tuple[Mask, Mask]
+    anchors: list[tuple[int, int]]
+    expected_ns: int
+
+
+def _match(source: Footage, target: Footage, primary: int, prior: Prior, machines: Machines) -> _Pair:
+    """Match what may have arrived at the same instant, by the times as they were recorded."""
+    mine, theirs = machines.contemporary(source, target)
+    expected_ns = machines.prior(source, target, prior).expected_ns
+    moved_ns = int(np.median(target.moved_ns)) - int(np.median(source.moved_ns))
+    if mine.any() and theirs.any():
+        known = machines.prior(source.only(mine), target.only(theirs), prior)
+        expected_ns = known.expected_ns
+        found = match(source.recorded[mine], target.recorded[theirs], known)
+        if len(found):
+            ours, others = np.flatnonzero(mine)[found.source], np.flatnonzero(theirs)[found.target]
+            anchors = _anchors(source, target, ours, others, primary)
+            return _Pair(ours, others, (mine, theirs), anchors, expected_ns + moved_ns)
+    by_camera = machines.on_camera_clock(source, target, prior)
+    if by_camera is not None:
+        found = match(source.recorded, target.recorded, by_camera)
+        ours, others = found.source, found.target
+        lines = line_of(source.frames[ours], primary), line_of(target.frames[others], primary)
+        if len(found) >= _FEW and not repeats(*lines, prior.repeated):
+            everything = np.ones(len(source.frames), bool), np.ones(len(target.frames), bool)
+            return _Pair(ours, others, everything, _anchors(source, target, ours, others, primary), moved_ns)
+    nothing = np.zeros(0, np.int64)
+    return _Pair(nothing, nothing, (mine, theirs), [], expected_ns + moved_ns)
+
+
+def _anchors(
+    source: Footage, target: Footage, ours: Index, theirs: Index, primary: int
+) -> list[tuple[int, int]]:
+    """(source time_ns, offset_ns) of frames that are the same: one for each stretch with one offset."""
+    leading = source.frames["track"][ours] == primary
+    if leading.any():
+        ours, theirs = ours[leading], theirs[leading]
+    times = source.frames["time_ns"][ours]
+    order = np.argsort(times, kind="stable")
+    times, offsets = times[order], (target.frames["time_ns"][theirs] - source.frames["time_ns"][ours])[order]
+    parts = (times - times[0]) // SECTION_NS if len(times) else times
+    cuts = np.flatnonzero((np.abs(np.diff(offsets)) > _ONE_OFFSET_NS) | (np.diff(parts) > 0)) + 1
+    edges = [0, *cuts.tolist(), len(times)]
+    return [
+        (int(np.median(times[start:stop])), int(np.median(offsets[start:stop])))
+        for start, stop in pairwise(edges)
+        if stop > start
+    ]
 
 
 def _take_copies(source: Footage, target: Footage, result: Aligned) -> None:
@@ -159,19 +223,19 @@ def _take_copies(source: Footage, target: Footage, result: Aligned) -> None:
     if not len(places):
         return
     (result.kept if target.conflict else result.held)[places] = True
-    _add_kin(target, others, result)
     result.dts_ns[places] = target.frames["dts_ns"][others]
     result.matched += len(places)
     times = source.frames["time_ns"][places]
     offsets = target.frames["time_ns"][others] - times
+    _add_rest(target, others, True, int(np.median(offsets)), result)
     result.anchors.extend((int(times[at]), int(offsets[at])) for at in {0, len(places) - 1})
 
 
-def _add_kin(target: Footage, matched: Index, result: Aligned) -> None:
-    lone = np.ones(len(target.frames), bool)
-    lone[matched] = False
-    if lone.any() and not target.conflict:
-        result.kin.append(target.only(lone))
+def _add_rest(target: Footage, matched: Index, is_kin: bool, expected_ns: int, result: Aligned) -> None:
+    free = np.ones(len(target.frames), bool)
+    free[matched] = False
+    if free.any() and not target.conflict:
+        result.rest.append(_Rest(target, free, is_kin, expected_ns))
 
 
 def _copies(source: Footage, target: Footage) -> tuple[Index, Index]:
@@ -194,19 +258,11 @@ def _copies(source: Footage, target: Footage) -> tuple[Index, Index]:
 
 
 def _take_content(
-    source: Footage,
-    target: Footage,
-    found: Matching,
-    primary: int,
-    prior: Prior,
-    receipts: Receipts,
-    result: Aligned,
+    source: Footage, target: Footage, primary: int, prior: Prior, machines: Machines, result: Aligned
 ) -> None:
-    mine, theirs = contemporary(source, target, prior.window_ns, receipts)
-    good = received_together(source, target, found.source, found.target, receipts)
-    if len(found) and good.mean() < 0.5:  # alike, but of another time
-        found, good = Matching(found.source[:0], found.target[:0]), good[:0]
-    ours, others = found.source[good], found.target[good]
+    pair = _match(source, target, primary, prior, machines)
+    ours, others = pair.ours, pair.theirs
+    mine, theirs = pair.compared
     held = np.zeros(len(source.frames), bool)
     held[ours] = True
     if target.conflict:
@@ -216,7 +272,7 @@ def _take_content(
     result.dts_ns[ours] = target.frames["dts_ns"][others]
     result.matched += len(ours)
     if len(ours) >= _FEW or not len(prior.repeated):
-        result.anchors.extend(found.anchors)
+        result.anchors.extend(pair.anchors)
     partnered = np.zeros(len(target.frames), bool)
     partnered[others] = True
     foreign = False
@@ -224,15 +280,45 @@ def _take_content(
         line, there = line_of(source.frames, track), line_of(target.frames[theirs], track)
         if not len(line) or not len(there):
             continue
-        shift_ns = offsets_at(found.anchors, line.time_ns) if found.anchors else prior.expected_ns
+        shift_ns = offsets_at(pair.anchors, line.time_ns) if pair.anchors else pair.expected_ns
         line = line.moved(shift_ns)
-        nearest = np.flatnonzero(theirs)[there.index[nearest_to(line.time_ns, there)]]
-        mine[line.index] &= received_together(source, target, line.index, nearest, receipts)
         clashing, other_encoder = _clashes(line, held, mine, there, partnered[theirs])
         result.clash[line.index[clashing]] = True
         foreign = foreign or (other_encoder and track == primary)
-    if not foreign:
-        _add_kin(target, others, result)
+    _add_rest(target, others, not foreign, pair.expected_ns, result)
+
+
+def _take_stragglers(source: Footage, primary: int, result: Aligned) -> None:
+    """Match what is left over by the anchors on either side of it: single frames at a seam of the target's,
+    too few to tell their offset alone, are where the frames beside them are.
+    """
+    if not result.anchors or (result.held | result.kept).all():
+        return
+    anchors = np.array(sorted(result.anchors), np.int64)
+    whole = line_of(source.frames, primary)
+    for side in (-1, 0):
+        for rest in result.rest:
+            lone = np.flatnonzero(~(result.held | result.kept) & (source.frames["track"] == primary))
+            there = np.flatnonzero(rest.free & (rest.target.frames["track"] == primary))
+            line = line_of(source.frames[lone], primary)
+            others = line_of(rest.target.frames[there], primary)
+            if not len(line) or not len(others):
+                continue
+            near = np.clip(np.searchsorted(anchors[:, 0], line.time_ns) + side, 0, len(anchors) - 1)
+            offset_ns = anchors[near, 1]
+            line = line.at(np.flatnonzero(np.abs(offset_ns - rest.expected_ns) <= _SEAM_NS))
+            moved_ns = line.time_ns + offset_ns[np.abs(offset_ns - rest.expected_ns) <= _SEAM_NS]
+            if not len(line):
+                continue
+            order = np.argsort(moved_ns, kind="stable")
+            moved = replace(line.at(order), time_ns=moved_ns[order])
+            tolerance_ns = tolerance_of(whole, line_of(rest.target.frames, primary))
+            left, right = pair_up(moved, others, tolerance_ns)
+            ours, theirs = lone[moved.index[left]], there[others.index[right]]
+            result.held[ours] = True
+            result.dts_ns[ours] = rest.target.frames["dts_ns"][theirs]
+            rest.free[theirs] = False
+            rest.is_kin = rest.is_kin or bool(len(left))
 
 
 def _clashes(ours: Line, held: Mask, mine: Mask, theirs: Line, partnered: Mask) -> tuple[Mask, bool]:

@@ -26,7 +26,9 @@ class Footage:
     frames: effective times. stored_ns: stored time_ns of each. row: place of each frame's row in its
     manifest. arrival_ns: when each reached the recorder's machine, by that machine's clock; 0 where that is
     not known. conflict: not part of what the timeline shows. reported: at some time of the session sender
-    reports told the camera's clock; what came before was back-dated by them.
+    reports told the camera's clock; what came before was back-dated by them. moved_ns: by how much merges
+    have corrected the time of each frame. adopted: brought by a merge; when it arrived follows from the
+    footage beside it.
     """
 
     session: str
@@ -36,8 +38,10 @@ class Footage:
     stored_ns: Times
     row: npt.NDArray[np.int64]
     arrival_ns: Times
+    moved_ns: Times
     conflict: bool = False
     reported: bool = False
+    adopted: bool = False
 
     @property
     def clock(self) -> int:
@@ -54,6 +58,21 @@ class Footage:
         """Whether its times are the camera's own clock."""
         return self.reported or self.clock == Clock.SENDER_REPORT
 
+    @property
+    def lag_ns(self) -> int | None:
+        """By how much the arrival is ahead of the recorded times; None where it is not known."""
+        known = self.arrival_ns != 0
+        if not known.any():
+            return None
+        return int(np.median((self.arrival_ns - self.frames["time_ns"] + self.moved_ns)[known]))
+
+    @property
+    def recorded(self) -> FrameTable:
+        """The frames with times as they were recorded, by one clock, wherever merges have put them."""
+        frames = self.frames.copy()
+        frames["time_ns"] -= self.moved_ns
+        return frames
+
     def only(self, mask: Mask) -> Footage:
         """Some of the frames."""
         return replace(
@@ -62,11 +81,13 @@ class Footage:
             stored_ns=self.stored_ns[mask],
             row=self.row[mask],
             arrival_ns=self.arrival_ns[mask],
+            moved_ns=self.moved_ns[mask],
         )
 
     def pick(self, mask: Mask, shift_ns: Times, conflict: bool) -> Footage:
         """Some of the frames, at other times; shift_ns: one per frame of this footage."""
-        made = replace(self.only(mask), conflict=conflict)
+        made = self.only(mask)
+        made = replace(made, conflict=conflict, moved_ns=made.moved_ns + shift_ns[mask])
         made.frames["time_ns"] += shift_ns[mask]
         made.frames["dts_ns"] += shift_ns[mask]
         return made
@@ -105,12 +126,70 @@ def unpack(
         row=np.repeat(np.array(mine, np.int64), sizes),
         arrival_ns=arrivals(frames, stored_ns),
         reported=run.session in reported,
+        moved_ns=np.repeat(np.array([_moved_ns(manifest, place) for place in mine], np.int64), sizes),
     )
     hidden = np.repeat(np.array([manifest.is_conflict(place) for place in mine], bool), sizes)
     if not hidden.any():
         return [whole]
     parts = [whole.only(~hidden), replace(whole.only(hidden), conflict=True)]
     return [part for part in parts if len(part.frames)]
+
+
+def at_home(identity: str, footage: Sequence[Footage]) -> list[Footage]:
+    """The footage of a timeline, with what merges brought as if its own store had recorded it.
+
+    A few frames of a long session don't tell any more when they arrived at the machine that they came from.
+    On the camera's clock they are where the own footage on that clock says, and that tells how far the two
+    machines are apart, which places what has local times. Where nothing is known of them, footage was put on
+    the clock of the nearest, row by row.
+    """
+    own = [each for each in footage if each.store == identity and each.lag_ns is not None]
+    told = [each for each in own if each.trusted]
+    lags: dict[int, int] = {}
+    apart_ns: dict[str, int] = {}
+    for at, each in enumerate(footage):
+        if each.store != identity and each.trusted and told:
+            lags[at] = _beside_ns(each.frames["time_ns"] - each.moved_ns, each, told)
+            if each.lag_ns is not None:  # at the most: what waited seems to have come later
+                found_ns = lags[at] - each.lag_ns
+                apart_ns[each.store] = max(apart_ns.get(each.store, found_ns), found_ns)
+    result = []
+    for at, each in enumerate(footage):
+        if each.store == identity or not own:
+            result.append(each)
+            continue
+        if at not in lags:
+            known = each.store in apart_ns and each.lag_ns is not None
+            lags[at] = (
+                apart_ns[each.store] + (each.lag_ns or 0)
+                if known
+                else _beside_ns(each.frames["time_ns"], each, own)
+            )
+        arrival_ns = each.frames["time_ns"] - each.moved_ns + lags[at]
+        result.append(replace(each, store=identity, arrival_ns=arrival_ns, adopted=True))
+    return result
+
+
+def _beside_ns(times: Times, footage: Footage, own: Sequence[Footage]) -> int:
+    """By how much frames at these times arrived after they were recorded, if as the own footage beside."""
+    lags = np.array([each.lag_ns or 0 for each in own], np.int64)
+    arrival_ns = times + lags[_nearest(times, footage.row, own)]
+    return int(np.median(arrival_ns - footage.frames["time_ns"] + footage.moved_ns))
+
+
+def _nearest(times: Times, row: npt.NDArray[np.int64], own: Sequence[Footage]) -> npt.NDArray[np.int64]:
+    """Place of the footage that is nearest to each row, one entry a frame."""
+    first = np.concatenate(([0], np.flatnonzero(np.diff(row)) + 1))
+    low, high = np.minimum.reduceat(times, first), np.maximum.reduceat(times, first)
+    starts = np.array([each.frames["time_ns"].min() for each in own])
+    ends = np.array([each.frames["time_ns"].max() for each in own])
+    away_ns = np.maximum(low[:, None] - ends, starts - high[:, None])
+    return np.repeat(away_ns.argmin(axis=1), np.diff(np.append(first, len(row))))
+
+
+def _moved_ns(manifest: Manifest, place: int) -> int:
+    row, correction = manifest.rows[place], manifest.provenance(place).correction
+    return correction.shift_ns(row.start_ns - correction.offset_ns)
 
 
 def arrivals(frames: FrameTable, stored_ns: Times) -> Times:
@@ -127,7 +206,9 @@ def arrivals(frames: FrameTable, stored_ns: Times) -> Times:
     least = np.full(int(block.max()) + 1 + 2 * _BLOCKS, np.iinfo(np.int64).max)
     np.minimum.at(least, block[known] + _BLOCKS, (frames["receipt_ns"] - stored_ns)[known])
     least = np.lib.stride_tricks.sliding_window_view(least, 2 * _BLOCKS + 1).min(axis=1)
-    return np.where(known, stored_ns + np.where(known, least[block], 0), 0)
+    delay_ns = np.where(known, least[block], 0)
+    local = frames["clock"] == Clock.LOCAL  # times of the first receipt: no frame arrives later than that
+    return np.where(known, stored_ns + np.where(local, np.minimum(delay_ns, 0), delay_ns), 0)
 
 
 def rows_meeting(rows: Sequence[Gop], others: Sequence[Gop], reach_ns: int) -> Mask:

@@ -51,6 +51,16 @@ class Line:
             self.time_ns[chosen], self.digest[chosen], self.index[chosen], self.key[chosen], self.interval_ns
         )
 
+    def at(self, places: Index) -> Line:
+        """Frames at these places, with the interval of the whole."""
+        return Line(
+            self.time_ns[places],
+            self.digest[places],
+            self.index[places],
+            self.key[places],
+            self.interval_ns,
+        )
+
     def between(self, from_ns: int, to_ns: int) -> Line:
         """Frames whose time lies in [from_ns, to_ns]."""
         start, stop = np.searchsorted(self.time_ns, [from_ns, to_ns + 1])
@@ -106,14 +116,6 @@ def covered(at_ns: Times, line: Line, reach_ns: int, interval_ns: int) -> Mask:
     close = (after - before <= COVERED * interval_ns) & (right > 0) & (right < count)
     near: Any = np.minimum(np.abs(after - at_ns), np.abs(at_ns - before)) <= reach_ns
     return np.asarray(close | near, bool)
-
-
-def nearest_to(at_ns: Times, line: Line) -> Index:
-    """Place of the frame of a line (not empty) that is nearest to each instant."""
-    right = np.searchsorted(line.time_ns, at_ns)
-    after, before = np.minimum(right, len(line) - 1), np.maximum(right - 1, 0)
-    is_after = np.abs(line.time_ns[after] - at_ns) < np.abs(at_ns - line.time_ns[before])
-    return np.where(is_after, after, before).astype(np.int64)
 
 
 def repeated_in(lines: Iterable[Line]) -> Digests:

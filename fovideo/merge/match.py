@@ -22,6 +22,7 @@ STEP_PPM = 1000
 """Clocks drift less than this; what differs more has stepped."""
 
 _LEFT_OVER = 3  # so many unmatched frames in a row may be on another offset
+_TRIES = 8  # how often the clock may have been put right within a section
 _JUMP_NS = NS_PER_S  # a clock that is put right within an epoch moves less than this
 _OTHER_TRACK_NS = 250 * NS_PER_MS  # how far another track's clock may be from its video's
 _EVENT_NS = 20 * NS_PER_MS  # metadata comes in bursts: its own intervals say nothing
@@ -192,13 +193,23 @@ class _Along:
         middle_ns = int(self.source.time_ns[(start + stop) // 2])
         away_ns = 0 if last[0] is None else abs(middle_ns - last[0])
         slack_ns = self.tolerance_ns + away_ns * STEP_PPM // 1_000_000
-        left, right = self._pair(start, stop, low, high, last[1], slack_ns)
-        offset_ns = self.anchors[-1][1] if len(left) else last[1]
+        self._cover(start, stop, low, high, last[1], slack_ns, _TRIES)
+
+    def _cover(
+        self, start: int, stop: int, low: int, high: int, expected_ns: int, slack_ns: int, tries: int
+    ) -> None:
+        """Match source[start:stop] within target[low:high], and again what stays unmatched in between."""
+        left, right = self._pair(start, stop, low, high, expected_ns, slack_ns)
+        if tries == 0 or (not len(left) and tries < _TRIES):
+            return
+        if len(left):
+            expected_ns = self.anchors[-1][1]
         edges = np.concatenate(([start - 1], left, [stop]))
         bounds = np.concatenate(([low - 1], right, [high]))
         for at in np.flatnonzero(np.diff(edges) > _LEFT_OVER).tolist():
             first, behind = int(edges[at]) + 1, int(edges[at + 1])
-            self._pair(first, behind, int(bounds[at]) + 1, int(bounds[at + 1]), offset_ns, _JUMP_NS)
+            low_now, high_now = int(bounds[at]) + 1, int(bounds[at + 1])
+            self._cover(first, behind, low_now, high_now, expected_ns, _JUMP_NS, tries - 1)
 
     def _pair(
         self, start: int, stop: int, low: int, high: int, expected_ns: int, slack_ns: int

@@ -24,6 +24,7 @@ _CANDIDATES = 24
 _STRONG = 8  # matched frames that make an offset believable
 _GOOD = 0.998
 _LIVELY_KEYS = 3  # content that does not repeat for so many GOPs is no static scene
+_ONCE = 0.9  # share of content that comes but once from which on content tells the time
 _CONVINCING = 3  # matched frames that are no accident where content never repeats
 
 
@@ -79,13 +80,16 @@ def find_offset(source: Line, target: Line, prior: Prior) -> Offset | None:
     found = [(offset, residuals) for offset, residuals in found if offset.matched]
     near = [each for each in found if abs(each[0].offset_ns - prior.expected_ns) <= prior.near_ns]
     far = [each for each in found if each[0].matched >= _CONVINCING and each[0].quality >= 0.5]
-    if here.refuted < _STRONG:
+    repeating = repeats(source, target, prior.repeated)
+    if repeating:
+        far = []
+    elif here.refuted < _STRONG:
         # Little speaks against the expected offset: only content that never repeats may overrule it.
-        unique = not here.matched and not repeats(source, target, prior.repeated)
-        far = far if unique and not prior.trusted and _is_lively(source, target) else []
-        near = near if unique or here.matched or here.refuted else []
+        far = far if not here.matched and not prior.trusted and _is_lively(source, target) else []
     else:
         far = [each for each in far if each[0].matched >= _STRONG]
+    if repeating and not (here.matched or here.refuted):
+        near = []
     choice = _choose(far + near, prior.expected_ns)
     return None if choice is None else _refined(*choice)
 
@@ -218,4 +222,4 @@ def repeats(source: Line, target: Line, repeated: Digests) -> bool:
     once = (counts[mine] == 1) & (other_counts[theirs] == 1)
     if len(repeated):
         once &= repeated[np.minimum(np.searchsorted(repeated, both), len(repeated) - 1)] != both
-    return not len(both) or float(once.mean()) < 0.5
+    return not len(both) or float(once.mean()) < _ONCE

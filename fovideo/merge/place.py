@@ -6,18 +6,19 @@ scene) takes the clock of the nearest run of the source whose times come from th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 
 from fovideo.merge.align import align, overall_offset, pinned_offset
 from fovideo.merge.clock import Clock
-from fovideo.merge.footage import Footage, reported_sessions, rows_to_compare, unpack
+from fovideo.merge.footage import Footage, at_home, reported_sessions, rows_to_compare, unpack
 from fovideo.merge.line import Times, line_of, repeated_in
+from fovideo.merge.machines import Machines
 from fovideo.merge.manifest import Manifest, Run
 from fovideo.merge.offset import NEAR_NS, Offset, Prior
-from fovideo.merge.receipts import Receipts
 from fovideo.merge.splice import CLASH, KEPT, NEW, THERE, States
 from fovideo.times import NS_PER_MS
 
@@ -51,7 +52,11 @@ class Placement:
 
 @dataclass(frozen=True)
 class _Sketch:
-    """A run before it is placed. kind: what its times come from (media.frames.Clock)."""
+    """A run before it is placed. kind: what its times come from (media.frames.Clock).
+
+    nominal_ns: offset that the machines' clocks tell. offset: what content says beyond that, where they are
+    not known. pinned_ns: offset of what an earlier merge took of it.
+    """
 
     run: Run
     footage: list[Footage]
@@ -60,6 +65,7 @@ class _Sketch:
     end_ns: int
     offset: Offset | None
     pinned_ns: int | None
+    nominal_ns: int
 
     @property
     def matched(self) -> int:
@@ -72,36 +78,50 @@ class _Sketch:
 def place_runs(source: Manifest, target: Manifest, window_ns: int, expected_ns: int = 0) -> Placement:
     """Every run of the source, placed. window_ns: how far from expected_ns the clocks may be apart."""
     reported = reported_sessions(source) | reported_sessions(target)
-    places = rows_to_compare(target, source, window_ns)
-    there = [footage for run in target.runs() for footage in unpack(target, run, places, reported)]
-    places = rows_to_compare(source, target, window_ns)
-    runs = [(run, unpack(source, run, places, reported)) for run in source.runs()]
+    there = [footage for _, each in _unpacked(target, source, window_ns, reported) for footage in each]
+    runs = _unpacked(source, target, window_ns, reported)
     repeated = [
         repeated_in(line_of(each.frames, source.primary) for each in side if not each.conflict)
         for side in (there, [each for _, footage in runs for each in footage])
     ]
-    prior = Prior(expected_ns=expected_ns, window_ns=window_ns, repeated=np.union1d(*repeated))
-    sketches = [_sketch(source, run, footage, there, prior) for run, footage in runs]
-    receipts: Receipts = {}
+    prior = Prior(window_ns=window_ns, repeated=np.union1d(*repeated))
+    machines = Machines.of((each for _, footage in runs for each in footage), there, window_ns, expected_ns)
+    sketches = [_sketch(source, run, footage, there, prior, machines) for run, footage in runs]
     done: list[tuple[_Sketch, Placed]] = []
     for sketch in sorted(sketches, key=lambda each: (each.pinned_ns is None, -each.matched, each.start_ns)):
-        borrowed = _borrow(sketch, done, expected_ns)
-        placed = _place(sketch, there, borrowed, source.primary, prior, receipts)
+        borrowed = _borrow(sketch, done, there, machines, prior)
+        placed = _place(sketch, there, borrowed, source.primary, prior, machines)
         there.extend(_planned(sketch, placed))
         done.append((sketch, placed))
     return Placement([placed for _, placed in sorted(done, key=lambda each: each[0].start_ns)], there)
 
 
+def _unpacked(
+    manifest: Manifest, other: Manifest, window_ns: int, reported: frozenset[str]
+) -> list[tuple[Run, list[Footage]]]:
+    """Runs with the footage that may also be on the other side."""
+    places = rows_to_compare(manifest, other, window_ns)
+    runs = [(run, unpack(manifest, run, places, reported)) for run in manifest.runs()]
+    homed = iter(at_home(manifest.identity, [each for _, footage in runs for each in footage]))
+    return [(run, list(islice(homed, len(footage)))) for run, footage in runs]
+
+
 def _sketch(
-    source: Manifest, run: Run, footage: list[Footage], there: Sequence[Footage], prior: Prior
+    source: Manifest,
+    run: Run,
+    footage: list[Footage],
+    there: Sequence[Footage],
+    prior: Prior,
+    machines: Machines,
 ) -> _Sketch:
     first = source.stored(run.places[0])
     shown = next((each for each in footage if not each.conflict), None)
     pinned_ns = None if shown is None else pinned_offset(shown, there)
-    offset = None
+    nominal_ns, offset = 0, None
     if shown is not None:
-        guess = prior if pinned_ns is None else replace(prior, expected_ns=pinned_ns)
-        offset = overall_offset(shown, there, source.primary, guess)
+        nominal_ns = _nominal_ns(shown, there, machines, prior)
+        guess = prior if pinned_ns is None else replace(prior, expected_ns=pinned_ns - nominal_ns)
+        offset = overall_offset(shown, there, source.primary, guess, machines)
     return _Sketch(
         run=run,
         footage=footage,
@@ -110,21 +130,71 @@ def _sketch(
         end_ns=max(source.rows[place].end_ns for place in run.places),
         offset=offset,
         pinned_ns=pinned_ns,
+        nominal_ns=nominal_ns,
     )
 
 
-def _borrow(sketch: _Sketch, done: Sequence[tuple[_Sketch, Placed]], expected_ns: int) -> Clock:
-    """The clock of the nearest run that has one of its own: of the same session, else of the same kind of
-    clock; else what was expected.
+def _nominal_ns(source: Footage, targets: Iterable[Footage], machines: Machines, prior: Prior) -> int:
+    """The offset that the machines' clocks tell, in the mean over all that the target shows."""
+    told = [
+        _told_ns(source, target, machines, prior)
+        for target in targets
+        if target.session != source.session and not target.conflict
+    ]
+    return int(np.median(told)) if told else machines.expected_ns
+
+
+def _told_ns(source: Footage, target: Footage, machines: Machines, prior: Prior) -> int:
+    """The offset that clocks tell, between the times to which merges have moved both."""
+    moved_ns = int(np.median(target.moved_ns)) - int(np.median(source.moved_ns))
+    return machines.prior(source, target, prior).expected_ns + moved_ns
+
+
+def _borrow(
+    sketch: _Sketch,
+    done: Sequence[tuple[_Sketch, Placed]],
+    there: Sequence[Footage],
+    machines: Machines,
+    prior: Prior,
+) -> Clock:
+    """The clock for a run without frames to match: of the same session; else what the machines' clocks say of
+    the target's nearest footage; else that of the nearest run of the same kind; else what was expected.
     """
     known = [
-        (other.run.session != sketch.run.session, sketch.distance_ns(other), number)
+        (other.distance_ns(sketch), number)
         for number, (other, placed) in enumerate(done)
-        if placed.matched and (other.kind == sketch.kind or other.run.session == sketch.run.session)
+        if placed.matched and other.run.session == sketch.run.session
     ]
     if known:
-        return done[min(known)[2]][1].clock
-    return Clock.of([(sketch.start_ns, expected_ns)]) if expected_ns else Clock()
+        return done[min(known)[1]][1].clock
+    shown = next((each for each in sketch.footage if not each.conflict), None)
+    told = None if shown is None else _nearest_ns(shown, there, machines, prior)
+    if told is not None:
+        return Clock.of([(sketch.start_ns, told)])
+    known = [
+        (other.distance_ns(sketch), number)
+        for number, (other, placed) in enumerate(done)
+        if placed.matched and other.kind == sketch.kind
+    ]
+    if known:
+        return done[min(known)[1]][1].clock
+    return Clock.of([(sketch.start_ns, sketch.nominal_ns)]) if sketch.nominal_ns else Clock()
+
+
+def _nearest_ns(source: Footage, there: Sequence[Footage], machines: Machines, prior: Prior) -> int | None:
+    """The offset against the target's footage that arrived nearest to a run, where it is known."""
+    nearest: tuple[int, int] | None = None
+    for target in there:
+        apart_ns, known = machines.apart_ns(source, target)
+        if not known or target.conflict or target.session == source.session:
+            continue
+        ours, theirs = source.arrival_ns + apart_ns, target.arrival_ns
+        if not source.arrival_ns.any() or not theirs.any():
+            continue
+        distance_ns = max(int(ours.min() - theirs.max()), int(theirs.min() - ours.max()), 0)
+        if nearest is None or distance_ns < nearest[0]:
+            nearest = distance_ns, _told_ns(source, target, machines, prior)
+    return None if nearest is None else nearest[1]
 
 
 def _place(
@@ -133,15 +203,17 @@ def _place(
     borrowed: Clock,
     primary: int,
     prior: Prior,
-    receipts: Receipts,
+    machines: Machines,
 ) -> Placed:
     prior = _informed(sketch, borrowed, prior)
     placed = Placed(sketch.run, borrowed)
+    anchors: list[tuple[int, int]] = []
     for footage in sketch.footage:  # what is shown comes first
-        aligned = align(footage, there, primary, prior, receipts)
+        aligned = align(footage, there, primary, prior, machines)
         if not footage.conflict and aligned.anchors:
-            placed.clock = Clock.of(aligned.anchors)
-            placed.matched = aligned.matched
+            anchors += aligned.anchors
+            placed.clock = Clock.of(anchors)
+            placed.matched += aligned.matched
         placed.kin.extend([] if footage.conflict else aligned.kin)
         states = np.full(len(footage.frames), CLASH if footage.conflict else NEW, np.uint8)
         states[aligned.clash] = CLASH
@@ -155,16 +227,17 @@ def _place(
 
 
 def _informed(sketch: _Sketch, borrowed: Clock, prior: Prior) -> Prior:
-    """What is known of the run's offset now, best knowledge first. Where content repeats, a good guess is
-    kept to.
+    """What is known of the run's offset now, beyond what the machines' clocks tell; best knowledge first.
+    Where content repeats, a good guess is kept to.
     """
     near_ns = NEAR_NS if sketch.offset is not None and not len(prior.repeated) else _CLOSE_NS
     if sketch.offset is not None and sketch.matched >= _ENOUGH:
         expected_ns = sketch.offset.offset_ns
     elif sketch.pinned_ns is not None:
-        expected_ns = sketch.pinned_ns
+        expected_ns = sketch.pinned_ns - sketch.nominal_ns
     elif borrowed.anchors:
-        expected_ns = borrowed.offset_at((sketch.start_ns + sketch.end_ns) // 2)
+        middle_ns = (sketch.start_ns + sketch.end_ns) // 2
+        expected_ns = borrowed.offset_at(middle_ns) - sketch.nominal_ns
     elif sketch.offset is not None:
         expected_ns = sketch.offset.offset_ns
     else:

@@ -193,7 +193,7 @@ class Recorder:
         stalls: Iterable[tuple[int, int]] = (),
     ) -> None:
         """wrong: the clock of the recorder. lost: numbers of frames that did not arrive. received_ns: from
-        true time to receipt. epoch_at: number of the frame from which the camera's clock is stepped by
+        capture to receipt. epoch_at: number of the frame from which the camera's clock is stepped by
         camera_step_ns. stalls: (number, number) of the first frame that waited in a socket and of the first
         that did not: those between are received when the stall ends.
         """
@@ -252,11 +252,11 @@ def _table(
 ) -> FrameTable:
     frames = empty_frames(len(takes))
     frames["time_ns"] = [wrong.at(take.time_ns) + step_ns for take in takes]
-    frames["receipt_ns"] = [take.time_ns + received_ns for take in takes]
+    received_ns -= 5_000_000
+    frames["receipt_ns"] = [wrong.received_ns(take.time_ns) + received_ns for take in takes]
     for start, stop in stalls:
-        until_ns = T0_NS + stop * STEP_NS + received_ns
-        waited = (frames["receipt_ns"] >= T0_NS + start * STEP_NS) & (frames["receipt_ns"] < until_ns)
-        frames["receipt_ns"][waited] = until_ns
+        waited = [start <= (take.time_ns - T0_NS) // STEP_NS < stop for take in takes]
+        frames["receipt_ns"][waited] = wrong.received_ns(T0_NS + stop * STEP_NS) + received_ns
     frames["digest"] = [take.digest for take in takes]
     frames["size"] = [len(take.payload) for take in takes]
     frames["track"] = [take.track.id for take in takes]

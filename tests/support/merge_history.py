@@ -12,7 +12,7 @@ import random
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from merge_world import Held, S, World, Wrong, camera
+from merge_world import Held, S, Shot, World, Wrong, camera
 
 from fovideo.media.frames import Clock
 from fovideo.replay import read_packets
@@ -124,3 +124,71 @@ def _links(timeline: Held) -> set[int]:
     for row in timeline.rows:
         sessions.setdefault(provenances[row.provenance].session, set()).update(timeline.ids_of(row))
     return {number for ids in sessions.values() for number in ids if number - 1 in ids}
+
+
+@dataclass(frozen=True)
+class _Machine:
+    """A recorder. ahead_ns: of its wall clock. reports: whether sender reports reach it."""
+
+    name: str
+    ahead_ns: int
+    reports: bool
+
+
+def outage(seed: int) -> History:
+    """A site as it is: a server that dies again and again, spares that see it late, and everything in the
+    way of clocks that real recorders have.
+
+    Sessions begin anywhere; the first sender report comes some seconds later, and what ends before it has
+    times of its receipt only. Processes freeze, and what waited is received late. Machines' clocks differ,
+    the camera's clock is its own, and its pictures move, stand still or run in a loop of any length.
+    """
+    chance = random.Random(seed)
+    content = chance.choice(["moving", "still", "frozen", "loop", "loop"])
+    gop = chance.choice([10, 12, 25])
+    # Frames that are all alike are told apart by clocks alone, so those must be the camera's.
+    loop = gop * chance.randint(3, 40)
+    count = chance.choice([400, 800])
+    shots = camera(count, gop=gop, content=content, loop=loop)
+    reports = content in ("moving", "frozen") or chance.random() < 0.8
+    apart_ns = chance.choice([0, 20_000_000, 3 * S, 200 * S])
+    if not reports:
+        apart_ns = min(apart_ns, 20_000_000)  # where pictures repeat, only clocks tell
+    camera_ns = chance.choice([0, -700_000_000, 100 * S])
+    names = ["server", *(f"spare-{number}" for number in range(chance.randint(1, 3)))]
+    machines = [_Machine(name, chance.randint(-apart_ns, apart_ns), reports) for name in names]
+    world = World()
+    for machine in machines:
+        world.timeline(machine.name)
+        at = chance.randint(0, 60) if machine.name == "server" else chance.randint(0, count // 3)
+        while at < count - 20:
+            stop = min(at + chance.choice([30, 90, 200, 400]) + chance.randint(0, 40), count)
+            _session(world, machine, shots[at:stop], camera_ns, chance)
+            at = stop + chance.choice([1, 40, 100, 150])
+    label = f"outage {seed}: {content} (loop {loop}), GOP {gop}, {count}, reports {reports}, {machines}"
+    return History(world, names[1:], gop, False, label)
+
+
+def _session(
+    world: World, machine: _Machine, shots: list[Shot], camera_ns: int, chance: random.Random
+) -> None:
+    told = machine.reports and (
+        len(shots) > chance.choice([5, 60, 130]) or not world.timeline(machine.name).rows
+    )
+    delays = {shot.id: 3_000_000 + int(chance.expovariate(1 / 2_000_000)) for shot in shots}
+    late_ns = chance.choice([0, 40_000_000, 90_000_000])
+    delays.update({shot.id: delays[shot.id] + late_ns for shot in shots[:3]})
+    freezes = chance.choice([0, 0, 1, 2])
+    for _ in range(freezes):
+        start, length = chance.randrange(len(shots)), chance.choice([25, 80, 250])
+        length = min(length, len(shots) - start - 1)  # what comes when it wakes says when the rest was sent
+        for shot in shots[start : start + length]:
+            waits_ns = shots[0].time_ns + (start + length - (shot.id - shots[0].id)) * 40_000_000
+            delays[shot.id] += max(waits_ns - shots[0].time_ns, 0)
+    receipts = {shot.id: shot.time_ns + machine.ahead_ns + delays[shot.id] for shot in shots}
+    if told:
+        wrong = Wrong(camera_ns, source=Clock.SENDER_REPORT)
+    else:
+        best = [0, min(delays[shot.id] for shot in shots[:50])][len(shots) > 50]
+        wrong = Wrong(machine.ahead_ns + (best or delays[shots[0].id]), source=Clock.LOCAL)
+    world.record(machine.name, shots, wrong=wrong, receipts=receipts)

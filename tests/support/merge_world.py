@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -101,6 +101,12 @@ class Wrong:
     def at(self, time_ns: int) -> int:
         return time_ns + self.offset_ns + round((time_ns - T0_NS) * self.drift_ppm / 1e6)
 
+    def received_ns(self, time_ns: int) -> int:
+        """When a frame is received, by the recorder's clock, which is wrong only if it is what times come
+        from.
+        """
+        return (self.at(time_ns) if self.source is Clock.LOCAL else time_ns) + 5_000_000
+
 
 def _closed(shots: list[Shot]) -> list[Shot]:
     """Without the last run of frames whose order was not known yet: a recorder holds those back."""
@@ -144,10 +150,13 @@ class World:
         epoch: int = 0,
         session: str = "",
         told: bool = False,
+        receipts: Mapping[int, int] | None = None,
     ) -> str:
         """A session of a recorder that received these frames but for the lost ones; returns its number.
 
-        noise_ns: error of the session's anchor, up to this. told: frames after lost ones say so.
+        noise_ns: error of the session's anchor, up to this. told: frames after lost ones say so. receipts: by
+        id, when each was received by the recorder's machine; else soon, by the clock that is wrong if the
+        recorder's own is, by true time if the camera's is.
         """
         lost = set(lost)
         if not session:
@@ -159,7 +168,9 @@ class World:
         if not got:
             return session
         provenance = Provenance(recorder=name, session=session, store=timeline.identity)
-        timeline.record(got, wrong, error_ns, provenance, gops_per_segment, epoch, lost if told else set())
+        known = {shot.id: wrong.received_ns(shot.time_ns) for shot in got} if receipts is None else receipts
+        told_of = lost if told else set()
+        timeline.record(got, wrong, error_ns, provenance, gops_per_segment, epoch, told_of, known)
         return session
 
 
@@ -190,8 +201,9 @@ class Held:
         gops_per_segment: int,
         epoch: int,
         told: set[int],
+        receipts: Mapping[int, int],
     ) -> None:
-        frames, payloads = table_of(shots, wrong, error_ns, told)
+        frames, payloads = table_of(shots, wrong, error_ns, told, receipts)
         video = frames["track"] == frames["track"].min()
         starts = np.flatnonzero(video & (frames["flags"] & FrameFlag.KEY != 0))
         edges = sorted({0, *starts.tolist(), len(frames)})
@@ -363,13 +375,19 @@ class Held:
 
 
 def table_of(
-    shots: Sequence[Shot], wrong: Wrong = TRUE_CLOCK, error_ns: int = 0, told: set[int] | None = None
+    shots: Sequence[Shot],
+    wrong: Wrong = TRUE_CLOCK,
+    error_ns: int = 0,
+    told: set[int] | None = None,
+    receipts: Mapping[int, int] | None = None,
 ) -> tuple[FrameTable, list[bytes]]:
     """What a session stores of the frames it received: times by its clock, decode times by the rule."""
     frames = empty_frames(len(shots))
     payloads = [shot.id.to_bytes(8, "big") + bytes(4) for shot in shots]
     frames["time_ns"] = [wrong.at(shot.time_ns) + error_ns for shot in shots]
-    frames["receipt_ns"] = [shot.time_ns + 5_000_000 for shot in shots]
+    if receipts is None:
+        receipts = {shot.id: wrong.received_ns(shot.time_ns) for shot in shots}
+    frames["receipt_ns"] = [receipts[shot.id] for shot in shots]
     frames["digest"] = [shot.digest for shot in shots]
     frames["size"] = [len(payload) for payload in payloads]
     frames["track"] = [shot.track for shot in shots]

@@ -1,0 +1,124 @@
+"""What the recorders' own clocks say of the offset between two runs: a frame arrives everywhere at about the
+same instant. Pure.
+
+Footage says when each frame arrived at the recorder's machine (footage.arrivals). So two runs of one camera
+are related by three numbers: how far each run's times are behind the arrival, and how far the clocks of the
+two machines are apart. The last one is the same for all footage of two stores; where both heard sender
+reports, it follows without comparing a single frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from fovideo.media.frames import Clock
+from fovideo.merge.footage import Footage
+from fovideo.merge.line import Mask, Times
+from fovideo.merge.offset import Prior
+from fovideo.times import NS_PER_MS, NS_PER_S
+
+SLACK_NS = 2 * NS_PER_S
+"""A frame arrives at two recorders at the same instant but for this: one of them may have been busy all the
+time."""
+
+_CLOSE_NS = 50 * NS_PER_MS  # what error bounds do not know of
+_BENT_NS = 120 * NS_PER_MS  # how far merges put footage off to keep it in order
+_ENOUGH = 25  # frames from which on the least delay of a run says something
+
+
+@dataclass(frozen=True)
+class Machines:
+    """How far the machines' clocks are apart.
+
+    known: by (source store, target store) the target's clock minus the source's, told by sender reports.
+    window_ns: others are at most this far from expected_ns.
+    """
+
+    window_ns: int
+    expected_ns: int = 0
+    known: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, sources: Iterable[Footage], targets: Sequence[Footage], window_ns: int, expected_ns: int
+    ) -> Machines:
+        """Learn from all runs with sender reports: where both know the camera's clock, it cancels out.
+
+        A camera that restarted its clock makes several differences of one pair; machines are kept in step, so
+        the least is true.
+        """
+        found: dict[tuple[str, str], list[tuple[bool, int, int]]] = {}
+        theirs = [(each, each.lag_ns) for each in targets if _tells(each)]
+        for source in filter(_tells, sources):
+            ours_ns = source.lag_ns
+            for target, theirs_ns in theirs:
+                if ours_ns is None or theirs_ns is None:
+                    continue
+                apart_ns = theirs_ns - ours_ns
+                few = min(len(source.frames), len(target.frames)) < _ENOUGH
+                if abs(apart_ns - expected_ns) <= window_ns + SLACK_NS:
+                    entry = few, abs(apart_ns - expected_ns), apart_ns
+                    found.setdefault((source.store, target.store), []).append(entry)
+        return cls(window_ns, expected_ns, {stores: min(each)[2] for stores, each in found.items()})
+
+    def apart_ns(self, source: Footage, target: Footage) -> tuple[int, bool]:
+        """By how much the target's clock is ahead of the source's, and whether that is known."""
+        if source.store == target.store and source.store:
+            return 0, True
+        known = self.known.get((source.store, target.store))
+        return (self.expected_ns, False) if known is None else (known, True)
+
+    def contemporary(self, source: Footage, target: Footage) -> tuple[Mask, Mask]:
+        """Which frames of each may have arrived while the other's did: only these can be the same."""
+        apart_ns, known = self.apart_ns(source, target)
+        slack_ns = SLACK_NS if known else SLACK_NS + self.window_ns
+        return (
+            _meets(source.arrival_ns, apart_ns, target.arrival_ns, slack_ns),
+            _meets(target.arrival_ns, -apart_ns, source.arrival_ns, slack_ns),
+        )
+
+    def prior(self, source: Footage, target: Footage, base: Prior) -> Prior:
+        """What is known of the offset between the recorded times of two runs.
+
+        base: what is, if their arrivals are not known; its expected_ns is added where the machines' clocks
+        are not.
+        """
+        both = source.trusted and target.trusted
+        error_ns = source.error_ns + target.error_ns + _CLOSE_NS
+        claimed = replace(base, near_ns=min(base.near_ns, error_ns), trusted=both)
+        ours_ns, theirs_ns = source.lag_ns, target.lag_ns
+        if ours_ns is None or theirs_ns is None:
+            return replace(claimed, expected_ns=claimed.expected_ns + self.expected_ns)
+        apart_ns, known = self.apart_ns(source, target)
+        expected_ns = ours_ns - theirs_ns + apart_ns
+        if both and abs(expected_ns) <= SLACK_NS:
+            return replace(claimed, expected_ns=0, window_ns=SLACK_NS)
+        if known:
+            return replace(base.around(expected_ns, SLACK_NS), trusted=True)
+        near_ns = base.near_ns
+        if source.adopted or target.adopted:
+            near_ns = max(near_ns, _BENT_NS)
+        return replace(base, expected_ns=base.expected_ns + expected_ns, near_ns=near_ns)
+
+    def on_camera_clock(self, source: Footage, target: Footage, base: Prior) -> Prior | None:
+        """What is known if one of the machines' own clocks was wrong for a while; None if nothing is."""
+        if not (source.trusted and target.trusted):
+            return None
+        return replace(base.around(0, _CLOSE_NS), trusted=True)
+
+
+def _tells(footage: Footage) -> bool:
+    """Whether footage relates the camera's clock to its machine's."""
+    return footage.clock == Clock.SENDER_REPORT and not footage.adopted
+
+
+def _meets(arrival_ns: Times, apart_ns: int, others_ns: Times, slack_ns: int) -> Mask:
+    others_ns = others_ns[others_ns != 0]
+    if not len(others_ns):
+        return np.ones(len(arrival_ns), bool)
+    at_ns = arrival_ns + apart_ns
+    inside = (at_ns >= others_ns.min() - slack_ns) & (at_ns <= others_ns.max() + slack_ns)
+    return np.asarray(inside | (arrival_ns == 0), bool)

@@ -1,0 +1,105 @@
+"""When footage arrived, and what that tells of clocks: by hand, with times in seconds."""
+
+from __future__ import annotations
+
+import numpy as np
+from merge_world import T0_NS, S, World, Wrong, camera
+
+from fovideo.media.frames import Clock, empty_frames
+from fovideo.merge.footage import Footage, arrivals, at_home
+from fovideo.merge.machines import Machines
+from fovideo.merge.manifest import load_manifest
+from fovideo.merge.offset import Prior
+from fovideo.merge.plan import plan
+
+CAMERA = Clock.SENDER_REPORT
+
+
+def footage(
+    store: str,
+    start_s: float,
+    count: int = 100,
+    *,
+    lag_s: float = 0.0,
+    clock: Clock = CAMERA,
+    moved_s: float = 0.0,
+    session: str = "s",
+) -> Footage:
+    """Frames of 40 ms from a time on, each received so long after that time."""
+    frames = empty_frames(count)
+    frames["time_ns"] = T0_NS + int(start_s * S) + np.arange(count) * 40_000_000
+    frames["receipt_ns"] = frames["time_ns"] + int(lag_s * S)
+    frames["clock"], frames["error_ns"], frames["track"] = clock, 1_000_000, 1
+    stored = frames["time_ns"].copy()
+    moved = np.full(count, int(moved_s * S), np.int64)
+    frames["time_ns"] += moved
+    return Footage(
+        session, 0, store, frames, stored, np.zeros(count, np.int64), arrivals(frames, stored), moved
+    )
+
+
+def test_the_frame_that_waited_least_tells_when_all_arrived() -> None:
+    frames = empty_frames(100)
+    frames["time_ns"] = T0_NS + np.arange(100) * 40_000_000
+    frames["receipt_ns"] = frames["time_ns"] + 5_000_000
+    frames["receipt_ns"][30:80] = frames["receipt_ns"][80]
+    assert (arrivals(frames, frames["time_ns"]) - frames["time_ns"] == 5_000_000).all()
+
+
+def test_arrival_follows_a_clock_that_drifts() -> None:
+    count = 3 * 3600
+    frames = empty_frames(count)
+    frames["time_ns"] = T0_NS + np.arange(count) * S
+    frames["receipt_ns"] = frames["time_ns"] + np.arange(count) * 200_000 + S
+    late_ns = arrivals(frames, frames["time_ns"]) - frames["receipt_ns"]
+    assert np.abs(late_ns).max() <= 200_000 * 16 * 60
+
+
+def test_what_was_not_received_live_has_no_arrival() -> None:
+    card = footage("card", 0, lag_s=3600, clock=Clock.CONTAINER)
+    assert card.lag_ns is None
+    here, there = Machines(600 * S).contemporary(card, footage("server", 0))
+    assert here.all()
+    assert there.all()
+
+
+def test_sender_reports_on_both_sides_tell_how_far_machines_are_apart() -> None:
+    spare, server = footage("spare", 0, lag_s=1), footage("server", 200, lag_s=31)
+    machines = Machines.of([spare], [server], 600 * S, 0)
+    assert machines.apart_ns(spare, server) == (30 * S, True)
+    # so a session that died before its first report is placed by arrival
+    young = footage("server", 2, lag_s=-0.09, clock=Clock.LOCAL)
+    prior = machines.prior(spare, young, Prior())
+    assert (prior.expected_ns, prior.trusted) == (1_090_000_000 + 30 * S, True)
+
+
+def test_of_a_camera_that_restarted_its_clock_the_least_difference_is_true() -> None:
+    spare = footage("spare", 0, lag_s=100)
+    before, after = footage("server", 0, lag_s=0.005), footage("server", 5, lag_s=100.005)
+    machines = Machines.of([spare], [before, after], 600 * S, 0)
+    assert machines.apart_ns(spare, after) == (5_000_000, True)
+    here, there = machines.contemporary(spare, before)
+    assert not here.any()
+    assert not there.any()
+
+
+def test_what_a_merge_brought_is_where_own_footage_says() -> None:
+    own = footage("server", 0, lag_s=7)
+    brought = footage("spare", 10, 3, lag_s=20)  # three frames, and all had waited
+    local = footage("spare", 40, 3, lag_s=-0.05, clock=Clock.LOCAL, moved_s=0.1)
+    least = footage("spare", 60, lag_s=9)
+    homed = at_home("server", [own, brought, local, least])
+    assert [each.lag_ns for each in homed] == [7 * S, 7 * S, -2 * S - 50_000_000, 7 * S]
+    assert [each.adopted for each in homed] == [False, True, True, True]
+
+
+def test_a_loop_seen_at_different_times_is_not_one() -> None:
+    """The server died before its first sender report; the spare saw another lap of the loop, as long."""
+    shots, world = camera(1000, gop=10, content="loop", loop=250), World()
+    world.record("server", shots[0:200], wrong=Wrong(90_000_000))
+    world.record("server", shots[600:900], wrong=Wrong(source=CAMERA))
+    world.record("spare", shots[258:700], wrong=Wrong(source=CAMERA))
+    server, spare = (load_manifest(world.timeline(name), "gate") for name in ("server", "spare"))
+    made = plan(spare, server)
+    assert made.duplicate_frames == 100
+    assert sum(stretch.frames for stretch in made.stretches) == 342
