@@ -147,6 +147,51 @@ def test_a_camera_that_reboots_and_restarts_its_clock(recorder: Make, scene: str
     assert held(server.store) == expected
 
 
+@pytest.mark.parametrize("reports", [True, False])
+def test_a_loop_that_was_recorded_at_different_times(recorder: Make, reports: bool) -> None:
+    """No lap is taken for another, whether sender reports tell the time or not."""
+    camera = film(250, scene="loop")
+    server, spare = recorder("server"), recorder("spare")
+    clock = TRUE if reports else Wrong(12_000_000)
+    server.record(camera.part(0, 30), wrong=Wrong(90_000_000))
+    server.record(camera.part(150, 250), wrong=TRUE if reports else Wrong(3_000_000))
+    spare.record(camera.part(37, 80), wrong=clock)
+    spare.record(camera.part(80, 200), wrong=clock)
+    heal(server, spare)
+    assert held(server.store) == [*range(30), *range(37, 250)]
+    assert numbers(server.store, decodable=False) == [*range(30), *range(37, 250)]
+
+
+@pytest.mark.parametrize("scene", ["moving", "still", "loop"])
+@pytest.mark.parametrize("b_frames", [0, 2])
+@pytest.mark.parametrize("late_ns", [10_000_000, 90_000_000, 140_000_000])
+def test_a_session_that_ended_before_its_first_sender_report(
+    recorder: Make, scene: str, b_frames: int, late_ns: int
+) -> None:
+    """Its times are those of receipt, and late; what is put beside it stands in its place all the same."""
+    camera = film(200, scene=scene, b_frames=b_frames)
+    server, spare = recorder("server"), recorder("spare")
+    server.record(camera.part(0, 60), wrong=TRUE)
+    server.record(camera.part(80, 110), wrong=Wrong(late_ns), received_ns=5_000_000 - late_ns)
+    server.record(camera.part(150, 200), wrong=TRUE)
+    spare.record(camera.part(40, 170), wrong=TRUE)
+    heal(server, spare)
+    is_whole(server, camera)
+
+
+@pytest.mark.parametrize("scene", ["moving", "still"])
+def test_machines_whose_clocks_are_minutes_apart(recorder: Make, scene: str) -> None:
+    """The spare's machine is 100 s ahead; the camera says the same time to both."""
+    camera = film(200, scene=scene)
+    server, spare = recorder("server"), recorder("spare")
+    server.record(camera.part(0, 60), wrong=TRUE)
+    server.record(camera.part(80, 110), wrong=Wrong(90_000_000), received_ns=-85_000_000)
+    server.record(camera.part(150, 200), wrong=TRUE)
+    spare.record(camera.part(40, 170), wrong=TRUE, received_ns=100 * S)
+    heal(server, spare)
+    is_whole(server, camera)
+
+
 def test_recorders_that_started_mid_gop(recorder: Make) -> None:
     camera = film(200, b_frames=2)
     server, first, second = recorder("server"), recorder("first"), recorder("second")
