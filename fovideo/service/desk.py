@@ -119,7 +119,10 @@ class Desk:
         for name in cameras:
             if name in self._cameras:
                 self._recorder.set_mode(name, Mode.RECORD, lease=lease, pending=True)
-        self._emit(TakenOver(self._server.name, cameras, lease))
+        attached = self._server.attached
+        if attached:
+            _log.warning("%s: not covered: %s", self._server.name, ", ".join(attached))
+        self._emit(TakenOver(self._server.name, cameras, lease, attached))
 
     def stand_down(self, cameras: tuple[str, ...]) -> None:
         for name in cameras:

@@ -13,11 +13,15 @@ from fovideo.timeline import Gap
 
 
 class TakenOver(msgspec.Struct, frozen=True, tag="taken-over"):
-    """The spare records these cameras of a server from now on, beginning with its pre-roll."""
+    """The spare records these cameras of a server from now on, beginning with its pre-roll.
+
+    attached: devices on the server's machine for which nobody stands in.
+    """
 
     server: str
     cameras: tuple[str, ...]
     lease: int
+    attached: tuple[str, ...] = ()
 
 
 class Merged(msgspec.Struct, frozen=True, tag="merged"):

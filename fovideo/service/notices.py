@@ -74,9 +74,12 @@ class Noticing:
 
 def _notice(event: Event) -> Notice | None:
     match event:
-        case TakenOver(server, cameras, lease):
+        case TakenOver(server, cameras, lease, attached):
             text = f"taking over {_list(cameras)} of {server}"
-            return _warning("takeover", text, server=server, cameras=cameras, lease=lease)
+            if attached:
+                text += f"; not covered: {_list(attached)}"
+            fields = {"server": server, "cameras": cameras, "lease": lease, "attached": attached}
+            return _warning("takeover", text, **fields)
         case HandedBack(server, cameras, incomplete, lease, over, streams):
             frames = sum(stream.inserted_frames for stream in streams)
             fields = {"server": server, "cameras": cameras, "incomplete": incomplete, "lease": lease}

@@ -11,6 +11,7 @@ import msgspec
 from fovideo import __version__
 from fovideo.camera import CameraConfig
 from fovideo.errors import ConfigError
+from fovideo.licence import licence_problems
 from fovideo.peer import Credentials
 from fovideo.service.measure import CameraProbe, probe_cameras
 from fovideo.service.overview import Answer, ask_all
@@ -83,7 +84,7 @@ def check_site(
     return SiteReport(
         site=site.name,
         problems=tuple(problems),
-        advice=tuple(advice(site)),
+        advice=(*advice(site), *licence_problems(site, time.time_ns())),
         machines={name: "" if answer.health else answer.error for name, answer in answers.items()},
         cameras=probes,
         spares=needs,

@@ -19,7 +19,7 @@ from fovideo.errors import ConfigError
 from fovideo.merge import StreamReport
 from fovideo.record import FramesLost, ModeChanged, StateChanged, StoreFailed, StoreRecovered
 from fovideo.record.events import Mode
-from fovideo.service.events import Event, HandedBack, Merged, MergeFailed, Outage, TakenOver
+from fovideo.service.events import Event, HandedBack, HookFailed, Merged, MergeFailed, Outage, TakenOver
 from fovideo.service.notices import EVENTS, Noticing
 from fovideo.service.notifier import Notifier
 from fovideo.service.reload import Reloaded, ReloadRefused
@@ -43,6 +43,7 @@ ALL: list[Event] = [
     StoreRecovered(2_500_000_000),
     Reloaded(added=("gate",)),
     ReloadRefused("site.toml: not TOML"),
+    HookFailed("takeover", "rec-1", "/usr/local/bin/move-address", "exit status 1: no such address"),
 ]
 
 
@@ -161,6 +162,7 @@ def test_log_webhook_and_metrics(
         "server": "rec-1",
         "cameras": ["gate", "yard"],
         "lease": 3,
+        "attached": [],
     }
     assert loss["frames"] == 25
     assert listener.tokens == ["Bearer hush"] * 2
