@@ -113,7 +113,7 @@ def take_in(memory: Memory, event: Event, settings: Settings) -> tuple[Memory, f
         case MergeEnded():
             return _merge_ended(memory, event, settings), frozenset()
         case Witnessed():
-            reached_ns = event.now_ns if event.reached else memory.reached_ns
+            reached_ns = max(memory.reached_ns, event.reached_ns)
             return replace(memory, witnessed=True, reached_ns=reached_ns), frozenset()
         case Ruled():
             return _ruled(memory, event), frozenset()

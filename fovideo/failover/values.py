@@ -127,10 +127,10 @@ class MergeEnded(msgspec.Struct, frozen=True):
 
 
 class Witnessed(msgspec.Struct, frozen=True):
-    """Whether anything else that tells whether this spare is cut off could be reached just now."""
+    """When anything else that tells whether this spare is cut off was last reached; -1 = never."""
 
     now_ns: int
-    reached: bool
+    reached_ns: int
 
 
 class Ruled(msgspec.Struct, frozen=True):

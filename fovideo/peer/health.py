@@ -35,6 +35,8 @@ class CameraHealth(msgspec.Struct, frozen=True, kw_only=True):
 class StoreHealth(msgspec.Struct, frozen=True, kw_only=True):
     """The store. id: the same for its path and its URL. error: why it takes nothing now, "" while it does.
     commit_ns: how long commits take now, the longest of the last ones.
+
+    state: "working", "slow" (the present commit has been taking busy_ns), "full", "read-only" or "failing".
     """
 
     id: str
@@ -42,6 +44,8 @@ class StoreHealth(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     last_commit_ns: int = 0
     commit_ns: int = 0
+    state: str = "working"
+    busy_ns: int = 0
     error: str = ""
 
 
@@ -52,6 +56,9 @@ class WatchedServer(msgspec.Struct, frozen=True, kw_only=True):
     lease: number of the current takeover, or of the last. answered_ns: last sign of life.
     takeover_ns, handback_ns: the last ones. inserted_frames: given back in the current or last takeover.
     unmerged_frames: held here and not yet confirmed. error: why it does not answer, or the last pass failed.
+    claimed: cameras for which it is settled that this spare has them; firm: the lease service says so.
+    left: cameras that no spare has room for. suspicion: 0 = it has just answered, 1 and more = it is down.
+    cut_off: it may be this spare that the network lost. ordered: it stands in because somebody said so.
     """
 
     state: str
@@ -64,6 +71,12 @@ class WatchedServer(msgspec.Struct, frozen=True, kw_only=True):
     merges: int = 0
     inserted_frames: int = 0
     unmerged_frames: int = 0
+    claimed: tuple[str, ...] = ()
+    firm: bool = False
+    left: tuple[str, ...] = ()
+    suspicion: float = 0.0
+    cut_off: bool = False
+    ordered: bool = False
     error: str = ""
 
 
@@ -73,6 +86,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     role: "server" or "spare". instance: new at each start. state: of a server "starting", "recording",
     "stopping" or "drained"; of a spare the furthest of its servers'. now_ns: wall clock.
     licence: what is wrong with the site's licence or will be, "" for nothing. servers: of a spare only.
+    arbitration: of a spare, why the lease service cannot be asked.
     """
 
     name: str
@@ -87,6 +101,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     cameras: dict[str, CameraHealth] = {}
     store: StoreHealth
     servers: dict[str, WatchedServer] = {}
+    arbitration: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object, with RFC 3339 texts beside the times."""

@@ -47,9 +47,14 @@ class CameraStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The recorder's side of the store. commits: that wrote something. error: "" while it works."""
+    """The recorder's side of the store. commits: that wrote something. error: "" while it works.
+
+    trouble: "full", "read-only" or "failing" while it does not. busy_ns: of the present round.
+    """
 
     commits: int
     failures: int
     last_commit_ns: int
     error: str
+    trouble: str = ""
+    busy_ns: int = 0

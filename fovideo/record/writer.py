@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fovideo.camera.clocks import Clocks
-from fovideo.errors import StoreError
+from fovideo.errors import StoreError, StoreFull
 from fovideo.record.channel import Channel
 from fovideo.record.events import Event, StoreFailed, StoreRecovered
 from fovideo.record.status import StoreStatus
@@ -21,6 +23,18 @@ _log = logging.getLogger(__name__)
 
 _LONGEST_RETRY_S = 5.0
 _FORGETTING = 0.75
+
+
+def _trouble(error: StoreError) -> str:
+    """What is wrong with a store that takes nothing: "full", "read-only" or "failing"."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, StoreFull) or getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return "full"
+        if getattr(cause, "errno", None) == errno.EROFS or os.strerror(errno.EROFS) in str(cause):
+            return "read-only"
+        cause = cause.__cause__ or cause.__context__
+    return "failing"
 
 
 class Rhythm:
@@ -69,6 +83,7 @@ class Writer:
         self._ticked = threading.Condition()
         self._requested = self._done = 0
         self._over = False
+        self._began_ns = 0
         self._commits = self._failures = self._last_commit_ns = self._failing_since_ns = 0
         self.error: StoreError | None = None
 
@@ -97,6 +112,8 @@ class Writer:
             failures=self._failures,
             last_commit_ns=self._last_commit_ns,
             error="" if error is None else str(error),
+            trouble="" if error is None else _trouble(error),
+            busy_ns=self._clocks.monotonic_ns() - began_ns if (began_ns := self._began_ns) else 0,
         )
 
     def run(self) -> None:
@@ -115,8 +132,9 @@ class Writer:
             last = self._stopping.is_set()
             with self._ticked:
                 requested = self._requested
-            began_ns = self._clocks.monotonic_ns()
+            began_ns = self._began_ns = self._clocks.monotonic_ns()
             worked = self.tick()
+            self._began_ns = 0
             self._rhythm.took(self._clocks.monotonic_ns() - began_ns)
             with self._ticked:
                 self._done = requested if worked else self._done

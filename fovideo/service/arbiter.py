@@ -115,6 +115,10 @@ class Arbiter:
             rulings[server] = Ruled(now_ns, wish.claim, number, mine.cameras, others, healed)
         return rulings
 
+    def move(self, post: Post) -> None:
+        """The site has changed: other servers, priorities, room."""
+        self._post = post
+
     def close(self) -> None:
         self._leases.close()
 

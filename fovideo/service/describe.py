@@ -6,8 +6,11 @@ from fovideo.media.frames import Clock
 from fovideo.peer.health import CameraHealth, StoreHealth
 from fovideo.record import CameraStatus, Mode, Recorder
 from fovideo.store import Store
+from fovideo.times import NS_PER_S
 
 SENDER_REPORT = "sender-report"
+SLOW_NS = 2 * NS_PER_S
+"""A commit that takes longer is slow; normally it takes some milliseconds."""
 
 
 def clock_name(clock: Clock | None) -> str:
@@ -38,5 +41,7 @@ def store_health(store: Store, recorder: Recorder) -> StoreHealth:
         failures=status.failures,
         last_commit_ns=status.last_commit_ns,
         commit_ns=store.write_latency_ns(),
+        state=status.trouble or ("slow" if status.busy_ns >= SLOW_NS else "working"),
+        busy_ns=status.busy_ns,
         error=status.error,
     )

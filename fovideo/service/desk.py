@@ -12,15 +12,17 @@ import msgspec
 
 from fovideo.camera import CameraState
 from fovideo.errors import ConfigError, FovideoError
-from fovideo.failover import HandBack, Ordered, PassOutcome, Portion, Standing
+from fovideo.failover import Claim, HandBack, Holding, Ordered, PassOutcome, Portion, Settings, Standing
 from fovideo.peer import Probe, RemoteStore, WatchedServer
 from fovideo.record import Mode, Recorder
 from fovideo.service.describe import clock_name
 from fovideo.service.events import Event, HandedBack, Merged, MergeFailed, TakenOver
 from fovideo.service.ledger import Ledger
 from fovideo.service.mending import mend
+from fovideo.service.outsider import Outsider
 from fovideo.service.security import credentials_for
-from fovideo.service.settings import failover_settings
+from fovideo.service.settings import camera_config, failover_settings
+from fovideo.service.settling import Settling
 from fovideo.service.sight import Sight
 from fovideo.service.watch import Watch, decode_standing
 from fovideo.site import Endpoint, Server, Site
@@ -31,6 +33,7 @@ _log = logging.getLogger(__name__)
 
 FLUSH_S = 15.0
 _CLOSE_S = 10.0
+_NOTHING = Holding(number=0)
 
 
 class Desk:
@@ -45,21 +48,38 @@ class Desk:
         recorder: Recorder,
         waiting: set[str],
         emit: Callable[[Event], None],
+        *,
+        settling: Settling | None = None,
+        settings: Settings | None = None,
+        witness_ns: Callable[[], int | None] = lambda: None,
     ) -> None:
+        """settling: with other spares; settings: that go with it. witness_ns: see Hands."""
         self._server, self._store, self._recorder, self._emit = server, store, recorder, emit
         self._url = site.reached_at(server)
         self._credentials = credentials_for(site, spare, server)
         self._cameras = {camera.name for camera in site.cameras_of(server.name)}
+        self._cold = {c.name: c for c in site.cameras_of(server.name) if c.standby == "cold"}
+        self._settling, self._witness_ns = settling, witness_ns
+        self._told: set[str] = set()
         self._ledger = Ledger()
         self._closing = threading.Event()
         self._key = f"failover/{server.name}"
         detection = server.detection
-        if not self._url:
+        self._probe: Probe | Outsider
+        if server.watch:
+            self._probe = Outsider(server.name, server.watch, self._cameras, timeout_ns=detection.timeout_ns)
+            if server.merge_into:
+                into = site.server(server.merge_into)
+                self._url, self._credentials = site.reached_at(into), credentials_for(site, spare, into)
+            else:
+                waiting = set()  # there is nowhere to merge it: it stays
+        elif not self._url:
             raise ConfigError(
                 "nothing tells where to reach it", where=f"server {server.name}", hint="add url"
             )
-        self._sight = Sight(self._url, self._credentials, store)
-        self._probe = Probe(self._url, credentials=self._credentials, timeout_ns=detection.timeout_ns)
+        else:
+            self._probe = Probe(self._url, credentials=self._credentials, timeout_ns=detection.timeout_ns)
+        self._sight = Sight(self._url, self._credentials, store) if self._url else None
         standing = decode_standing(store.journal(self._key))
         leases = [
             provenance.lease
@@ -71,7 +91,7 @@ class Desk:
             sorted(self._cameras),
             ask=self._probe.ask,
             hands=self,
-            settings=failover_settings(detection),
+            settings=settings or failover_settings(detection),
             poll_ns=detection.poll_ns,
             standing=standing,
             unmerged=sorted(waiting & self._cameras),
@@ -83,13 +103,23 @@ class Desk:
         self._closing.set()
         self.watch.stop()
         self._probe.close()
-        self._sight.close()
+        if self._sight is not None:
+            self._sight.close()
         if not self.watch.join_merge(_CLOSE_S):
             # It waits for a server that hangs. What it inserted there is found by the next merge.
             _log.warning("%s: left a merge pass that does not end", self._server.name)
 
     def status(self) -> WatchedServer:
-        return self._ledger.status(self.watch.memory, self.watch.answered_wall_ns, self.watch.silence)
+        name, watch = self._server.name, self.watch
+        arbiter = None if self._settling is None else self._settling.arbiter
+        return self._ledger.status(
+            watch.memory,
+            watch.answered_wall_ns,
+            watch.silence,
+            holding=_NOTHING if arbiter is None else arbiter.holding(name),
+            left=() if arbiter is None else arbiter.left(name),
+            suspicion=watch.suspicion,
+        )
 
     @property
     def cameras(self) -> set[str]:
@@ -98,6 +128,8 @@ class Desk:
 
     def seen(self) -> Timeline:
         """What clients see: what server and spare hold, or the spare alone while the server is silent."""
+        if self._sight is None:
+            return self._store
         return self._sight.timeline(server_answers=not self.watch.silence)
 
     def order(self, *, stand_in: bool) -> None:
@@ -116,21 +148,36 @@ class Desk:
 
     def take_over(self, cameras: tuple[str, ...], lease: int) -> None:
         self._ledger.taken_over(time.time_ns(), lease)
+        present = self._recorder.status()
         for name in cameras:
-            if name in self._cameras:
+            if name in self._cold and name not in present:
+                config = camera_config(self._cold[name])
+                self._recorder.add(config, mode=Mode.RECORD, lease=lease, pending=True)
+            elif name in self._cameras:
                 self._recorder.set_mode(name, Mode.RECORD, lease=lease, pending=True)
-        attached = self._server.attached
-        if attached:
-            _log.warning("%s: not covered: %s", self._server.name, ", ".join(attached))
-        self._emit(TakenOver(self._server.name, cameras, lease, attached))
+        fresh = tuple(name for name in cameras if name not in self._told)
+        if lease and fresh:
+            self._told.update(fresh)
+            attached = self._server.attached
+            if attached:
+                _log.warning("%s: not covered: %s", self._server.name, ", ".join(attached))
+            self._emit(TakenOver(self._server.name, fresh, lease, attached))
 
     def stand_down(self, cameras: tuple[str, ...]) -> None:
+        present = self._recorder.status()
         for name in cameras:
-            if name in self._cameras:
+            if name in self._cameras and name in present:
                 self._recorder.set_mode(name, Mode.STANDBY)
 
     def hand_back(self, order: HandBack) -> None:
-        self._ledger.handed_back(time.time_ns())
+        self._ledger.handed_back(time.time_ns(), over=order.over)
+        cold = [name for name in order.cameras if name in self._cold]
+        if cold:
+            threading.Thread(target=self._disconnect, args=(cold,), name="disconnect", daemon=True).start()
+        told = tuple(name for name in order.cameras if name in self._told)
+        self._told.difference_update(told)
+        if not told:
+            return  # it was never announced
         for report in self._ledger.reports:
             _log.info(
                 "%s: %s: %d frames brought back", self._server.name, report.name, report.inserted_frames
@@ -138,7 +185,7 @@ class Desk:
         self._emit(
             HandedBack(
                 self._server.name,
-                order.cameras,
+                told,
                 order.incomplete,
                 order.lease,
                 order.over,
@@ -146,11 +193,27 @@ class Desk:
             )
         )
 
+    def claim(self, order: Claim, known: int) -> None:
+        if self._settling is not None:
+            self._settling.claim(self._server.name, order, known)
+
+    def witness_ns(self) -> int | None:
+        return self._witness_ns()
+
+    def _disconnect(self, cameras: list[str]) -> None:
+        """Cold cameras are handed back: their sessions end, unless they are taken again meanwhile."""
+        for name in cameras:
+            status = self._recorder.status().get(name)
+            if status is not None and status.mode is Mode.STANDBY and not self._closing.is_set():
+                self._recorder.remove(name, FLUSH_S)
+
     def remember(self, standing: Standing) -> None:
         self._store.note(self._key, msgspec.json.encode(standing))
 
     def merge(self, portions: tuple[Portion, ...], lease: int) -> tuple[dict[str, PassOutcome], str]:
         server = self._server.name
+        if not self._url:
+            return {portion.stream: PassOutcome() for portion in portions}, ""
         if not self._recorder.flush(FLUSH_S):
             # Frames that are not on disk here could not be merged, and would be taken for merged.
             error = "this spare's own store takes nothing"

@@ -40,6 +40,13 @@ class MergeFailed(msgspec.Struct, frozen=True, tag="merge-failed"):
     error: str
 
 
+class Uncovered(msgspec.Struct, frozen=True, tag="uncovered"):
+    """Nobody records these cameras of a server: no spare has room. () = all are covered again."""
+
+    server: str
+    cameras: tuple[str, ...]
+
+
 class HandedBack(msgspec.Struct, frozen=True, tag="handed-back"):
     """The cameras are the server's again. incomplete: those of which something could not be brought back.
 
@@ -95,6 +102,7 @@ class HookFailed(msgspec.Struct, frozen=True, tag="hook-failed"):
 
 
 RoleEvent: TypeAlias = RoleTaken | RoleReturned | HookFailed
+DutyEvent: TypeAlias = TakenOver | Uncovered | HandedBack
 MergeEvent: TypeAlias = Merged | MergeFailed | Outage
-StationEvent: TypeAlias = RoleEvent | MergeEvent | TakenOver | HandedBack | Reloaded | ReloadRefused
+StationEvent: TypeAlias = RoleEvent | MergeEvent | DutyEvent | Reloaded | ReloadRefused
 Event: TypeAlias = RecorderEvent | StationEvent

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from fovideo.failover import Memory
+from fovideo.failover import Holding, Memory, is_cut_off
 from fovideo.merge import StreamReport
 from fovideo.peer.health import WatchedServer
 
@@ -19,6 +19,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._takeover_ns = self._handback_ns = self._takeovers = self._merges = self._inserted = 0
         self._lease = 0
+        self._standing = False
         self._error = ""
         self._reports: dict[str, StreamReport] = {}
 
@@ -29,11 +30,13 @@ class Ledger:
             return tuple(self._reports.values())
 
     def taken_over(self, now_ns: int, lease: int) -> None:
+        """A takeover begins, or goes on under another number."""
         with self._lock:
-            if lease != self._lease:
+            if not self._standing:
                 self._reports = {}
                 self._takeovers += 1
-            self._takeover_ns, self._lease = now_ns, lease
+                self._takeover_ns, self._standing = now_ns, True
+            self._lease = lease or self._lease
 
     def merged(self, reports: Sequence[StreamReport], error: str) -> None:
         with self._lock:
@@ -44,16 +47,26 @@ class Ledger:
                 known = self._reports.get(report.name)
                 self._reports[report.name] = report if known is None else _sum(known, report)
 
-    def handed_back(self, now_ns: int) -> None:
+    def handed_back(self, now_ns: int, *, over: bool) -> None:
         with self._lock:
             self._handback_ns, self._error = now_ns, ""
+            self._standing = self._standing and not over
 
-    def status(self, memory: Memory, answered_ns: int, silence: str) -> WatchedServer:
+    def status(
+        self,
+        memory: Memory,
+        answered_ns: int,
+        silence: str,
+        *,
+        holding: Holding,
+        left: tuple[str, ...],
+        suspicion: float,
+    ) -> WatchedServer:
         with self._lock:
             return WatchedServer(
                 state=memory.state.value,
                 cameras={name: memory.duties[name].state.value for name in memory.standing},
-                lease=memory.lease,
+                lease=memory.right or self._lease or memory.lease,
                 answered_ns=answered_ns,
                 takeover_ns=self._takeover_ns,
                 handback_ns=self._handback_ns,
@@ -61,6 +74,12 @@ class Ledger:
                 merges=self._merges,
                 inserted_frames=self._inserted,
                 unmerged_frames=sum(duty.left for duty in memory.duties.values()),
+                claimed=tuple(sorted(holding.cameras)),
+                firm=holding.firm,
+                left=left,
+                suspicion=round(suspicion, 2),
+                cut_off=is_cut_off(memory),
+                ordered=memory.ordered,
                 error=silence or self._error,
             )
 

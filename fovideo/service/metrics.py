@@ -48,6 +48,9 @@ _SERVER_GAUGES: tuple[tuple[str, str, Callable[[WatchedServer], float]], ...] = 
         "Last sign of life, since the Unix epoch.",
         lambda s: s.answered_ns / NS_PER_S,
     ),
+    ("fovideo_server_suspicion", "0 at an answer, 1 and more: it counts as down.", lambda s: s.suspicion),
+    ("fovideo_cameras_uncovered", "Cameras that no spare has room for.", lambda s: len(s.left)),
+    ("fovideo_spare_cut_off", "1 while it may be this spare that is cut off.", lambda s: s.cut_off),
 )
 
 

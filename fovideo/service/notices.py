@@ -20,6 +20,7 @@ from fovideo.service.events import (
     RoleReturned,
     RoleTaken,
     TakenOver,
+    Uncovered,
 )
 from fovideo.service.reload import Reloaded, ReloadRefused
 from fovideo.site import EventName
@@ -108,6 +109,11 @@ def _notice(event: Event) -> Notice | None:
                 **fields,
                 streams={stream.name: stream.inserted_frames for stream in streams},
             )
+        case Uncovered(server, cameras):
+            if not cameras:
+                return _info("uncovered", f"all cameras of {server} are covered again", server=server)
+            text = f"nobody records {_list(cameras)} of {server}: no spare has room"
+            return _error("uncovered", text, server=server, cameras=cameras)
         case MergeFailed(server, lease, error):
             text = f"a merge into {server} failed: {error}"
             return _warning("merge-failed", text, server=server, lease=lease, error=error)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fovideo.camera import CameraConfig
-from fovideo.errors import UsageError
+from fovideo.errors import ConfigError, UsageError
 from fovideo.service.control import Control, wanted
 from fovideo.service.events import Event
 from fovideo.service.settings import camera_config
@@ -27,7 +27,12 @@ class RecordingServer(Station):
     role = "server"
 
     def __init__(self, site: Site, name: str, *, on_event: Callable[[Event], None] | None = None) -> None:
-        super().__init__(site, site.server(name), on_event=on_event)
+        server = site.server(name)
+        if server.watch:
+            raise ConfigError(
+                "it has watch: it is not fovideo's", where=f"server {name}", hint="remove watch"
+            )
+        super().__init__(site, server, on_event=on_event)
         self._silent_until_ns = 0
 
     def drain(self, on: bool = True) -> dict[str, Any]:

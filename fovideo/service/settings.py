@@ -31,7 +31,7 @@ def camera_config(camera: Camera) -> CameraConfig:
         freeze_ns=camera.freeze_ns,
         backoff_min_ns=camera.backoff_min_ns,
         backoff_max_ns=camera.backoff_max_ns,
-        preroll_ns=camera.preroll_ns,
+        preroll_ns=camera.preroll_ns if camera.standby == "hot" else 0,
         ring_bytes=camera.ring_bytes,
         audio=camera.audio,
         metadata=camera.metadata,

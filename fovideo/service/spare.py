@@ -11,14 +11,15 @@ from typing import Any
 
 from fovideo.camera import CameraConfig
 from fovideo.errors import UsageError
-from fovideo.failover import State
+from fovideo.failover import Memory, Ruled, State
 from fovideo.licence import coverage_of
 from fovideo.peer import RemoteStore, WatchedServer
 from fovideo.peer.management import SPARE
 from fovideo.record import CameraStatus, Mode
+from fovideo.service.company import Company
 from fovideo.service.control import Control, wanted
 from fovideo.service.desk import Desk
-from fovideo.service.events import Event, HandedBack, TakenOver
+from fovideo.service.events import Event, HandedBack, TakenOver, Uncovered
 from fovideo.service.hooks import Hooks
 from fovideo.service.keeper import Keeper
 from fovideo.service.manager import Manager
@@ -28,6 +29,7 @@ from fovideo.service.security import credentials_for
 from fovideo.service.settings import camera_config
 from fovideo.service.station import Station
 from fovideo.site import Endpoint, Server, Site
+from fovideo.site import Spare as SpareTable
 from fovideo.timeline.endpoint import Timeline
 from fovideo.times import NS_PER_S
 
@@ -93,7 +95,11 @@ class Spare(Station):
 
     def _wanted_cameras(self, site: Site) -> dict[str, CameraConfig]:
         watched = self._watched_in(site)
-        return {camera.name: camera_config(camera) for camera in site.cameras if camera.server in watched}
+        return {
+            camera.name: camera_config(camera)
+            for camera in site.cameras
+            if camera.server in watched and camera.standby != "cold"
+        }
 
     def _add_camera(self, name: str, camera: CameraConfig, before: CameraStatus | None = None) -> None:
         if before is None or before.mode is Mode.STANDBY:
@@ -104,6 +110,8 @@ class Spare(Station):
     def _prepare(self, undo: ExitStack) -> None:
         waiting = self._waiting()
         self._watching = self._watched_in(self.site)
+        self._company = Company(self.site, self._spare(self.site), self)
+        undo.callback(self._company.close)
         for server in self._watching.values():
             desk = self._open_desk(server, waiting)
             waiting -= set(desk.watch.memory.standing)
@@ -121,13 +129,43 @@ class Spare(Station):
         return {row.stream for row in self.store.unsettled()}
 
     def _open_desk(self, server: Server, waiting: set[str]) -> Desk:
-        desk = Desk(self.site, self._endpoint, server, self.store, self.recorder, waiting, self._emit)
+        desk = Desk(
+            self.site,
+            self._endpoint,
+            server,
+            self.store,
+            self.recorder,
+            waiting,
+            self._emit,
+            settling=self._company.settling,
+            settings=self._company.settings(server),
+            witness_ns=lambda: self._company.witness_ns(server.name),
+        )
         self._desks[server.name] = desk
         return desk
+
+    def _spare(self, site: Site) -> SpareTable:
+        return site.spare(self.name)
+
+    # What its company asks
+
+    def memory(self, server: str) -> Memory | None:
+        """What is known of a server, None if it is not watched."""
+        desk = self._desks.get(server)
+        return None if desk is None else desk.watch.memory
+
+    def ruled(self, server: str, ruling: Ruled) -> None:
+        desk = self._desks.get(server)
+        if desk is not None:
+            desk.watch.tell(ruling)
+
+    def uncovered(self, server: str, cameras: tuple[str, ...]) -> None:
+        self._emit(Uncovered(server, cameras))
 
     def _arranged(self, site: Site) -> Callable[[CameraChanges], tuple[str, ...]]:
         before, after = self._watching, self._watched_in(site)
         old, new = self.site, site
+        self._company.check_reloadable(site, self._spare(site))
         for server in after.values():
             server.secret_token()
         changed = [
@@ -142,7 +180,9 @@ class Spare(Station):
                     self._desks[name].close()
             self._change_cameras(changes)
             waiting = self._waiting()
+            self._company.take_in(site, self._spare(site))
             for name in changed:
+                self._company.forget(name)
                 if name in after:
                     # It takes up what the closed one had in hand, as after a restart.
                     self._open_desk(after[name], waiting).watch.start()
@@ -169,6 +209,8 @@ class Spare(Station):
     def _survey(self, event: HandedBack) -> None:
         """Find out what the server lacks of the outage, and tell."""
         server = self.site.server(event.server)
+        if server.watch:
+            return  # nobody can ask it what it lacks
         cameras = [camera.name for camera in self.site.cameras_of(event.server)]
         began = [self._outages[event.server][1]]
         began += [span.from_ns for report in event.streams for span in report.inserted]
@@ -199,6 +241,7 @@ class Spare(Station):
     def _begin(self) -> None:
         for desk in self._desks.values():
             desk.watch.start()
+        self._company.start()
 
     def _end(self) -> None:
         for desk in list(self._desks.values()):
@@ -209,6 +252,9 @@ class Spare(Station):
             return self._state
         states = {desk.watch.memory.state for desk in list(self._desks.values())}
         return next((state for state in _FURTHEST_FIRST if state in states), State.WATCHING).value
+
+    def _arbitration(self) -> str:
+        return self._company.trouble
 
     def _watched(self) -> dict[str, WatchedServer]:
         return {name: desk.status() for name, desk in list(self._desks.items())}

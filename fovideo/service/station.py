@@ -223,6 +223,7 @@ class Station:
             cameras={name: camera_health(status) for name, status in self.recorder.status().items()},
             store=store_health(self.store, self.recorder),
             servers=self._watched(),
+            arbitration=self._arbitration(),
         )
 
     def _endpoint_in(self, site: Site) -> Endpoint:
@@ -316,6 +317,9 @@ class Station:
 
     def _described_state(self) -> str:
         return self._state
+
+    def _arbitration(self) -> str:
+        return ""
 
     def _watched(self) -> dict[str, WatchedServer]:
         return {}

@@ -15,6 +15,7 @@ from fovideo.failover import (
     Action,
     Answered,
     CameraSeen,
+    Claim,
     Event,
     HandBack,
     Heard,
@@ -29,10 +30,12 @@ from fovideo.failover import (
     StartMerge,
     Step,
     TakeOver,
+    Witnessed,
     Word,
     begin,
     standing,
     step,
+    suspicion,
 )
 from fovideo.peer import Health, Unanswered
 from fovideo.service.describe import SENDER_REPORT
@@ -52,6 +55,12 @@ class Hands(Protocol):
     def stand_down(self, cameras: tuple[str, ...]) -> None: ...
 
     def hand_back(self, order: HandBack) -> None: ...
+
+    def claim(self, order: Claim, known: int) -> None:
+        """Settle with the other spares. known: the highest number that the watch knows."""
+
+    def witness_ns(self) -> int | None:
+        """When anything but the server was last reached, -1 = never; None: there is nothing else."""
 
     def merge(self, portions: tuple[Portion, ...], lease: int) -> tuple[dict[str, PassOutcome], str]:
         """One pass: the outcome by stream, and why streams are missing in it. Waits for disks and network."""
@@ -85,13 +94,24 @@ class Watch:
         self._merger: threading.Thread | None = None
         self._thread = threading.Thread(target=self._run, name=f"watch-{server}", daemon=True)
         self._first = begin(
-            server, cameras, self._now_ns(), standing=standing, unmerged=unmerged, lease=lease
+            server,
+            cameras,
+            self._now_ns(),
+            standing=standing,
+            unmerged=unmerged,
+            lease=lease,
+            settings=settings,
         )
         self._memory = self._first.memory
         self.answered_wall_ns = 0
         self.silence = ""
 
     # answered_wall_ns: the last sign of life. silence: why there is none now, "" while there is.
+
+    @property
+    def suspicion(self) -> float:
+        """How likely the server is down now, see fovideo.failover.suspicion."""
+        return suspicion(self._memory, self._now_ns(), self._settings)
 
     @property
     def memory(self) -> Memory:
@@ -131,6 +151,10 @@ class Watch:
         """Ask the server once, and act on it."""
         heard = self._hands.heard()
         self.tell(Heard(self._now_ns(), frozenset(heard)))
+        witness_ns = self._hands.witness_ns()
+        if witness_ns is not None:
+            self.tell(Witnessed(self._now_ns(), witness_ns))
+        asked_ns = self._now_ns()
         try:
             health = self._ask()
         except FovideoError as error:
@@ -141,7 +165,7 @@ class Watch:
             self.tell(NoAnswer(self._now_ns(), refused))
             return
         self.answered_wall_ns, self.silence = time.time_ns(), ""
-        self.tell(answered(self._now_ns(), health, heard))
+        self.tell(answered(self._now_ns(), health, heard, took_ns=self._now_ns() - asked_ns))
 
     def tell(self, event: Event) -> None:
         """Let the machine know, and carry out what it orders. Any thread."""
@@ -167,7 +191,14 @@ class Watch:
         server = self._memory.server
         match action:
             case TakeOver(cameras, lease):
-                _log.warning("%s: taking over %s (lease %d)", server, ", ".join(cameras), lease)
+                if lease:
+                    _log.warning("%s: taking over %s (lease %d)", server, ", ".join(cameras), lease)
+                else:
+                    _log.warning(
+                        "%s: recording %s without a claim: perhaps it is this spare that is cut off",
+                        server,
+                        ", ".join(cameras),
+                    )
                 self._hands.take_over(cameras, lease)
             case StandDown(cameras):
                 _log.info("%s: records %s again", server, ", ".join(cameras))
@@ -177,6 +208,8 @@ class Watch:
                 if incomplete:
                     _log.error("%s: not all of %s could be brought back", server, ", ".join(incomplete))
                 self._hands.hand_back(action)
+            case Claim():
+                self._hands.claim(action, self._memory.lease)
             case StartMerge():
                 self._merger = threading.Thread(
                     target=self._merge, args=(action,), name=f"merge-{server}", daemon=True
@@ -194,7 +227,7 @@ class Watch:
             self.tell(MergeEnded(self._now_ns(), order.number, outcomes, error))
 
 
-def answered(now_ns: int, health: Health, heard: dict[str, str]) -> Answered:
+def answered(now_ns: int, health: Health, heard: dict[str, str], took_ns: int = 0) -> Answered:
     """What a server's health means to the machine. heard: see Hands.heard."""
     cameras = {
         name: CameraSeen(
@@ -210,7 +243,7 @@ def answered(now_ns: int, health: Health, heard: dict[str, str]) -> Answered:
         word = Word(health.state)
     except ValueError:
         word = Word.RECORDING
-    return Answered(now_ns, health.instance, cameras, word)
+    return Answered(now_ns, health.instance, cameras, word, took_ns, bool(health.store.error))
 
 
 def decode_standing(data: bytes | None) -> Standing | None:

@@ -4,6 +4,7 @@ from fovideo.site.check import advice
 from fovideo.site.load import load_site, read_text, site_from
 from fovideo.site.problem import Problem
 from fovideo.site.values import (
+    Arbitration,
     Camera,
     Client,
     Detection,
@@ -24,6 +25,7 @@ from fovideo.site.values import (
 )
 
 __all__ = [
+    "Arbitration",
     "Camera",
     "Client",
     "Detection",

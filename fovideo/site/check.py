@@ -32,6 +32,7 @@ def problems(
     yield from _names(("camera", camera.name) for camera in cameras)
     yield from _references(servers, spares, cameras)
     yield from _addresses(servers, spares)
+    yield from _outsiders(servers)
     for server in servers:
         for key in ("poll", "timeout", "merge_every"):
             if getattr(server.detection, f"{key}_ns") == 0:
@@ -43,7 +44,7 @@ def problems(
 def advice(site: Site) -> Iterator[Problem]:
     """What works, but not as people expect."""
     for endpoint in (*site.servers, *site.spares):
-        host = endpoint.address[0]
+        host = endpoint.address[0] if endpoint.listen else "localhost"
         token = endpoint.token or endpoint.token_file or endpoint.token_env
         asks = bool(token or site.clients or site.tls.ca)
         if not asks and not is_loopback(host):
@@ -51,7 +52,7 @@ def advice(site: Site) -> Iterator[Problem]:
     for camera in site.cameras if site.spares else ():
         detection = site.server(camera.server).detection
         needed_ns = max(detection.takeover_after_ns, detection.stalled_after_ns) + detection.timeout_ns
-        if camera.preroll_ns < needed_ns:
+        if camera.standby == "hot" and camera.preroll_ns < needed_ns:
             yield Problem(
                 camera.name,
                 f"its preroll of {format_duration(camera.preroll_ns)} is shorter than detection may take",
@@ -81,6 +82,17 @@ def _access(clients: tuple[Client, ...], endpoints: tuple[Endpoint, ...], tls: T
             )
 
 
+def _outsiders(servers: tuple[Server, ...]) -> Iterator[Problem]:
+    own = [server.name for server in servers if not server.watch]
+    for server in servers:
+        where = f"[[server]] {server.name!r}"
+        if server.merge_into and not server.watch:
+            yield Problem(where, "merge_into is for servers with watch", "its footage goes back to itself")
+        elif server.merge_into and server.merge_into not in own:
+            known = ", ".join(own) or "none"
+            yield Problem(where, f"merge_into = {server.merge_into!r} is no server", f"servers: {known}")
+
+
 def _names(entries: Iterable[tuple[str, str]]) -> Iterator[Problem]:
     kinds: dict[str, str] = {}
     for kind, name in entries:
@@ -105,6 +117,8 @@ def _addresses(servers: tuple[Server, ...], spares: tuple[Spare, ...]) -> Iterat
     seen: dict[tuple[str, ...], str] = {}
     everyone: list[tuple[str, Endpoint]] = [("server", s) for s in servers] + [("spare", s) for s in spares]
     for kind, entry in everyone:
+        if not entry.listen:
+            continue
         where, host = f"[[{kind}]] {entry.name!r}", entry.address[0]
         keys: list[tuple[str, ...]] = []
         if entry.reached_at:
@@ -115,7 +129,7 @@ def _addresses(servers: tuple[Server, ...], spares: tuple[Spare, ...]) -> Iterat
             if key in seen:
                 yield Problem(where, f"has the same {key[0]} as {seen[key]}", "give it its own")
             seen[key] = where
-        if kind == "server" and spares and not entry.reached_at:
+        if kind == "server" and spares and not entry.reached_at and not getattr(entry, "watch", ""):
             yield Problem(
                 where,
                 f"listen = {entry.listen!r} does not tell the spares where to reach it",

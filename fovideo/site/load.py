@@ -16,7 +16,9 @@ import msgspec
 from fovideo.errors import ConfigError, UsageError
 from fovideo.site.check import problems
 from fovideo.site.check_roles import role_problems
+from fovideo.site.target import target_problem
 from fovideo.site.values import (
+    Arbitration,
     Camera,
     Client,
     Detection,
@@ -53,8 +55,8 @@ _PLACEHOLDERS: dict[type[Table], dict[str, Any]] = {
     Hook: {"command": ["x"]},
 }
 _TABLES = (
-    *("site", "tls", "client", "detection", "defaults", "server", "spare", "camera", "webhook"),
-    *("management", "restream", "hook", "licence"),
+    *("site", "tls", "client", "detection", "arbitration", "defaults"),
+    *("server", "spare", "camera", "webhook", "management", "restream", "hook", "licence"),
 )
 _NATIVE_WORDS = {
     "`str`": "text",
@@ -102,6 +104,7 @@ class _Identity(Table, frozen=True, kw_only=True):
     token: Secret = Secret()
     token_file: str = ""
     token_env: str = ""
+    gateways: tuple[str, ...] = ()
 
 
 class _Loader:
@@ -114,10 +117,15 @@ class _Loader:
             raise self._error("", "table [site] is missing", 'begin with [site] and name = "..."')
         identity = self._convert(raw["site"], _Identity, "[site]")
         self._name(identity.name, "[site]")
-        token = {key: value for key, value in self._dict(raw["site"], "[site]").items() if key != "name"}
+        token = {
+            key: value
+            for key, value in self._dict(raw["site"], "[site]").items()
+            if key not in ("name", "gateways")
+        }
         detection = self._dict(raw.get("detection", {}), "[detection]")
         self._convert(detection, Detection, "[detection]")
         tls = self._tls(raw.get("tls", {}))
+        arbitration = self._arbitration(raw.get("arbitration", {}))
         defaults = self._dict(raw.get("defaults", {}), "[defaults]")
         self._known_keys(defaults, ("server", "spare", "camera", "webhook"), "[defaults]")
 
@@ -160,7 +168,24 @@ class _Loader:
             restream=restream,
             hooks=hooks,
             licence=licence,
+            gateways=identity.gateways,
+            arbitration=arbitration,
         )
+
+    def _arbitration(self, raw: object) -> Arbitration:
+        where = "[arbitration]"
+        table = self._resolved(self._convert(raw, Arbitration, where), where)
+        for endpoint in table.etcd:
+            try:
+                host = urlsplit(endpoint).hostname if "://" in endpoint else ""
+            except ValueError:
+                host = ""
+            if not host or not endpoint.startswith(("http://", "https://")):
+                hint = 'like "http://10.0.0.5:2379"'
+                raise self._error(where, f"etcd: {endpoint!r} is no endpoint", hint)
+        if table.ttl_ns < 3 * NS_PER_S:
+            raise self._error(where, "ttl is less than 3 s", "6 s is the default")
+        return table
 
     def _tls(self, raw: object) -> Tls:
         tls = self._convert(raw, Tls, "[tls]")
@@ -210,7 +235,7 @@ class _Loader:
     def _resolved(self, table: AnyTable, where: str) -> AnyTable:
         """The table with paths made absolute, after the checks that concern it alone."""
         changed: dict[str, Any] = {}
-        for key in ("store", "folder", "token_file", "password_file"):
+        for key in ("store", "folder", "token_file", "password_file", "ca", "cert", "key"):
             if text := getattr(table, key, ""):
                 changed[key] = str(self._folder / Path(text).expanduser())
         for prefix in ("token", "password"):
@@ -223,12 +248,21 @@ class _Loader:
             changed["url"] = self._source(table, where)
             if table.backoff_max_ns < table.backoff_min_ns:
                 raise self._error(where, "backoff_max is less than backoff_min", "swap them")
+        if isinstance(table, Server) and table.watch and (problem := target_problem(table.watch)):
+            hint = "like tcp://10.0.0.7:8000, http://10.0.0.7/, rtsp://10.0.0.7/ or command:/bin/check"
+            raise self._error(where, f"watch = {table.watch!r}: {problem}", hint)
+        if isinstance(table, Server) and not table.watch:
+            for key in ("listen", "store"):
+                if not getattr(table, key):
+                    raise self._error(where, f"key {key!r} is missing", "it has no default")
         if isinstance(table, Place):
-            for key in ("listen", "restream") if table.restream else ("listen",):
+            for key in ("listen", "restream"):
+                text = getattr(table, key)
+                if not text:
+                    continue
                 try:
-                    parse_listen(getattr(table, key))
+                    parse_listen(text)
                 except ValueError as error:
-                    text = getattr(table, key)
                     raise self._error(where, f"{key} = {text!r}: {error}", 'write "HOST:PORT"') from None
             if table.url and not table.url.startswith(("http://", "https://")):
                 raise self._error(

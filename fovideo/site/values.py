@@ -92,6 +92,28 @@ class Client(Table, frozen=True, kw_only=True):
         return resolve_secret(self.token, self.token_file, self.token_env, f"token of client {self.name!r}")
 
 
+class Arbitration(Table, frozen=True, kw_only=True):
+    """[arbitration]: where spares settle who stands in. etcd: endpoints; none = the order of the site.
+
+    ca, cert, key: paths of PEM files, for https endpoints. ttl_ns: how long claims outlive their spare.
+    """
+
+    etcd: tuple[str, ...] = ()
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    user: str = ""
+    password: Secret = Secret()
+    password_file: str = ""
+    password_env: str = ""
+    ttl_ns: Duration = field(name="ttl", default=Duration(6 * NS_PER_S))
+    prefix: str = "/fovideo"
+
+    def secret_password(self) -> str:
+        """The password, "" for none. ConfigError if its file or variable is not there."""
+        return resolve_secret(self.password, self.password_file, self.password_env, "password of etcd")
+
+
 class Place(Table, frozen=True, kw_only=True):
     """What every process of a site has: a name, an address, a token. restream: address for RTSP clients."""
 
@@ -111,7 +133,7 @@ class Place(Table, frozen=True, kw_only=True):
     @property
     def reached_at(self) -> str:
         """URL under which others reach it; "" when `url` is not given and `listen` does not tell."""
-        if self.url:
+        if self.url or not self.listen:
             return self.url
         host, port = self.address
         if host in ("", "0.0.0.0", "::") or port == 0:
@@ -151,8 +173,17 @@ AnyPlace = TypeVar("AnyPlace", bound=Place)
 
 
 class Server(Endpoint, frozen=True, kw_only=True):
-    """A recording server: [[server]]. attached: devices on the machine itself, which no spare can reach."""
+    """A recording server: [[server]]. attached: devices on the machine itself, which no spare can reach.
 
+
+    watch: how to see whether it is there, if it is not fovideo's; then it needs no listen and no store.
+    merge_into: the server into which footage of such a one goes at hand-back; none = it stays with the spare.
+    """
+
+    listen: str = ""
+    store: str = ""
+    watch: str = ""
+    merge_into: str = ""
     detection: Detection = Detection()
     attached: tuple[str, ...] = ()
 
@@ -160,11 +191,13 @@ class Server(Endpoint, frozen=True, kw_only=True):
 class Spare(Endpoint, frozen=True, kw_only=True):
     """A hot spare: [[spare]]. servers: names of those it watches; none = all of the site.
 
+    capacity: how many cameras it may record at once; 0 = any number.
     max_age_ns concerns what the servers have confirmed to hold: a copy, kept for a while.
     """
 
     max_age_ns: Duration = field(name="max_age", default=Duration(86_400 * NS_PER_S))
     servers: tuple[str, ...] = ()
+    capacity: int = 0
 
 
 class Management(Place, frozen=True, kw_only=True):
@@ -210,11 +243,17 @@ class Licence(Table, frozen=True, kw_only=True):
 
 
 class Camera(Table, frozen=True, kw_only=True):
-    """A camera: [[camera]]. `server` records it; its name is also the name of its stream."""
+    """A camera: [[camera]]. `server` records it; its name is also the name of its stream.
+
+    standby: what a spare does about it before a takeover: hold its last seconds, be connected, or nothing.
+    priority: those with a higher one are taken first where there is not room for all.
+    """
 
     name: str
     server: str
     url: SourceUrl
+    standby: Literal["hot", "warm", "cold"] = "hot"
+    priority: int = 0
     transport: Literal["tcp", "udp"] = "tcp"
     ingest: Literal["pyav", "native"] = "pyav"
     user: str = ""
@@ -241,6 +280,7 @@ class Camera(Table, frozen=True, kw_only=True):
 
 EventName: TypeAlias = Literal[
     "takeover",
+    "uncovered",
     "hand-back",
     "merge-done",
     "merge-failed",
@@ -289,6 +329,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     restream: Restream = Restream()
     hooks: tuple[Hook, ...] = ()
     licence: Licence = Licence()
+    gateways: tuple[str, ...] = ()
+    arbitration: Arbitration = Arbitration()
 
     def reached_at(self, endpoint: Place) -> str:
         """URL under which others reach an endpoint; "" when nothing tells."""

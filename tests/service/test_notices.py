@@ -19,7 +19,16 @@ from fovideo.errors import ConfigError
 from fovideo.merge import StreamReport
 from fovideo.record import FramesLost, ModeChanged, StateChanged, StoreFailed, StoreRecovered
 from fovideo.record.events import Mode
-from fovideo.service.events import Event, HandedBack, HookFailed, Merged, MergeFailed, Outage, TakenOver
+from fovideo.service.events import (
+    Event,
+    HandedBack,
+    HookFailed,
+    Merged,
+    MergeFailed,
+    Outage,
+    TakenOver,
+    Uncovered,
+)
 from fovideo.service.notices import EVENTS, Noticing
 from fovideo.service.notifier import Notifier
 from fovideo.service.reload import Reloaded, ReloadRefused
@@ -32,6 +41,7 @@ PAGE = Path(__file__).parents[2] / "docs/ref/events.md"
 GAP = Gap(1_790_000_000_000_000_000, 1_790_000_001_500_000_000, "cut")
 ALL: list[Event] = [
     TakenOver("rec-1", ("gate", "yard"), 3),
+    Uncovered("rec-1", ("yard",)),
     HandedBack("rec-1", ("gate",), ("gate",), 3, True, (StreamReport(name="gate", inserted_frames=9),)),
     Merged("rec-1", 3, (StreamReport(name="gate", inserted_frames=9),)),
     MergeFailed("rec-1", 3, "no room"),

@@ -9,6 +9,7 @@ import pytest
 from fovideo.errors import PeerUnauthorized, StoreError
 from fovideo.failover import (
     CameraSeen,
+    Claim,
     HandBack,
     PassOutcome,
     Portion,
@@ -51,6 +52,12 @@ class FakeHands:
 
     def hand_back(self, order: HandBack) -> None:
         self.did.append(("hand back", order.cameras))
+
+    def claim(self, order: Claim, known: int) -> None:
+        self.did.append(("claim", order.cameras, known))
+
+    def witness_ns(self) -> int | None:
+        return None
 
     def merge(self, portions: tuple[Portion, ...], lease: int) -> tuple[dict[str, PassOutcome], str]:
         self.did.append(("merge", tuple(portion.stream for portion in portions)))

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from fovideo.site import (
+    Arbitration,
     Camera,
     Client,
     Detection,
@@ -53,6 +54,7 @@ def documented(heading: str) -> dict[str, str]:
         ("## [[hook]]", (Hook,)),
         ("## [licence]", (Licence,)),
         ("## [detection]", (Detection,)),
+        ("## [arbitration]", (Arbitration,)),
         ("## [[webhook]]", (Webhook,)),
     ],
 )

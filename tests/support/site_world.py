@@ -344,7 +344,7 @@ class Spare:
         world, now = self.world, self.world.now
         heard = frozenset(c for c in server.cameras if self.connected[c])
         self.tell(server, Heard(now, heard))
-        self.tell(server, Witnessed(now, self.reached))
+        self.tell(server, Witnessed(now, now if self.reached else -1))
         self.merged(server)
         if self.answers(server):
             health = server.health()

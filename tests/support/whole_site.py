@@ -62,6 +62,10 @@ class Process:
         endpoint = site.server(name) if kind == "server" else site.spare(name)
         self.probe = Probe(endpoint.reached_at, timeout_ns=NS_PER_S)
 
+    @property
+    def runs(self) -> bool:
+        return self._process is not None
+
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

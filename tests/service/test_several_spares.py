@@ -1,0 +1,77 @@
+"""Several servers and spares as real processes: who stands in for whom, with etcd and without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from etcd_cluster import etcd_cluster
+from several_spares import several_spares
+from whole_site import until
+
+pytestmark = pytest.mark.e2e
+
+
+def test_without_etcd_the_order_of_the_site_decides(tmp_path: Path) -> None:
+    with several_spares(tmp_path) as site:
+        site.settle_in()
+        site.servers[0].kill()
+        until(lambda: site.holds(0, 0), "the first spare stands in")
+        site.servers[1].kill()
+        until(lambda: site.holds(1, 1), "the next spare stands in for the next server")
+        assert site.standing() == [(0, 0), (1, 1)]
+        site.spares[0].kill()
+        until(lambda: site.holds(1, 0), "its cameras are taken by the one that is left")
+        site.spares[0].start()
+        for server in site.servers:
+            server.start()
+        site.check_every_frame_once()
+
+
+def test_with_etcd_that_goes_away_and_returns(tmp_path: Path) -> None:
+    with etcd_cluster(tmp_path) as etcd:
+        endpoints = ", ".join(f'"{each}"' for each in etcd.endpoints)
+        arbitration = f"[arbitration]\netcd = [{endpoints}]\nttl = 3\n"
+        with several_spares(tmp_path, servers=1, site=arbitration) as site:
+            site.settle_in()
+            site.servers[0].kill()
+            until(lambda: site.holds(0, 0, firm=True), "the first spare stands in")
+            first = site.watched(0, 0)
+            assert first is not None
+            for number in range(3):
+                etcd.kill(number)
+            until(lambda: bool(site.of(site.spares[0]).arbitration), "etcd's absence is reported")
+            assert site.holds(0, 0), "and changes nothing"
+            site.spares[0].kill()
+            until(lambda: site.holds(1, 0, firm=False), "the other stands in on its own account")
+            for number in range(3):
+                etcd.start(number)
+            until(lambda: site.holds(1, 0, firm=True), "and settles it when etcd is back")
+            second = site.watched(1, 0)
+            assert second is not None
+            assert second.lease > first.lease
+            assert second.lease % 64 == 1
+            site.spares[0].start()
+            site.servers[0].start()
+            site.check_every_frame_once()
+
+
+def test_cold_and_warm_cameras_and_a_lack_of_room(tmp_path: Path) -> None:
+    """One spare, with room for one camera: the more important one is taken, the other reported."""
+    with several_spares(tmp_path, spares=1, spare="capacity = 1\n", camera='standby = "cold"\n') as site:
+        text = site.file.read_text().replace('name = "cam1"', 'name = "cam1"\npriority = 5')
+        site.file.write_text(text.replace('standby = "cold"', 'standby = "warm"', 1))
+        site.settle_in()
+        assert list(site.of(site.spares[0]).cameras) == ["cam0"], "a cold camera is not read"
+        for server in site.servers:
+            server.kill()
+        until(lambda: len(site.standing()) == 1, "there is room for one")
+        ((_, server),) = site.standing()
+        other = site.watched(0, 1 - server)
+        assert other is not None
+        until(lambda: bool((w := site.watched(0, 1 - server)) and w.left), "the other is reported")
+        until(lambda: site.spares[0].records([f"cam{server}"]), "it is recorded")
+        for process in site.servers:
+            process.start()
+        until(lambda: not site.standing(), "handed back")
+        until(lambda: "cam1" not in site.of(site.spares[0]).cameras, "the cold camera is let go")
