@@ -12,8 +12,9 @@ import msgspec
 
 from fovideo.custody.describe import crcs_of, describe
 from fovideo.custody.entries import GopEntry, StretchEntry, joined, span_of
-from fovideo.custody.parts import bytes_of, name_in, read_range
+from fovideo.custody.parts import bytes_of, name_in
 from fovideo.errors import NoSuchStream, NothingThere, SegmentDamaged, StoreError
+from fovideo.platform import read_range
 from fovideo.segment import read_header
 from fovideo.timeline.endpoint import FileRange, Timeline
 from fovideo.timeline.values import Gop, Provenance

@@ -10,8 +10,9 @@ from typing import Any
 from fovideo.custody.change import Change, ChangeKind
 from fovideo.custody.compare import find_spot, gop_change, index_change, told
 from fovideo.custody.entries import MARK_DIGITS, GopEntry, StretchEntry
-from fovideo.custody.parts import name_in, read_range
+from fovideo.custody.parts import name_in
 from fovideo.errors import NoSuchStream, NothingThere, SegmentDamaged
+from fovideo.platform import read_range
 from fovideo.segment import read_header
 from fovideo.timeline.endpoint import FileRange, Timeline
 from fovideo.timeline.values import Gop, Provenance

@@ -1,24 +1,16 @@
-"""Reading what a timeline says where it lies. Read, not mapped: a file that shrinks or a disk that fails
-meanwhile is an error, not the end of the process.
-"""
+"""Reading what a timeline says where it lies."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from fovideo.platform import read_range
 from fovideo.timeline.endpoint import FileRange
 
 
 def bytes_of(part: bytes | FileRange) -> bytes:
     """The bytes of a part, fewer if its file ends before. OSError where the file cannot be read."""
     return part if isinstance(part, bytes) else read_range(Path(part.path), part.offset, part.size_bytes)
-
-
-def read_range(path: Path, offset: int, size: int) -> bytes:
-    """Bytes of a file, as far as they are there."""
-    with path.open("rb") as file:
-        file.seek(offset)
-        return file.read(size)
 
 
 def name_in(location: str, path: Path) -> str:

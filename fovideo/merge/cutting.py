@@ -9,6 +9,7 @@ import numpy as np
 from fovideo.errors import StoreDamaged
 from fovideo.media.codec import Track
 from fovideo.merge.values import Piece
+from fovideo.platform import read_range
 from fovideo.segment import SegmentHeader, encode_fragment, parse_fragment, samples
 from fovideo.timeline.endpoint import FileRange, Timeline
 from fovideo.timeline.values import Gop, Provenance
@@ -24,9 +25,7 @@ def piece_bytes(
     if not piece.rows:
         return data
     if isinstance(data, FileRange):
-        with Path(data.path).open("rb") as file:
-            file.seek(data.offset)
-            data = file.read(data.size_bytes)
+        data = read_range(Path(data.path), data.offset, data.size_bytes)
     return cut_down(data, row, piece, tracks, provenance)
 
 

@@ -8,6 +8,7 @@ from fovideo.platform.files import (
     fdatasync,
     fsync_dir,
     read_at,
+    read_range,
     start_writing,
     write_at,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "hold_standard_descriptors",
     "keep_memory_small",
     "read_at",
+    "read_range",
     "start_writing",
     "write_at",
 ]

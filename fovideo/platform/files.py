@@ -133,6 +133,15 @@ def read_at(fd: int, size: int, offset: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def read_range(path: Path, offset: int, size: int) -> bytes:
+    """Bytes of a file, as far as they are there. OSError where it cannot be read.
+
+    Read, not mapped: a file that shrinks or a failing disk is an error, not the end of the process.
+    """
+    with path.open("rb", buffering=0) as file:
+        return read_at(file.fileno(), size, offset)
+
+
 def copy_file_range(source: int, source_offset: int, target: int, target_offset: int, size: int) -> int:
     """Copy `size` bytes from one file to another; inside the kernel, or by reference, where that is possible.
 

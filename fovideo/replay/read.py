@@ -12,6 +12,7 @@ import numpy as np
 from fovideo.errors import FovideoError, NothingThere, SegmentDamaged, StoreError
 from fovideo.media.codec import Track
 from fovideo.media.frames import FrameFlag, FrameTable
+from fovideo.platform import read_range
 from fovideo.replay.rows import Rows
 from fovideo.segment import parse_fragment, samples
 from fovideo.timeline.choose import Choice
@@ -150,9 +151,7 @@ def _place(part: bytes | FileRange) -> str:
 
 def _bytes(part: FileRange) -> bytes:
     try:
-        with Path(part.path).open("rb") as file:
-            file.seek(part.offset)
-            data = file.read(part.size_bytes)
+        data = read_range(Path(part.path), part.offset, part.size_bytes)
     except FileNotFoundError:
         raise
     except OSError as error:

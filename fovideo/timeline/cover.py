@@ -87,7 +87,7 @@ def covers(rows: Sequence[Gop], tables: Tables | None = None) -> Cover:
         (
             (row.start_ns, row.end_ns, row.interval_ns, row.frames, number, False)
             for number, row in enumerate(rows)
-            if row.frames and (tables is None or _is_plain(row))
+            if row.frames and (tables is None or is_plain(row))
         ),
         dtype=COVER,
     )
@@ -97,14 +97,14 @@ def covers(rows: Sequence[Gop], tables: Tables | None = None) -> Cover:
         parts += [
             _inner(row, number, tables(row))
             for number, row in enumerate(rows)
-            if row.frames and not _is_plain(row)
+            if row.frames and not is_plain(row)
         ]
     joined = np.concatenate(parts) if len(parts) > 1 else whole
     return joined[np.lexsort((joined["row"], joined["start_ns"]))]
 
 
-def _is_plain(row: Gop) -> bool:
-    """Whether the row covers what its bounds say."""
+def is_plain(row: Gop) -> bool:
+    """Whether the row covers what its bounds say; of others the frame table is asked for."""
     return row.flags & (GopFlag.GAPS | GopFlag.KEY) == GopFlag.KEY
 
 

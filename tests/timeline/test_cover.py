@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from rows import STEP, row, tables
 
 from fovideo.media.frames import FrameFlag
+from fovideo.segment import encode_table
 from fovideo.timeline import Gap, Gop, GopFlag, Loss, Span, gaps, spans
 from fovideo.timeline.values import Provenance
 
@@ -152,3 +154,40 @@ def test_a_gap_says_why_where_losses_explain_most_of_it() -> None:
         Loss(30 * STEP, 40 * STEP, 10, "cut"),
     ]
     assert [gap.reason for gap in gaps(rows, losses)] == ["disk-slow", ""]
+
+
+def reordered(*order: int, serial: int, key: bool = True) -> Gop:
+    """A row of frames at these ticks, in the order in which they are sent."""
+    made = row(sorted(order), serial=serial, key=key, interval=STEP)
+    table = tables(made)
+    table["time_ns"] = [tick * STEP for tick in order]
+    return msgspec.structs.replace(made, table=encode_table(table))
+
+
+def test_the_first_and_last_frames_of_reordered_footage_lie_apart_without_a_gap() -> None:
+    """Joined behind the frame for 3, left before the ones for 13 and 14 came."""
+    rows = [
+        reordered(2, 6, 4, 5, 9, 7, 8, serial=0, key=False),
+        reordered(12, 10, 11, serial=1),
+        reordered(15, serial=2),
+    ]
+    assert gaps(rows, tables=tables) == []
+    assert gaps(rows, from_ns=0, to_ns=20 * STEP, tables=tables) == [
+        Gap(0, 2 * STEP),
+        Gap(3 * STEP, 4 * STEP),
+        Gap(13 * STEP, 15 * STEP),
+        Gap(16 * STEP, 20 * STEP),
+    ]
+
+
+def test_a_frame_missing_near_the_edge_of_footage_in_order_is_a_gap() -> None:
+    assert gaps([row([2, 4, 5, 6], serial=0, key=False)], tables=tables) == [Gap(3 * STEP, 4 * STEP)]
+
+
+def test_a_frame_missing_inside_of_reordered_footage_is_a_gap() -> None:
+    rows = [
+        reordered(0, 3, 1, 2, 6, 4, 5, serial=0),
+        reordered(10, 8, 9, 13, 11, 12, serial=1),
+        reordered(16, 14, 15, serial=2),
+    ]
+    assert gaps(rows, tables=tables) == [Gap(7 * STEP, 8 * STEP)]
