@@ -9,6 +9,7 @@
 
 #define FOV_NO_TIME INT64_MIN
 #define FOV_NS_PER_S 1000000000LL
+#define FOV_RTP_REPLAY 0xABAC
 #define FOV_NTP_EPOCH_S 2208988800LL /* from 1900 to 1970 */
 
 typedef struct {
@@ -17,6 +18,7 @@ typedef struct {
     uint32_t timestamp, ssrc;
     uint16_t sequence;
     uint8_t type, marker;
+    uint64_t replay_ntp; /* ONVIF's replay extension: when this access unit was recorded (32.32), 0 = none */
 } fov_rtp_packet;
 
 /* Whether a packet is RTCP, wherever it came in (RFC 5761, but for the types that no camera sends). */
@@ -28,8 +30,13 @@ FOV_INLINE int fov_rtp_is_rtcp(const uint8_t *p, size_t size) {
 static inline int fov_rtp_parse(fov_rtp_packet *out, const uint8_t *p, size_t size) {
     if (size < 12 || p[0] >> 6 != 2) return 0;
     size_t head = 12 + 4 * (size_t)(p[0] & 15);
+    out->replay_ntp = 0;
     if (p[0] & 0x10) {
         if (size < head + 4) return 0;
+        const uint8_t *extension = p + head;
+        size_t words = fov_load_u16_be(extension + 2);
+        if (fov_load_u16_be(extension) == FOV_RTP_REPLAY && words >= 3 && size >= head + 16)
+            out->replay_ntp = (uint64_t)fov_load_u32_be(extension + 4) << 32 | fov_load_u32_be(extension + 8);
         head += 4 + 4 * (size_t)fov_load_u16_be(p + head + 2);
     }
     size_t pad = p[0] & 0x20 ? p[size - 1] : 0;

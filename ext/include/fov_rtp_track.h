@@ -24,6 +24,7 @@ typedef struct {
     uint64_t ntp; /* of the last sender report */
     int64_t ntp_ns, report_due_ns;
     int bye;
+    int replay;       /* times come with the pictures, and sender reports are to be ignored */
     int gap;          /* packets are missing before the next one of this type */
     int64_t media_ns; /* when the last unit was complete, 0 before the first */
     uint64_t late, foreign;
@@ -102,6 +103,10 @@ static inline void fov_track_deliver(fov_track *t, const fov_rtp_packet *packet,
     }
     uint64_t before = fov_track_units(t);
     fov_rtp_clock_see(&t->clock, packet->timestamp);
+    if (packet->replay_ntp) {
+        t->replay = 1;
+        fov_rtp_clock_report(&t->clock, packet->replay_ntp, packet->timestamp);
+    }
     if (fov_track_is_video(t)) fov_video_packet(&t->as.video, packet, t->gap, receipt_ns);
     else fov_plain_packet(&t->as.plain, packet, t->gap, receipt_ns);
     if (fov_track_units(t) != before) FOV_STORE_RELAXED((uint64_t *)&t->media_ns, (uint64_t)receipt_ns);
@@ -168,7 +173,7 @@ static inline void fov_track_rtcp(fov_track *t, const uint8_t *data, size_t size
     if (found.reported) {
         t->ntp = found.ntp;
         t->ntp_ns = now_ns;
-        fov_rtp_clock_report(&t->clock, found.ntp, found.timestamp);
+        if (!t->replay) fov_rtp_clock_report(&t->clock, found.ntp, found.timestamp);
     }
     if (found.bye && (!t->has_ssrc || found.bye_ssrc == t->ssrc)) t->bye = 1;
 }

@@ -57,6 +57,8 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True):
     ring_bytes: memory for frames that are not yet durable; in standby it limits the pre-roll.
     audio, metadata: record these tracks too, when the camera has them.
     realtime: a file is delivered at the pace of its clock; else as fast as it can be written.
+    replay_from_ns, replay_to_ns: of a camera with a memory of its own (ONVIF replay): not what it sees now,
+        but what it recorded then, as fast as it comes. Both 0: live. Natively only.
     """
 
     name: str
@@ -76,6 +78,8 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True):
     audio: bool = True
     metadata: bool = True
     realtime: bool = False
+    replay_from_ns: int = 0
+    replay_to_ns: int = 0
 
     def __post_init__(self) -> None:
         where = f"camera {self.name}" if self.name else "camera"
@@ -98,6 +102,8 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("preroll must not be negative", where=where)
         if self.ring_bytes < 2**16:
             raise ConfigError("ring is too small", where=where, hint="at least 64 KiB; 32 MiB is the default")
+        if self.replay_to_ns < self.replay_from_ns or (self.is_replay and self.ingest != "native"):
+            raise ConfigError("a replay has a beginning and an end, and is read natively", where=where)
         if self.password and not self.user and not urlsplit(self.url).username:
             raise ConfigError("a password without a user", where=where)
 
@@ -135,6 +141,11 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True):
         """A file on this machine, not a network camera."""
         match = _SCHEME.match(self.url)
         return match is None or match[1].lower() == "file"
+
+    @property
+    def is_replay(self) -> bool:
+        """What the camera recorded is read, not what it sees now."""
+        return self.replay_to_ns > 0
 
     @property
     def path(self) -> Path:

@@ -198,6 +198,9 @@ class Reader:
                 native.run()
                 return
             except NotServed as reason:
+                if self.camera.is_replay:
+                    what = f"its replay cannot be read: {reason}"
+                    raise CameraBroken(what, where=self.camera.source) from None
                 _log.info("camera %s: read by libavformat: %s", self.camera.name, reason)
         session = self._session = Session(self.camera, self._ring, **settings)
         session.run()

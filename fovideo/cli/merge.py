@@ -2,127 +2,227 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import time
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
 from fovideo.cli import custody, params, peers
-from fovideo.cli.output import out, print_json, progress
+from fovideo.cli.merge_report import show_merge
+from fovideo.cli.merge_source import Wanted, open_source
+from fovideo.cli.output import errors, out, print_json, progress
 from fovideo.cli.peers import open_timeline
-from fovideo.errors import StoreBusy, StoreError
-from fovideo.merge import MergeReport, Progress, StreamReport, merge
+from fovideo.cli.stopping import stop_on_signal
+from fovideo.errors import NoSuchStream, UsageError
+from fovideo.merge import (
+    MergeControl,
+    MergeReport,
+    Order,
+    Pace,
+    Progress,
+    SavedPlan,
+    Span,
+    carry_out,
+    load_plans,
+    make_plan,
+    merge,
+    save_plans,
+)
+from fovideo.merge.estimate import seconds_at_least
 from fovideo.timeline.endpoint import Timeline
-from fovideo.times import format_bytes, format_duration, format_ns
+from fovideo.times import NS_PER_S, format_bytes, format_duration, parse_ns
+
+_FILE = click.Path(path_type=Path)
+
+
+def _span(text: str) -> Span:
+    start, slash, end = text.partition("/")
+    if not slash:
+        raise UsageError(f"not a span: {text!r}", hint="2026-11-22T08:30:00Z/2026-11-22T08:31:00Z")
+    span = Span(parse_ns(start), parse_ns(end))
+    if span.to_ns <= span.from_ns:
+        raise UsageError(f"ends before it begins: {text!r}", hint="swap the two times")
+    return span
+
+
+SPAN = params.Parsed("span", _span)
 
 
 @click.command("merge")
-@click.argument("source")
-@click.argument("target")
+@click.argument("source", required=False)
+@click.argument("target", required=False)
 @params.one_stream
 @params.stretch_options
 @click.option("--dry-run", is_flag=True, help="Plan and report; write nothing.")
+@click.option("--save-plan", type=_FILE, help="Plan only, and write the plan to this new file (JSON).")
+@click.option("--plan", "plan_file", type=_FILE, help="Do what a saved plan says.")
+@click.option(
+    "--order",
+    type=click.Choice([order.value for order in Order]),
+    default="oldest",
+    help="Which footage first.",
+)
+@click.option("--first", type=SPAN, multiple=True, help="FROM/TO: these spans before everything else.")
+@click.option("--rate", type=params.SIZE, default="0", help="So many bytes a second at most, as 20MB.")
+@click.option(
+    "--brake",
+    type=params.DURATION,
+    default="250ms",
+    help="Yield while commits of the target's recorder take longer; 0s = never.  [default: 250ms]",
+)
+@click.option(
+    "--patience",
+    type=params.DURATION,
+    default="30s",
+    help="How long to try again while a side does not answer.  [default: 30s]",
+)
+@click.option("--at", "at_ns", type=params.TIME, help="SOURCE is a file: when its first frame was taken.")
 @custody.write_manifest
 @custody.sign_key
 @peers.options
 @params.as_json
 def command(
-    source: str,
-    target: str,
+    source: str | None,
+    target: str | None,
     stream: str | None,
     from_ns: int | None,
     to_ns: int | None,
     dry_run: bool,
+    save_plan: Path | None,
+    plan_file: Path | None,
+    order: str,
+    first: tuple[Span, ...],
+    rate: int,
+    brake: int,
+    patience: int,
+    at_ns: int | None,
     manifest: Path | None,
     sign_key: Path | None,
     as_json: bool,
 ) -> int:
     """Insert into TARGET every frame that SOURCE has and TARGET lacks, each exactly once.
 
-    Running it again inserts nothing. Exit code 1 when frames are still missing, deferred or in conflict.
+    SOURCE is a store, the URL of a server or spare, a video file (with --stream, and --at if it does not say
+    its times), or rtsp://, a camera's own recording (with --stream, --from and --to). Running it again
+    inserts nothing; SIGINT or SIGTERM end it, and what is inserted stays. Exit code 1 when frames are still
+    missing, deferred, in conflict, or left.
     """
     params.check_stretch(from_ns, to_ns)
-    wanted = custody.Manifest(manifest, sign_key, dry_run=dry_run)
-    with (
-        closing(_open_source(source, dry_run)) as origin,
-        closing(open_timeline(target, write=not dry_run)) as goal,
-        progress(quiet=as_json) as bar,
-    ):
-        tasks = {}
-
-        def show(done: Progress) -> None:
-            if done.stream not in tasks:
-                tasks[done.stream] = bar.add_task(done.stream, total=done.of_bytes)
-            bar.update(tasks[done.stream], completed=done.size_bytes, total=done.of_bytes)
-
-        record = wanted.begin(origin, goal)
-        report = merge(
-            origin,
-            goal,
-            streams=[stream] if stream else None,
-            from_ns=from_ns,
-            to_ns=to_ns,
-            dry_run=dry_run,
-            progress=show,
-            on_insert=None if record is None else record.inserted,
-        )
-        written = None if record is None else custody.finish(record, bar)
+    saved = None if plan_file is None else load_plans(plan_file)
+    if saved is not None:
+        if stream or from_ns is not None or to_ns is not None or first or dry_run or save_plan or at_ns:
+            raise UsageError("a plan says itself what is to be done", hint="leave the other options out")
+        source, target = source or saved.source, target or saved.target
+    if source is None or target is None:
+        raise UsageError("say what to merge into what", hint="fovideo merge SOURCE TARGET")
+    read_only = dry_run or save_plan is not None
+    wanted = custody.Manifest(manifest, sign_key, dry_run=read_only)
+    asked = Wanted(source, stream, from_ns, to_ns, at_ns)
+    with ExitStack() as stack:
+        control = MergeControl()
+        stop = stack.enter_context(stop_on_signal(then=control.cancel))
+        origin = stack.enter_context(open_source(asked, write=not read_only))
+        goal = stack.enter_context(closing(open_timeline(target, write=not read_only)))
+        if save_plan is not None:
+            return _save(origin, goal, asked, save_plan, as_json=as_json)
+        with progress(quiet=as_json) as bar:
+            record = wanted.begin(origin, goal)
+            settings: dict[str, Any] = {
+                "order": Order(order),
+                "pace": Pace(rate_bytes=rate, brake_ns=brake),
+                "control": control,
+                "progress": _shown(bar),
+                "on_insert": None if record is None else record.inserted,
+            }
+            if saved is not None:
+                report = _carry_out(origin, goal, saved, settings)
+            else:
+                report = merge(
+                    origin,
+                    goal,
+                    streams=[stream] if stream else None,
+                    from_ns=from_ns,
+                    to_ns=to_ns,
+                    dry_run=dry_run,
+                    first=first,
+                    patience_ns=patience,
+                    **settings,
+                )
+            written = None if record is None else custody.finish(record, bar)
+        least_s = seconds_at_least(origin, report, rate) if dry_run else None
     if as_json:
-        more = {} if written is None else {"manifest": custody.manifest_json(written)}
+        more: dict[str, Any] = {} if written is None else {"manifest": custody.manifest_json(written)}
+        more |= {} if least_s is None else {"takes_at_least_s": least_s}
         print_json(report.as_json() | more)
     else:
         show_merge(report)
+        if least_s is not None:
+            size = format_bytes(sum(each.inserted_bytes for each in report.streams))
+            least = format_duration(int(least_s * NS_PER_S))
+            out.print(f"{size} in all: takes at least {least}", highlight=False)
         if written is not None:
             custody.show_manifest(written)
+        if stop.is_set() and report.stopped:
+            errors.print("stopped; run it again to go on", style="yellow", highlight=False)
     return 0 if report.is_whole else 1
 
 
-def _open_source(location: str, dry_run: bool) -> Timeline:
-    """Open for writing, so that the source learns what is merged; for reading where that can't be."""
-    if dry_run:
-        return open_timeline(location)
-    try:
-        return open_timeline(location, write=True)
-    except StoreBusy:
-        return open_timeline(location)
-    except StoreError as error:
-        if isinstance(error.__cause__, PermissionError):
-            return open_timeline(location)
-        raise
+def _shown(bar: Any) -> Any:
+    tasks: dict[str, Any] = {}
+
+    def show(done: Progress) -> None:
+        if done.stream not in tasks:
+            tasks[done.stream] = bar.add_task(done.stream, total=done.of_bytes)
+        name = f"{done.stream} (yields to live recording)" if done.braking else done.stream
+        bar.update(tasks[done.stream], description=name, completed=done.size_bytes, total=done.of_bytes)
+
+    return show
 
 
-def show_merge(report: MergeReport) -> None:
-    """The report for people, a paragraph a stream."""
-    would = "would insert" if report.dry_run else "inserted"
-    for each in report.streams:
-        out.print(f"[bold]{each.name}[/bold]", highlight=False)
-        size = format_bytes(each.inserted_bytes)
-        _line("green" if each.inserted_frames else "dim", f"{would} {each.inserted_frames} frames, {size}")
-        for span in each.inserted:
-            _span("green", "inserted", span.from_ns, span.to_ns)
-        _line("dim", f"{each.duplicate_frames} frames were there already")
-        if each.clock_offset_ns:
-            _line("dim", f"the clocks differ by {format_duration(each.clock_offset_ns)}; corrected")
-        _rest(each)
-
-
-def _rest(each: StreamReport) -> None:
-    if each.conflicting_frames:
-        _line("yellow", f"{each.conflicting_frames} frames differ from what the target has; both are kept")
-        for span in each.conflicts:
-            _span("yellow", "conflict", span.from_ns, span.to_ns)
-    if each.deferred_frames:
-        _line(
-            "yellow", f"{each.deferred_frames} frames wait until the target has written its own; merge again"
+def _save(origin: Timeline, goal: Timeline, asked: Wanted, path: Path, *, as_json: bool) -> int:
+    """Plan every stream and write the plans down."""
+    if asked.is_scratch:
+        raise UsageError("a plan can be saved of stores and servers only", where=asked.location)
+    names = [info.name for info in origin.streams()]
+    if asked.stream is not None and asked.stream not in names:
+        raise NoSuchStream(f"no stream {asked.stream!r}", where=origin.location)
+    plans = tuple(
+        make_plan(origin, goal, name, from_ns=asked.from_ns, to_ns=asked.to_ns)
+        for name in ([asked.stream] if asked.stream else names)
+    )
+    save_plans(
+        path, plans, source=_lasting(origin.location), target=_lasting(goal.location), now_ns=time.time_ns()
+    )
+    frames = sum(stretch.frames for plan in plans for stretch in plan.stretches)
+    size_bytes = sum(stretch.size_bytes for plan in plans for stretch in plan.stretches)
+    if as_json:
+        print_json({"plan": str(path), "streams": len(plans), "frames": frames, "bytes": size_bytes})
+    else:
+        out.print(
+            f"{path}: {frames} frames, {format_bytes(size_bytes)}; do it with fovideo merge --plan {path}",
+            markup=False,
+            highlight=False,
         )
-    for gap in each.still_missing:
-        _span("red", "still missing", gap.from_ns, gap.to_ns, f": {gap}")
+    return 0
 
 
-def _line(style: str, text: str) -> None:
-    out.print(f"  {text}", style=style, highlight=False, markup=False)
+def _lasting(location: str) -> str:
+    """A location that means the same from any folder."""
+    return location if params.is_url(location) else str(Path(location).absolute())
 
 
-def _span(style: str, what: str, from_ns: int, to_ns: int, why: str = "") -> None:
-    length = format_duration(to_ns - from_ns)
-    _line(style, f"  {what} {format_ns(from_ns)} to {format_ns(to_ns)}, {length}{why}")
+def _carry_out(origin: Timeline, goal: Timeline, saved: SavedPlan, settings: dict[str, Any]) -> MergeReport:
+    reports = []
+    for plan in saved.plans:
+        if settings["control"].cancelled:
+            break
+        reports.append(carry_out(origin, goal, plan, **settings))
+    return MergeReport(
+        source=origin.location,
+        target=goal.location,
+        dry_run=False,
+        streams=tuple(reports),
+        stopped=len(reports) < len(saved.plans) or any(each.left_frames for each in reports),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import re
 import secrets
@@ -26,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 60
 _SHORTEST_S = 0.5
+_INVALID_RANGE, _NOT_SUPPORTED = 457, 551
 
 
 class Playing:
@@ -85,11 +87,33 @@ def play(client: RtspClient) -> Playing:
         base, wanted = _describe(client, playing)
         for offer in wanted:
             _set_up(client, playing, base, offer)
-        client.request("PLAY", playing.url, {"Range": "npt=0.000-"})
+        _start(client, playing)
     except BaseException:
         playing.close()
         raise
     return playing
+
+
+def _start(client: RtspClient, playing: Playing) -> None:
+    camera = client.camera
+    if not camera.is_replay:
+        client.request("PLAY", playing.url, {"Range": "npt=0.000-"})
+        return
+    span = f"clock={clock_text(camera.replay_from_ns)}-{clock_text(camera.replay_to_ns)}"
+    wish = {"Range": span, "Rate-Control": "no"}
+    answer = client.ask("PLAY", playing.url, {"Require": "onvif-replay", **wish})
+    if answer.status == _NOT_SUPPORTED:
+        raise CameraBroken("it has no recording to replay (ONVIF replay)", where=camera.source)
+    if answer.status == _INVALID_RANGE:
+        raise CameraBroken("it holds nothing of the time that was asked for", where=camera.source)
+    if not 200 <= answer.status < 300:
+        raise refusal(camera, answer)
+
+
+def clock_text(time_ns: int) -> str:
+    """A time as RTSP writes it (RFC 2326, 3.7), to the microsecond, rounded down."""
+    moment = dt.datetime(1970, 1, 1) + dt.timedelta(microseconds=time_ns // 1000)
+    return moment.strftime("%Y%m%dT%H%M%S.%fZ")
 
 
 def _describe(client: RtspClient, playing: Playing) -> tuple[str, list[Offer]]:
@@ -110,7 +134,8 @@ def _set_up(client: RtspClient, playing: Playing, base: str, offer: Offer) -> No
     pair = _datagram_pair(client) if client.camera.transport == "udp" else None
     wish = interleaved_wish(len(playing.tracks)) if pair is None else datagram_wish(pair.ports)
     try:
-        answer = client.ask("SETUP", control_url(base, offer.control), {"Transport": wish})
+        more = {"Require": "onvif-replay"} if client.camera.is_replay else {}
+        answer = client.ask("SETUP", control_url(base, offer.control), {"Transport": wish, **more})
         if not 200 <= answer.status < 300:
             if playing.tracks:  # sound and metadata are not worth losing the pictures
                 _log.warning("%s: no %s: %s", client.camera.name, offer.track.codec, answer.status)

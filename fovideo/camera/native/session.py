@@ -220,6 +220,8 @@ class NativeSession:
         where = self._camera.source
         if self._stopping.is_set():
             return
+        if self._camera.is_replay and flow.end == _native.END_BYE:
+            return
         match flow.end:
             case _native.END_EOF | _native.END_BYE:
                 raise CameraUnreachable("the camera ended the stream", where=where)

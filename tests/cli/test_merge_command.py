@@ -1,0 +1,146 @@
+"""`fovideo merge` as an operator uses it: saved plans, a rate, a clean stop, files and cameras as sources."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+from command import fovideo, fovideo_json, one_line
+from served import open_store, record, served
+
+from fovideo.replay import make_clip
+from fovideo.store import Store
+
+T0_NS = 1_790_000_000_000_000_000
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> tuple[Path, Path]:
+    """A spare with a GOP in common with a server, and more."""
+    with open_store(tmp_path / "spare") as spare:
+        record(spare, 0, 400, size=4000, pending=True)
+    with open_store(tmp_path / "server") as server:
+        record(server, 0, 100, size=4000)
+    return tmp_path / "spare", tmp_path / "server"
+
+
+def frames(store: Path) -> int:
+    with Store.open(store) as opened:
+        return sum(info.frames for info in opened.streams())
+
+
+def test_a_plan_is_saved_looked_at_and_done(tmp_path: Path, sides: tuple[Path, Path]) -> None:
+    plan = tmp_path / "plan.json"
+    said = fovideo_json("merge", *sides, "--save-plan", plan)
+    dry = fovideo_json("merge", *sides, "--dry-run")
+    assert frames(sides[1]) == 100
+    assert said["frames"] == dry["streams"][0]["inserted_frames"] == 300
+    assert said["bytes"] == dry["streams"][0]["inserted_bytes"]
+    assert dry["takes_at_least_s"] > 0
+    read = json.loads(plan.read_text())
+    assert read["summary"][0]["frames"] == 300
+    assert read["summary"][0]["fill"][0]["from"].startswith("2026-")
+    assert "there already" in one_line(fovideo("merge", *sides, "--save-plan", plan))
+    done = fovideo_json("merge", "--plan", plan)
+    assert done["streams"][0]["inserted_frames"] == 300
+    assert frames(sides[1]) == 400
+    assert "changed since the plan" in one_line(fovideo("merge", "--plan", plan))
+    assert "plan" in one_line(fovideo("merge", "--plan", plan, "--stream", "gate"))
+
+
+def test_a_plan_for_other_stores_is_refused(tmp_path: Path, sides: tuple[Path, Path]) -> None:
+    plan = tmp_path / "plan.json"
+    fovideo_json("merge", *sides, "--save-plan", plan)
+    with open_store(tmp_path / "other") as other:
+        record(other)
+    line = one_line(fovideo("merge", sides[0], tmp_path / "other", "--plan", plan))
+    assert "not the target that was planned with" in line
+    assert frames(tmp_path / "other") == 200
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_and_run_again(sides: tuple[Path, Path], asked: signal.Signals) -> None:
+    """A push that is slow by its rate is stopped while it runs."""
+    with Store.open(sides[1], write=True) as target, served(target) as http:
+        command = [
+            sys.executable,
+            "-m",
+            "fovideo",
+            "-v",
+            "merge",
+            str(sides[0]),
+            http.url,
+            "--rate",
+            "600kB",
+            "--json",
+        ]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            while target.streams()[0].frames == 100:
+                assert process.poll() is None, process.stderr.read() if process.stderr else ""
+            process.send_signal(asked)
+            printed, said = process.communicate(timeout=60)
+        assert process.returncode == 1, said
+        report = json.loads(printed)
+        (stream,) = report["streams"]
+        assert report["stopped"]
+        assert stream["left_frames"] > 0
+        assert stream["inserted_frames"] + stream["left_frames"] == 300
+        assert target.streams()[0].frames == 100 + stream["inserted_frames"]
+        again = fovideo_json("merge", sides[0], http.url)
+        assert again["streams"][0]["inserted_frames"] == stream["left_frames"]
+        assert target.streams()[0].frames == 400
+
+
+def test_a_file_fills_a_gap(tmp_path: Path) -> None:
+    """The camera's card gives the file of a day of which the server lacks the middle."""
+    clip = tmp_path / "gate.mp4"
+    make_clip(clip, width=160, height=96, seconds=12, gop=25, seed=3)
+    start = "2026-11-22T08:30:00Z"
+    for name, span in (("a", "08:30:04Z"), ("b", None)):
+        store = tmp_path / name
+        Store.open(store, write=True, create=True).close()
+        extra = ("--to", f"2026-11-22T{span}") if span else ("--from", "2026-11-22T08:30:08Z")
+        fovideo("merge", clip, store, "--stream", "gate", "--at", start, *extra)
+    fovideo_json("merge", tmp_path / "b", tmp_path / "a", status=1)
+    (stream,) = fovideo_json("timeline", tmp_path / "a")["streams"]
+    assert stream["gaps"]
+    report = fovideo_json("merge", clip, tmp_path / "a", "--stream", "gate", "--at", start)
+    assert report["streams"][0]["inserted_frames"] > 0
+    (stream,) = fovideo_json("timeline", tmp_path / "a")["streams"]
+    assert (stream["frames"], stream["gaps"]) == (300, [])
+    assert (
+        fovideo_json("merge", clip, tmp_path / "a", "--stream", "gate", "--at", start)["streams"][0][
+            "inserted_frames"
+        ]
+        == 0
+    )
+    assert fovideo("replay", tmp_path / "a", "gate", "-o", tmp_path / "out.mp4").returncode == 0
+    with av.open(str(tmp_path / "out.mp4")) as opened:
+        assert sum(1 for _ in opened.decode(video=0)) == 300
+
+
+def test_sources_that_need_more(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    Store.open(target, write=True, create=True).close()
+    clip = tmp_path / "gate.mp4"
+    make_clip(clip, width=160, height=96, seconds=1, gop=10, seed=3)
+    assert "--stream" in one_line(fovideo("merge", clip, target))
+    assert "--at" in one_line(fovideo("merge", clip, target, "--stream", "gate"))
+    (tmp_path / "text").write_text("no video")
+    assert "text" in one_line(
+        fovideo("merge", tmp_path / "text", target, "--stream", "gate", "--at", "2026-11-22T08:30:00Z")
+    )
+    line = one_line(fovideo("merge", "rtsp://u:hush@127.0.0.1:9/x", target, "--stream", "gate"))
+    assert "--from and --to" in line
+    assert "hush" not in line
+    assert "not a span" in one_line_usage(fovideo("merge", target, target, "--first", "now"))
+
+
+def one_line_usage(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 2
+    return done.stderr

@@ -1,0 +1,143 @@
+"""Footage that lies elsewhere: files, and a camera's own recording over RTSP replay, as sources of merges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cutting_proxy import cutting_proxy
+
+from fovideo.errors import CameraError, UsageError
+from fovideo.merge import merge
+from fovideo.record.edge import file_footage, replayed_footage
+from fovideo.replay import LoopSource, RtspServer, TimelineSource, make_clip
+from fovideo.store import Store
+from fovideo.times import NS_PER_MS, NS_PER_S, parse_ns
+
+START_NS = parse_ns("2026-11-22T08:30:00Z")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "gate.mp4"
+    make_clip(path, width=160, height=96, seconds=12, gop=25, b_frames=2, audio="aac", seed=3)
+    return path
+
+
+@pytest.fixture
+def card(clip: Path, tmp_path: Path) -> Iterator[Store]:
+    """The camera's own memory: twelve seconds from START_NS on."""
+    with Store.open(tmp_path / "card", write=True, create=True) as store:
+        with file_footage(clip, "gate", at_ns=START_NS) as footage:
+            merge(footage, store)
+        yield store
+
+
+@pytest.fixture
+def camera(card: Store) -> Iterator[RtspServer]:
+    with RtspServer(user="admin", password="hush") as server:
+        server.add_stream("replay", TimelineSource(card, "gate"))
+        yield server
+
+
+def address(camera: RtspServer, port: int = 0, password: str = "hush") -> str:
+    return f"rtsp://admin:{password}@127.0.0.1:{port or camera.port}/replay"
+
+
+def times(store: Store) -> list[tuple[int, int]]:
+    found = []
+    for row in store.gops("gate"):
+        table = store.frames("gate", row)
+        video = table[table["track"] == 1]
+        found += list(zip(video["time_ns"].tolist(), video["digest"].tolist(), strict=True))
+    return sorted(found)
+
+
+def test_a_file_has_the_time_that_it_is_given(card: Store) -> None:
+    (info,) = card.streams()
+    assert (info.frames, info.start_ns) == (300, START_NS)
+    assert len(info.tracks) == 2
+    assert card.check().sound
+
+
+def test_a_replay_fills_a_gap(camera: RtspServer, card: Store, tmp_path: Path) -> None:
+    told: list[str] = []
+    with Store.open(tmp_path / "server", write=True, create=True) as server:
+        merge(card, server, to_ns=START_NS + 4 * NS_PER_S)
+        merge(card, server, from_ns=START_NS + 9 * NS_PER_S)
+        assert len(times(server)) < 250
+        from_ns, to_ns = START_NS + 3 * NS_PER_S, START_NS + 10 * NS_PER_S
+        with replayed_footage(
+            address(camera), "gate", from_ns=from_ns, to_ns=to_ns, on_retry=told.append
+        ) as footage:
+            (origin,) = {each.source for each in footage.provenances("gate").values()}
+            assert origin == f"rtsp://127.0.0.1:{camera.port}/replay"
+            report = merge(footage, server).streams[0]
+        assert told == []
+        assert report.inserted_frames + len(times(card)) - 300 >= 100
+        assert abs(report.clock_offset_ns) <= NS_PER_MS
+        assert [digest for _, digest in times(server)] == [digest for _, digest in times(card)]
+        off = [abs(here - there) for (here, _), (there, _) in zip(times(server), times(card), strict=True)]
+        assert max(off) <= NS_PER_MS
+        assert merge(card, server).streams[0].inserted_frames == 0
+
+
+def test_a_replay_that_is_cut_goes_on(camera: RtspServer, card: Store, tmp_path: Path) -> None:
+    told: list[str] = []
+    size = sum(row.size_bytes for row in card.gops("gate"))
+    with (
+        cutting_proxy(camera.port) as proxy,
+        Store.open(tmp_path / "server", write=True, create=True) as server,
+    ):
+        proxy.cut_after = lambda number, way: size // 2 if way == "down" and number < 2 else None
+        with replayed_footage(
+            address(camera, proxy.port),
+            "gate",
+            from_ns=START_NS,
+            to_ns=START_NS + 12 * NS_PER_S,
+            on_retry=told.append,
+        ) as footage:
+            merge(footage, server)
+        assert proxy.connections >= 2
+        assert told
+        assert "hush" not in " ".join(told)
+        assert [digest for _, digest in times(server)] == [digest for _, digest in times(card)]
+
+
+def test_replays_that_cannot_be(camera: RtspServer, clip: Path) -> None:
+    def ask(url: str, from_ns: int = START_NS) -> None:
+        with replayed_footage(
+            url, "gate", from_ns=from_ns, to_ns=from_ns + NS_PER_S, on_retry=lambda text: None
+        ):
+            pytest.fail("there is nothing")
+
+    with pytest.raises(CameraError, match="nothing of the time"):
+        ask(address(camera), START_NS + 3600 * NS_PER_S)
+    with pytest.raises(CameraError) as caught:
+        ask(address(camera, password="wrong"))
+    assert "wrong" not in str(caught.value)
+    camera.add_stream("live", LoopSource(clip))
+    with pytest.raises(CameraError):
+        ask(address(camera).replace("/replay", "/live"))
+
+
+def test_files_that_do_not_do(tmp_path: Path, clip: Path) -> None:
+    (tmp_path / "junk.mp4").write_bytes(b"junk")
+    with pytest.raises(CameraError), file_footage(tmp_path / "junk.mp4", "gate", at_ns=START_NS):
+        pass
+    with pytest.raises(UsageError, match="no such file"), file_footage(tmp_path / "none", "gate", at_ns=0):
+        pass
+    with pytest.raises(UsageError, match="give --at"), file_footage(clip, "gate", at_ns=None):
+        pass
+
+
+def test_a_file_that_is_cut_short_gives_what_it_has(tmp_path: Path, card: Store) -> None:
+    """A fragmented file, as power loss leaves it: a segment of a store."""
+    segment = max(Path(card.location).glob("segments/**/*.mp4"), key=lambda path: path.stat().st_size)
+    short = tmp_path / "short.mp4"
+    short.write_bytes(segment.read_bytes()[: segment.stat().st_size // 2])
+    told: list[str] = []
+    with file_footage(short, "gate", at_ns=START_NS, on_trouble=told.append) as footage:
+        assert 50 < footage.streams()[0].frames < 300
+    assert len(told) <= 1
