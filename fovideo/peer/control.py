@@ -28,6 +28,10 @@ class Control:
         """To a spare: hand a server back as soon as it records. The same keys."""
         return self.order("failback", server=server)
 
+    def pause_merge(self, server: str, paused: bool = True) -> dict[str, Any]:
+        """To a spare: hold back its merging into a server, or let it go on. {"name", "server", "paused"}."""
+        return self.order("pause-merge", server=server, paused=paused)
+
     def drain(self, on: bool = True) -> dict[str, Any]:
         """To a server: a planned stop is near, no spare shall stand in. {"name", "state"}."""
         return self.order("drain", on=on)

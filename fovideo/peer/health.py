@@ -55,7 +55,8 @@ class WatchedServer(msgspec.Struct, frozen=True, kw_only=True):
     state: of fovideo.failover.State. cameras: state of each that the spare stands in for.
     lease: number of the current takeover, or of the last. answered_ns: last sign of life.
     takeover_ns, handback_ns: the last ones. inserted_frames: given back in the current or last takeover.
-    unmerged_frames: held here and not yet confirmed. error: why it does not answer, or the last pass failed.
+    unmerged_frames: held here and not yet confirmed. paused: merging is held back by order.
+    error: why it does not answer, or the last pass failed.
     claimed: cameras for which it is settled that this spare has them; firm: the lease service says so.
     left: cameras that no spare has room for. suspicion: 0 = it has just answered, 1 and more = it is down.
     cut_off: it may be this spare that the network lost. ordered: it stands in because somebody said so.
@@ -71,6 +72,7 @@ class WatchedServer(msgspec.Struct, frozen=True, kw_only=True):
     merges: int = 0
     inserted_frames: int = 0
     unmerged_frames: int = 0
+    paused: bool = False
     claimed: tuple[str, ...] = ()
     firm: bool = False
     left: tuple[str, ...] = ()

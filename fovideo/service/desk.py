@@ -11,21 +11,23 @@ from collections.abc import Callable
 import msgspec
 
 from fovideo.camera import CameraState
-from fovideo.errors import ConfigError, FovideoError
+from fovideo.errors import ConfigError
 from fovideo.failover import Claim, HandBack, Holding, Ordered, PassOutcome, Portion, Settings, Standing
+from fovideo.merge import MergeControl, Order, Pace
 from fovideo.peer import Probe, RemoteStore, WatchedServer
 from fovideo.record import Mode, Recorder
 from fovideo.service.describe import clock_name
 from fovideo.service.events import Event, HandedBack, Merged, MergeFailed, TakenOver
 from fovideo.service.ledger import Ledger
-from fovideo.service.mending import mend
+from fovideo.service.mending import Manner, mend
 from fovideo.service.outsider import Outsider
 from fovideo.service.security import credentials_for
 from fovideo.service.settings import camera_config, failover_settings
 from fovideo.service.settling import Settling
 from fovideo.service.sight import Sight
 from fovideo.service.watch import Watch, decode_standing
-from fovideo.site import Endpoint, Server, Site
+from fovideo.site import Server, Site
+from fovideo.site import Spare as SpareEntry
 from fovideo.store import Store
 from fovideo.timeline.endpoint import Timeline
 
@@ -42,7 +44,7 @@ class Desk:
     def __init__(
         self,
         site: Site,
-        spare: Endpoint,
+        spare: SpareEntry,
         server: Server,
         store: Store,
         recorder: Recorder,
@@ -62,7 +64,9 @@ class Desk:
         self._settling, self._witness_ns = settling, witness_ns
         self._told: set[str] = set()
         self._ledger = Ledger()
-        self._closing = threading.Event()
+        self._control = MergeControl()
+        self._order = Order(spare.merge_order)
+        self._pace = Pace(rate_bytes=spare.merge_rate_bytes)
         self._key = f"failover/{server.name}"
         detection = server.detection
         self._probe: Probe | Outsider
@@ -100,7 +104,7 @@ class Desk:
 
     def close(self) -> None:
         """End watching and merging."""
-        self._closing.set()
+        self._control.cancel()
         self.watch.stop()
         self._probe.close()
         if self._sight is not None:
@@ -112,7 +116,7 @@ class Desk:
     def status(self) -> WatchedServer:
         name, watch = self._server.name, self.watch
         arbiter = None if self._settling is None else self._settling.arbiter
-        return self._ledger.status(
+        found = self._ledger.status(
             watch.memory,
             watch.answered_wall_ns,
             watch.silence,
@@ -120,6 +124,15 @@ class Desk:
             left=() if arbiter is None else arbiter.left(name),
             suspicion=watch.suspicion,
         )
+        return msgspec.structs.replace(found, paused=self._control.paused)
+
+    def pause(self, paused: bool) -> None:
+        """Hold insertions back, or let them go on. What is being inserted is finished."""
+        _log.warning("%s: merging is %s", self._server.name, "paused" if paused else "resumed")
+        if paused:
+            self._control.pause()
+        else:
+            self._control.resume()
 
     @property
     def cameras(self) -> set[str]:
@@ -204,7 +217,7 @@ class Desk:
         """Cold cameras are handed back: their sessions end, unless they are taken again meanwhile."""
         for name in cameras:
             status = self._recorder.status().get(name)
-            if status is not None and status.mode is Mode.STANDBY and not self._closing.is_set():
+            if status is not None and status.mode is Mode.STANDBY and not self._control.cancelled:
                 self._recorder.remove(name, FLUSH_S)
 
     def remember(self, standing: Standing) -> None:
@@ -219,8 +232,9 @@ class Desk:
             error = "this spare's own store takes nothing"
             self._failed(lease, error)
             return {}, error
+        manner = Manner(self._order, self._pace, self._control)
         with contextlib.closing(RemoteStore(self._url, credentials=self._credentials)) as target:
-            mended = mend(self._store, target, portions, lease=lease, progress=self._check_closing)
+            mended = mend(self._store, target, portions, lease=lease, manner=manner)
         self._ledger.merged(mended.reports, mended.error)
         if mended.reports:
             self._emit(Merged(server, lease, tuple(mended.reports)))
@@ -231,7 +245,3 @@ class Desk:
     def _failed(self, lease: int, error: str) -> None:
         self._ledger.merged([], error)
         self._emit(MergeFailed(self._server.name, lease, error))
-
-    def _check_closing(self, progress: object) -> None:
-        if self._closing.is_set():
-            raise FovideoError("the spare is being stopped")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from fovideo.errors import FovideoError
 from fovideo.failover import PassOutcome, Portion
-from fovideo.merge import WINDOW_NS, Progress, StreamReport, merge
+from fovideo.merge import WINDOW_NS, MergeControl, Order, Pace, StreamReport, merge
 from fovideo.store import Store
 from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.values import Gop
@@ -24,19 +25,33 @@ class Mended:
         self.error = ""
 
 
+class Manner(NamedTuple):
+    """In which order and how fast, and a hand on it."""
+
+    order: Order = Order.OLDEST
+    pace: Pace = Pace()
+    control: MergeControl | None = None
+
+
+ANYHOW = Manner()
+
+
 def mend(
     source: Store,
     target: Timeline,
     portions: Sequence[Portion],
     *,
     lease: int,
-    progress: Callable[[Progress], None] | None = None,
+    manner: Manner = ANYHOW,
 ) -> Mended:
     """Merge each portion; one that fails does not stop the others, unless the target no longer answers."""
     mended = Mended()
     for portion in portions:
+        if manner.control is not None and manner.control.cancelled:
+            mended.error = mended.error or "the spare is being stopped"
+            break
         try:
-            report = _merge(source, target, portion, lease, progress)
+            report = _merge(source, target, portion, lease, manner)
         except FovideoError as error:
             _log.warning("%s: the merge will be tried again: %s", portion.stream, error)
             mended.error = mended.error or f"{portion.stream}: {error}"
@@ -54,7 +69,7 @@ def _merge(
     target: Timeline,
     portion: Portion,
     lease: int,
-    progress: Callable[[Progress], None] | None,
+    manner: Manner,
 ) -> StreamReport | None:
     """The report, or None when there is nothing to merge."""
     waiting = source.unsettled(portion.stream)
@@ -68,9 +83,11 @@ def _merge(
         from_ns=from_ns,
         to_ns=_bound(portion, waiting),
         lease=lease,
-        progress=progress,
+        order=manner.order,
+        pace=manner.pace,
+        control=manner.control,
     )
-    return report.streams[0]
+    return report.streams[0] if report.streams else None
 
 
 def _bound(portion: Portion, waiting: list[Gop]) -> int | None:

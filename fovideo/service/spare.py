@@ -68,11 +68,20 @@ class Spare(Station):
         """
         return self._order(server, stand_in=False)
 
-    def _order(self, server: str, *, stand_in: bool) -> dict[str, Any]:
+    def pause_merge(self, server: str, paused: bool = True) -> dict[str, Any]:
+        """Hold back what is merged into a server, or let it go on. It is kept here meanwhile."""
+        self._desk(server).pause(paused)
+        return {"name": self.name, "server": server, "paused": paused}
+
+    def _desk(self, server: str) -> Desk:
         desk = self._desks.get(server)
         if desk is None:
             known = ", ".join(self._desks) or "none"
             raise UsageError(f"{self.name} watches no server {server!r}", hint=f"it watches: {known}")
+        return desk
+
+    def _order(self, server: str, *, stand_in: bool) -> dict[str, Any]:
+        desk = self._desk(server)
         desk.order(stand_in=stand_in)
         watched = desk.status()
         return {"name": self.name, "server": server, "state": watched.state, "lease": watched.lease}
@@ -81,6 +90,9 @@ class Spare(Station):
         return {
             "failover": lambda body: self.failover(wanted(body, "server", str)),
             "failback": lambda body: self.failback(wanted(body, "server", str)),
+            "pause-merge": lambda body: self.pause_merge(
+                wanted(body, "server", str), wanted(body, "paused", bool)
+            ),
         }
 
     def _endpoint_in(self, site: Site) -> Endpoint:
@@ -131,7 +143,7 @@ class Spare(Station):
     def _open_desk(self, server: Server, waiting: set[str]) -> Desk:
         desk = Desk(
             self.site,
-            self._endpoint,
+            self.site.spare(self.name),
             server,
             self.store,
             self.recorder,

@@ -198,6 +198,8 @@ class Spare(Endpoint, frozen=True, kw_only=True):
     max_age_ns: Duration = field(name="max_age", default=Duration(86_400 * NS_PER_S))
     servers: tuple[str, ...] = ()
     capacity: int = 0
+    merge_order: Literal["oldest", "newest"] = "oldest"
+    merge_rate_bytes: Size = field(name="merge_rate", default=Size(0))
 
 
 class Management(Place, frozen=True, kw_only=True):

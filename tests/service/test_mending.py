@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from served import open_store, record
 
 from fovideo.errors import StoreFull
 from fovideo.failover import PassOutcome, Portion
+from fovideo.merge import MergeControl, Order, Pace
 from fovideo.peer import Unanswered
-from fovideo.service.mending import mend
+from fovideo.service.mending import Manner, mend
 from fovideo.store import Store
 from fovideo.times import NS_PER_S
 
@@ -105,3 +107,23 @@ def test_a_server_that_is_gone_is_not_asked_again(server: Store, spare: Store) -
     mended = mend(spare, Failing(server, Unanswered("gone")), portions, lease=1)
     assert mended.outcomes == {}
     assert mended.error == "gate: gone"
+
+
+def test_a_pass_that_is_paused_waits_and_one_that_is_ended_stops(spare: Store, server: Store) -> None:
+    control = MergeControl()
+    control.pause()
+    manner, done = Manner(Order.NEWEST, Pace(), control), []
+    worker = threading.Thread(
+        target=lambda: done.append(mend(spare, server, [Portion("gate")], lease=1, manner=manner))
+    )
+    worker.start()
+    worker.join(0.2)
+    assert worker.is_alive()
+    control.resume()
+    worker.join(60)
+    assert done[0].error == ""
+    assert done[0].reports[0].inserted_frames > 0
+    control.cancel()
+    ended = mend(spare, server, [Portion("gate")], lease=1, manner=manner)
+    assert "being stopped" in ended.error
+    assert ended.outcomes == {}

@@ -181,6 +181,9 @@ def test_a_spare_takes_orders(tmp_path: Path) -> None:
             assert control.failback("rec-1")["state"] == "standing in", "the server does not answer"
             with pytest.raises(UsageError, match=r"rec-2.*it watches: rec-1"):
                 control.failover("rec-2")
+            assert control.pause_merge("rec-1")["paused"]
+            assert spare.health().servers["rec-1"].paused
+            assert not control.pause_merge("rec-1", False)["paused"]
             with pytest.raises(UsageError, match="'server': text"):
                 control.order("failover", server=7)
         with contextlib.closing(Control(spare.url, "loud")) as stranger, pytest.raises(PeerUnauthorized):
