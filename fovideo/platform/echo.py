@@ -14,38 +14,51 @@ import time
 def answers_echo(host: str, timeout_s: float) -> bool:
     """Whether a host answers an ICMP echo request within the time. False also if it cannot be looked up.
 
-    Linux lets a process do that without rights where net.ipv4.ping_group_range allows it; elsewhere, and
-    everywhere else, the command `ping` is asked.
+    Linux lets a process do that without rights where net.ipv4.ping_group_range allows it, and root always;
+    else, and on other systems, the command `ping` is asked.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)[0]
     except OSError:
         return False
     if sys.platform == "linux":
-        try:
-            return _echo(family, address, timeout_s)
-        except PermissionError:
-            pass
-        except OSError:
-            return False
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
+            try:
+                return _echo(family, kind, address, timeout_s)
+            except PermissionError:
+                continue
+            except OSError:
+                return False
     return _command(host, timeout_s)
 
 
-def _echo(family: int, address: tuple[object, ...], timeout_s: float) -> bool:
+def _echo(family: int, kind: int, address: tuple[object, ...], timeout_s: float) -> bool:
     six = family == socket.AF_INET6
     protocol = socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP
-    with socket.socket(family, socket.SOCK_DGRAM, protocol) as link:
+    request, reply = (128, 129) if six else (8, 0)
+    nonce = os.urandom(16)
+    packet = struct.pack(">BBHHH", request, 0, 0, 0, 1) + nonce
+    if not six:  # of version 6 the kernel fills in the checksum
+        packet = struct.pack(">BBHHH", request, 0, _checksum(packet), 0, 1) + nonce
+    with socket.socket(family, kind, protocol) as link:
         link.setblocking(False)
-        nonce = os.urandom(16)
-        # The kernel fills in identifier and checksum, and hands over the answers to this socket alone.
-        link.sendto(struct.pack(">BBHHH", 128 if six else 8, 0, 0, 0, 1) + nonce, address)
+        link.sendto(packet, address)
         deadline = time.monotonic() + timeout_s
         while (left := deadline - time.monotonic()) > 0:
             if not select.select([link], [], [], left)[0]:
                 return False
-            if link.recv(1500)[-len(nonce) :] == nonce:
+            got = link.recv(1500)
+            message = got[-len(packet) :]
+            if message.endswith(nonce) and message[0] == reply:
                 return True
     return False
+
+
+def _checksum(packet: bytes) -> int:
+    """RFC 1071, of an even number of bytes."""
+    total: int = sum(struct.unpack(f">{len(packet) // 2}H", packet))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
 
 
 def _command(host: str, timeout_s: float) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 from fovideo.errors import ConfigError, UsageError
 from fovideo.site.check import problems
 from fovideo.site.check_roles import role_problems
-from fovideo.site.target import target_problem
+from fovideo.site.target import as_target, target_problem
 from fovideo.site.values import (
     Arbitration,
     Camera,
@@ -122,6 +122,9 @@ class _Loader:
             for key, value in self._dict(raw["site"], "[site]").items()
             if key not in ("name", "gateways")
         }
+        for gateway in identity.gateways:
+            if why := target_problem(as_target(gateway)):
+                raise self._error("[site]", f"gateways: {gateway!r}: {why}", "write its address")
         detection = self._dict(raw.get("detection", {}), "[detection]")
         self._convert(detection, Detection, "[detection]")
         tls = self._tls(raw.get("tls", {}))

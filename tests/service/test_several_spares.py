@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 from etcd_cluster import etcd_cluster
+from free_ports import free_ports
 from several_spares import several_spares
 from whole_site import until
+
+from fovideo.store import Store
 
 pytestmark = pytest.mark.e2e
 
@@ -54,6 +58,40 @@ def test_with_etcd_that_goes_away_and_returns(tmp_path: Path) -> None:
             site.spares[0].start()
             site.servers[0].start()
             site.check_every_frame_once()
+
+
+@pytest.mark.parametrize("into", ["", "rec-1"])
+def test_a_server_that_is_not_fovideos(tmp_path: Path, into: str) -> None:
+    (port,) = free_ports(1)
+    with several_spares(tmp_path, servers=1, spares=1, site="") as site:
+        text = site.file.read_text().replace('server = "rec-1"', 'server = "dvr"')
+        merge = f'merge_into = "{into}"\n' if into else ""
+        site.file.write_text(f'{text}[[server]]\nname = "dvr"\nwatch = "tcp://127.0.0.1:{port}"\n{merge}')
+        (server,), (spare,) = site.servers, site.spares
+        dvr = socket.create_server(("127.0.0.1", port))
+        server.start()
+        spare.start()
+        until(lambda: spare.hears(["cam0"]), "the spare hears the camera")
+        until(lambda: spare.state("dvr") == "watching", "it is at rest")
+        dvr.close()
+        until(lambda: spare.state("dvr") == "standing in", "it stands in")
+        until(lambda: spare.records(["cam0"]), "it records")
+        lease = site.of(spare).servers["dvr"].lease
+        with socket.create_server(("127.0.0.1", port)):
+            until(lambda: spare.state("dvr") == "watching", "it hands back")
+            spare.stop()
+            spare.start()
+            until(lambda: spare.hears(["cam0"]), "it is back")
+            assert spare.state("dvr") == "watching", "what stays with it is no reason to stand in"
+            spare.stop()
+        server.stop()
+        with Store.open(tmp_path / "spare-1") as store:
+            waiting = store.unsettled("cam0")
+            leases = {provenance.lease for provenance in store.provenances("cam0").values()}
+        assert leases == {lease}
+        assert bool(waiting) is not bool(into), "merged, or kept and marked"
+        with Store.open(tmp_path / "rec-1") as store:
+            assert bool(store.streams()) is bool(into)
 
 
 def test_cold_and_warm_cameras_and_a_lack_of_room(tmp_path: Path) -> None:
