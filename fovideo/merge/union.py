@@ -73,6 +73,7 @@ class Union:
         self._members, self._patient, self._now_ns = tuple(timelines), patient, monotonic_ns
         self._away_until: dict[int, int] = {}
         self._lock = threading.Lock()
+        self._planning: dict[str, threading.Lock] = {}
         self._views: dict[str, _View] = {}
         self._known: tuple[int, list[tuple[int, set[str]]]] | None = None
         self._entries = Entries()
@@ -194,6 +195,8 @@ class Union:
 
     def _view(self, stream: str, from_ns: int, to_ns: int) -> _View:
         with self._lock:
+            planning = self._planning.setdefault(stream, threading.Lock())
+        with planning:
             view, now_ns = self._views.get(stream), self._now_ns()
             if (
                 view is None

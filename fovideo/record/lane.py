@@ -5,6 +5,7 @@ Everything here but `want` and the counters belongs to the writer thread.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -75,6 +76,7 @@ class Lane:
         self._next_epoch: dict[str, int] = {}
         self._told_drops = 0
         self._unwritten = 0
+        self._tapping = threading.Lock()
         self._taps: tuple[Tap, ...] = ()
         self.left = False
 
@@ -88,7 +90,8 @@ class Lane:
     def tap(self) -> Tap:
         """A view of what arrives, from the newest keyframe on that is still in memory."""
         tap = Tap(self)
-        self._taps = (*(each for each in self._taps if not each.closed), tap)
+        with self._tapping:
+            self._taps = (*self._taps, tap)
         tap.begin()
         return tap
 
@@ -201,7 +204,8 @@ class Lane:
         for tap in self._taps:
             tap.releasing(position)
         if any(tap.closed for tap in self._taps):
-            self._taps = tuple(tap for tap in self._taps if not tap.closed)
+            with self._tapping:
+                self._taps = tuple(tap for tap in self._taps if not tap.closed)
         self.ring.release(position, discard=True)
 
     # frames

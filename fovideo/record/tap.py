@@ -130,7 +130,8 @@ class Tap:
     def _take(self, ring: Ring, row: np.void) -> None:
         position, size, kind = int(row["position"]), int(row["size"]), int(row["kind"])
         payload = b"" if kind == Kind.END else bytes(ring.payload(position, size))
-        if position < self._floor:
+        gone = kind == Kind.FRAME and int(row["track"]) == VIDEO_TRACK and not any(payload[:4])
+        if gone or position < max(self._floor, ring.tail):
             raise ValueError("released while it was copied")
         self._position = int(row["end"])
         if kind == Kind.FORMAT:

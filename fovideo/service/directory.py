@@ -62,7 +62,7 @@ def _place(site: Site, camera: Camera, answers: Mapping[str, Answer]) -> StreamP
             common,
             by=spare.name,
             state=watched.cameras[camera.name],
-            live=_url(spare.restreams_at, camera.name),
+            live=_url(site.restreams_at(spare), camera.name),
             durable_to_ns=0 if here is None else here.durable_to_ns,
             missing_frames=lost + (0 if here is None else here.dropped + here.lost),
             lease=lease,
@@ -72,14 +72,14 @@ def _place(site: Site, camera: Camera, answers: Mapping[str, Answer]) -> StreamP
             common,
             by=camera.server,
             state="recording" if own.state == _LIVE else own.state,
-            live=_url(site.server(camera.server).restreams_at, camera.name),
+            live=_url(site.restreams_at(site.server(camera.server)), camera.name),
             durable_to_ns=own.durable_to_ns,
             missing_frames=lost,
         )
     for spare, health in _spares(site, camera, answers):
         here = health.cameras.get(camera.name)
         if here is not None and here.state == _LIVE:
-            live = _url(spare.restreams_at, camera.name)
+            live = _url(site.restreams_at(spare), camera.name)
             return replace(common, by=spare.name, state="live only", live=live)
     return common
 

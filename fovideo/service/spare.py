@@ -101,7 +101,8 @@ class Spare(Station):
     def _watched_in(self, site: Site) -> dict[str, Server]:
         """Without those that the licence does not cover, unless footage of them is to be brought back."""
         coverage = coverage_of(site, time.time_ns())
-        busy = {each.server for each in site.cameras if each.name in self._waiting()}
+        waiting = self._waiting()
+        busy = {camera.server for camera in site.cameras if camera.name in waiting}
         watched = {server.name: server for server in site.watched_by(site.spare(self.name))}
         return {name: each for name, each in watched.items() if coverage.covers(name) or name in busy}
 

@@ -341,6 +341,11 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
             return "https" + found.removeprefix("http")
         return found
 
+    def restreams_at(self, place: Place) -> str:
+        """RTSP URL under which clients reach a process, without a path; "" when nothing tells."""
+        found = place.restreams_at
+        return "rtsps" + found.removeprefix("rtsp") if self.tls.cert and found else found
+
     def server(self, name: str) -> Server:
         """The server of that name; ConfigError with the names there are."""
         return _named(self.servers, name, "server", self.path)

@@ -25,6 +25,8 @@ from fovideo.replay.rtsp.sdp import clock_text
 from fovideo.store import Store
 from fovideo.times import NS_PER_MS, NS_PER_S
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
