@@ -10,6 +10,7 @@ from fovideo.platform.files import (
     read_at,
     read_range,
     start_writing,
+    write_around_cache,
     write_at,
 )
 from fovideo.platform.memory import keep_memory_small
@@ -28,5 +29,6 @@ __all__ = [
     "read_at",
     "read_range",
     "start_writing",
+    "write_around_cache",
     "write_at",
 ]

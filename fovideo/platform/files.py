@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1 << 20
 """Piece of the portable copy."""
 
+BLOCK_BYTES = 4096
+"""What direct writes are aligned to: as coarse as any disk wants it."""
+
 CANNOT_COPY = frozenset(
     getattr(errno, name)
     for name in ("EXDEV", "EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP")
@@ -104,6 +107,49 @@ def write_at(fd: int, buffers: Sequence[Buffer], offset: int) -> int:
         if count:
             views[start] = views[start][count:]
     return done
+
+
+def write_around_cache(fd: int, buffer: Buffer, offset: int) -> int:
+    """Write a buffer, whole blocks of it past the page cache where the system can; the number of bytes.
+
+    For large buffers: the write waits for the disk. A buffer lies right when its bytes for the beginning of a
+    block of the file are at the beginning of one in memory; others take the usual way. Only one thread at a
+    time may write to a descriptor.
+    """
+    view = memoryview(buffer).cast("B")
+    first = -offset % BLOCK_BYTES
+    end = first + (len(view) - first) // BLOCK_BYTES * BLOCK_BYTES
+    if end <= first or (_address(view) + first) % BLOCK_BYTES or not _direct(fd, on=True):
+        return write_at(fd, [view], offset)
+    try:
+        write_at(fd, [view[first:end]], offset + first)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that takes the flag and not the write
+            raise
+        first = end = 0
+    finally:
+        _direct(fd, on=False)
+    write_at(fd, [view[:first]], offset)
+    write_at(fd, [view[end:]], offset + end)
+    return len(view)
+
+
+def _address(view: memoryview) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(view)) if not view.readonly else 1
+
+
+def _direct(fd: int, *, on: bool) -> bool:
+    """Whether writes now go past the page cache as wanted."""
+    if not sys.platform.startswith("linux"):
+        return not on
+    import fcntl
+
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_DIRECT if on else flags & ~os.O_DIRECT)
+    except OSError:
+        return False
+    return True
 
 
 def _most_buffers() -> int:

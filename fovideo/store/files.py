@@ -11,8 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fovideo.platform import copy_file_range, fdatasync, fsync_dir, start_writing, write_at
+from fovideo.platform import (
+    copy_file_range,
+    fdatasync,
+    fsync_dir,
+    start_writing,
+    write_around_cache,
+    write_at,
+)
 
+_LARGE_BYTES = 1 << 20
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -28,7 +36,11 @@ class Files:
         return os.open(path, os.O_RDWR | _BINARY)
 
     def write(self, fd: int, buffers: Sequence[Any], offset: int) -> int:
-        """Write all buffers one behind the other; returns the bytes written."""
+        """Write all buffers one behind the other; returns the bytes written. A large one alone goes straight
+        to the disk, where it lies right for that.
+        """
+        if len(buffers) == 1 and memoryview(buffers[0]).nbytes >= _LARGE_BYTES:
+            return write_around_cache(fd, buffers[0], offset)
         return write_at(fd, buffers, offset)
 
     def copy(self, source: Path, source_offset: int, fd: int, offset: int, size: int) -> int:

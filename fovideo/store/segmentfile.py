@@ -105,6 +105,10 @@ class SegmentFile:
         except OSError:
             pass  # what lies behind size_bytes is written over, or cut at the next opening
 
+    def begin_sync(self) -> None:
+        """Let the disk begin with what is to be made durable."""
+        self.files.start_writing(self.fd, self.safe_bytes, self.size_bytes - self.safe_bytes)
+
     def sync(self) -> None:
         """Make everything appended durable."""
         self.files.sync(self.fd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from fovideo.platform import (
     fsync_dir,
     read_at,
     start_writing,
+    write_around_cache,
     write_at,
 )
 
@@ -167,3 +169,34 @@ def test_a_hint_to_write_changes_nothing(fd: int, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("fovideo.platform.files._sync_file_range", None)
     start_writing(fd, 0, 3)
     assert (tmp_path / "file").read_bytes() == b"abc"
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 20_000), st.integers(0, 40_000), st.integers(0, 5000), st.booleans())
+def test_writing_around_the_cache_leaves_the_same_bytes(
+    tmp_path_factory: pytest.TempPathFactory, offset: int, size: int, inside: int, right: bool
+) -> None:
+    """Wherever it goes and wherever it lies in memory; what is before it and behind it stays."""
+    path = tmp_path_factory.mktemp("direct") / "file"
+    before = os.urandom(offset + 5000)
+    path.write_bytes(before)
+    with mmap.mmap(-1, 1 << 16) as memory:
+        at = offset % mmap.PAGESIZE if right else inside
+        memory[at : at + size] = payload = os.urandom(size)
+        with memoryview(memory) as whole, whole[at : at + size] as view:
+            fd = os.open(path, os.O_RDWR)
+            try:
+                assert write_around_cache(fd, view, offset) == size
+                fdatasync(fd)
+            finally:
+                os.close(fd)
+    assert path.read_bytes() == before[:offset] + payload + before[offset + size :]
+
+
+def test_a_buffer_that_cannot_be_written_to_is_written(tmp_path: Path) -> None:
+    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    try:
+        assert write_around_cache(fd, b"x" * 10_000, 0) == 10_000
+    finally:
+        os.close(fd)
+    assert (tmp_path / "file").read_bytes() == b"x" * 10_000
