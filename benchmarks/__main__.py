@@ -70,6 +70,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         settings = msgspec.structs.replace(
             settings,
             line=(10, 50, 100, 200, 400),
+            native_line=(10, 50, 100, 200, 400, 1000),
             seconds=20.0,
             merge_bytes=10 << 30,
             plan_frames=10_000_000,
@@ -82,6 +83,7 @@ def _settings(options: argparse.Namespace) -> Settings:
             rounds=1,
             cameras=2,
             line=(1, 2),
+            native_line=(1, 2),
             seconds=0.5,
             warmup=2.0,
             merge_bytes=1 << 22,

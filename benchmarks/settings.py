@@ -17,6 +17,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rounds: int = 3
     cameras: int = 100
     line: tuple[int, ...] = (10, 50, 100, 200)
+    native_line: tuple[int, ...] = (10, 50, 100, 200)
     seconds: float = 6.0
     warmup: float = 6.0
     merge_bytes: int = 1 << 29

@@ -105,9 +105,13 @@ def rows(settings: Settings) -> tuple[list[Row], dict[str, list[tuple[int, float
     else:
         other.skipped = "motion is not installed"
     if _has_native():
-        cost = measure(recorders.fovideo, count, settings, "--ingest", "native")
-        native.ours, native.theirs = [100 * each for each in cost.cpu], cpu.theirs
-        lines["fovideo, native reader"] = [(count, cost.median)]
+        numbers = [*(number for number in settings.native_line if number != count), count]
+        found = {
+            number: measure(recorders.fovideo, number, settings, "--ingest", "native") for number in numbers
+        }
+        native.ours, native.theirs = [100 * each for each in found[count].cpu], cpu.theirs
+        lines["fovideo, native reader"] = [(number, found[number].median) for number in sorted(found)]
+        native.note = f"memory a camera {found[count].memory / count / 1e6:.2f} MB"
     else:
         native.skipped = "this build has no native reader"
     return [cpu, memory, native, other], lines

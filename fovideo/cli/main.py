@@ -13,7 +13,7 @@ from fovideo import __version__
 from fovideo.cli.logs import log_to_stderr
 from fovideo.cli.output import errors
 from fovideo.errors import FovideoError
-from fovideo.platform import hold_standard_descriptors, keep_memory_small
+from fovideo.platform import allow_descriptors, hold_standard_descriptors, keep_memory_small
 
 COMMANDS = (
     "record",
@@ -63,6 +63,7 @@ def fovideo(context: rich.Context, verbose: int) -> None:
     what a merge of B into A would give.
     """
     keep_memory_small()
+    allow_descriptors()
     log_to_stderr(verbose, context.invoked_subcommand)
 
 

@@ -1,6 +1,6 @@
 """The machine: calls that Linux does better, each with a portable path."""
 
-from fovideo.platform.descriptors import hold_standard_descriptors
+from fovideo.platform.descriptors import allow_descriptors, hold_standard_descriptors
 from fovideo.platform.disk import DiskSpace, disk_space
 from fovideo.platform.files import (
     copy_file_range,
@@ -19,6 +19,7 @@ from fovideo.platform.notify import ServiceManager
 __all__ = [
     "DiskSpace",
     "ServiceManager",
+    "allow_descriptors",
     "copy_file_range",
     "discard_cached",
     "disk_space",

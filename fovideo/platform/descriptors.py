@@ -1,9 +1,27 @@
-"""Descriptors 0, 1 and 2: whoever opens a file while one is missing gets its number."""
+"""Descriptors of a process: how many it may have, and the first three, which must be there."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+
+
+def allow_descriptors() -> int:
+    """Let the process open as many files as the system lets it; how many, 0 = unknown.
+
+    A camera takes three and more (connection, ring, segment file); the usual limit is 1,024. For the owner
+    of a process: what it starts has the same limit.
+    """
+    try:
+        import resource
+    except ImportError:
+        return 0
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if now != most:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def hold_standard_descriptors() -> None:

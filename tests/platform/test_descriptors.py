@@ -46,3 +46,14 @@ def test_a_command_started_without_them_writes_a_sound_store(tmp_path: Path) -> 
     assert subprocess.run(["sh", "-c", command, sys.executable], cwd=tmp_path, timeout=60).returncode == 0
     check = subprocess.run([sys.executable, "-m", "fovideo", "check", "store"], cwd=tmp_path, timeout=60)
     assert check.returncode == 0
+
+
+def test_as_many_files_as_the_system_lets() -> None:
+    resource = pytest.importorskip("resource")
+    program = (
+        "import resource as r; h = r.getrlimit(r.RLIMIT_NOFILE)[1]; r.setrlimit(r.RLIMIT_NOFILE, (256, h));"
+        "from fovideo.platform import allow_descriptors; print(allow_descriptors() == h)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 0
