@@ -253,3 +253,25 @@ def test_compiled_stamping_of_cameras_is_the_same(
         rows[field][place:] += by
     begun = session(interval_ns=camera.interval_ns if len(sizes) % 2 else 0)
     compared(begun if reorders else without_reordering(begun), rows, sizes)
+
+
+@given(
+    st.sampled_from([3 * MS, -3 * MS, 30 * MS, -30 * MS, 400 * MS, 600 * MS, -600 * MS]),
+    st.integers(5, 75),
+    st.booleans(),
+    st.booleans(),
+)
+def test_compiled_stamping_follows_reports_that_deviate(
+    by: int, place: int, reorders: bool, audio: bool
+) -> None:
+    rows, _ = Camera(gop=(0, 1, 2, 3, 4), frames=80, interval_ns=40 * MS, first_report=0, audio=audio).run()
+    rows["wall_ns"][place:] += by * (rows["wall_ns"][place:] != NO_TIME)
+    assert compared(session() if reorders else without_reordering(session()), rows, [7] * 30) == len(rows)
+
+
+@given(st.integers(0, 40), st.sampled_from([60 * MS, 300 * MS, 900 * MS]), st.booleans())
+def test_compiled_stamping_improves_a_local_clock(late: int, by: int, reorders: bool) -> None:
+    rows, _ = Camera(gop=(0, 1, 2, 3, 4), frames=400, interval_ns=40 * MS, first_report=None).run()
+    rows["receipt_ns"][late:] -= by
+    begun = session() if reorders else without_reordering(session())
+    assert compared(begun, rows, [7] * 80) == len(rows)
