@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command import fovideo, fovideo_json, one_line
 from cutting_proxy import cutting_proxy
+from free_ports import free_ports
 from served import open_store, record, served
 from tls import Authority
 
@@ -16,6 +18,7 @@ from fovideo.merge import merge
 from fovideo.peer import Connection, Credentials, Probe, RemoteStore, open_timeline
 from fovideo.service.security import credentials_for
 from fovideo.service.serve import RecordingServer
+from fovideo.service.spare import Spare
 from fovideo.site import Site, load_site
 from fovideo.times import NS_PER_S
 
@@ -224,3 +227,54 @@ def test_clients_come_and_go_while_it_runs(server: RecordingServer, site: Site, 
     site.path.write_text(text.replace('"optional"', '"required"'))
     with pytest.raises(ConfigError, match="cannot change while it runs"):
         server.reload_file(site.path)
+
+
+def test_a_spare_watches_over_tls(tmp_path: Path, authority: Authority) -> None:
+    (port,) = free_ports(1)
+    site = site_of(tmp_path, authority, "required")
+    site.path.write_text(
+        site.path.read_text()
+        .replace('"127.0.0.1:0"\nurl = "https://127.0.0.1:9"', f'"127.0.0.1:{port}"')
+        .replace('name = "plant"', 'name = "plant"\ntoken = "sesame-plant"')
+    )
+    site = load_site(site.path)
+    assert site.reached_at(site.server("rec-1")) == f"https://127.0.0.1:{port}"
+    answered = threading.Event()
+    with RecordingServer(site, "rec-1"), Spare(site, "spare-1") as spare:
+        for _ in range(600):
+            if spare.health().servers["rec-1"].answered_ns:
+                break
+            answered.wait(0.05)
+        watched = spare.health().servers["rec-1"]
+        assert watched.answered_ns
+        assert watched.error == ""
+
+
+def test_custody_over_tls(tmp_path: Path, server: RecordingServer, authority: Authority) -> None:
+    """Pushed with a manifest; the server's copy is verified from outside; one changed byte is named."""
+    folder = authority.path.parent
+    environ = {
+        "FOVIDEO_CA": str(authority.path),
+        "FOVIDEO_CERT": str(folder / "spare-1.pem"),
+        "FOVIDEO_KEY": str(folder / "spare-1.key"),
+    }
+    with open_store(tmp_path / "buffer") as spare:
+        record(spare, 200, 100, pending=True, size=3000)
+    manifest = tmp_path / "outage.manifest"
+    pushed = fovideo_json("merge", tmp_path / "buffer", server.url, "--manifest", manifest, **environ)
+    assert pushed["manifest"]["frames"] == 100
+    assert fovideo("check", server.url, "--manifest", manifest, **environ).returncode == 0
+    with open_store(tmp_path / "buffer") as spare:
+        assert not spare.unsettled()
+    row = server.store.gops("gate")[-1]
+    (origin,) = {server.store.provenances("gate")[row.provenance].inserted_from}
+    assert origin
+    part = server.store.read("gate", row)
+    with Path(part.path).open("r+b") as file:
+        file.seek(part.offset + part.size_bytes - 100)
+        byte = file.read(1)[0]
+        file.seek(-1, 1)
+        file.write(bytes([byte ^ 1]))
+    done = fovideo("check", server.url, "--manifest", manifest, **environ)
+    assert done.returncode == 1
+    assert "changed from" in done.stdout
