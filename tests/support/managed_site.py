@@ -111,6 +111,8 @@ class ManagedSite:
         found: list[ManagementClient] = []
 
         def managed() -> bool:
+            process = self._processes[name]
+            assert process.poll() is None, (self.folder / f"{name}.log").read_text()
             try:
                 client = self.manager()
                 if client.status().name == name:
