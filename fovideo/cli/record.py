@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import rich_click as click
 
 from fovideo.camera.config import CameraConfig
@@ -104,7 +105,8 @@ def command(
 ) -> int:
     """Record cameras (RTSP addresses or video files) into STORE until stopped.
 
-    STORE is made if it does not exist. Exit code 1 when a camera delivered nothing,
+    STORE is made if it does not exist. A password belongs into --credentials or FOVIDEO_CAMERA_PASSWORD: in
+    an address others can see it in the list of processes. Exit code 1 when a camera delivered nothing,
     frames were lost, or a file is cut short.
     """
     options = StoreOptions(
@@ -154,7 +156,11 @@ def _record(
             recorder.add(config)
         stop.wait(None if for_ns is None else for_ns / NS_PER_S)
         recorder.flush(timeout_s=10)
-        return recorder.status()
+        before = recorder.status()
+    return {
+        name: msgspec.structs.replace(each, state=before[name].state, error=before[name].error)
+        for name, each in recorder.status().items()
+    }
 
 
 def _is_whole(each: CameraStatus) -> bool:

@@ -246,6 +246,8 @@ class Recorder:
         self._writer.stop()
         for thread in self._threads:
             thread.join()
+        with self._lock:
+            self._channels = {channel.lane.name: channel for channel in channels}
         if not self._threads:
             self._writer.tick()
         if self._writer.error is not None:
@@ -261,7 +263,7 @@ class Recorder:
     # what is known
 
     def status(self) -> dict[str, CameraStatus]:
-        """All cameras, by name."""
+        """All cameras, by name; once closed, how each of them ended."""
         with self._lock:
             channels = dict(self._channels)
         return {name: channel.status() for name, channel in channels.items()}

@@ -109,6 +109,8 @@ def test_a_live_camera_for_a_while(tmp_path: Path, clip: Path) -> None:
                 "record", tmp_path / transport, f"gate={address}", "--for", "2s", "--transport", transport
             )
             assert report["cameras"][0]["frames"] > 20
+            (stream,) = fovideo_json("timeline", tmp_path / transport)["streams"]
+            assert report["cameras"][0]["frames"] == stream["frames"]
             assert fovideo("check", tmp_path / transport).returncode == 0
 
 
