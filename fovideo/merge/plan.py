@@ -12,6 +12,7 @@ import numpy as np
 
 from fovideo.errors import UsageError
 from fovideo.merge.clock import Clock
+from fovideo.merge.common import Common, without_common
 from fovideo.merge.inorder import in_order
 from fovideo.merge.line import Mask
 from fovideo.merge.manifest import Manifest
@@ -53,6 +54,9 @@ def plan(
     """
     if source.identity == target.identity:
         raise UsageError("source and target are the same store", where=source.identity)
+    whole_source, whole_target = source, target
+    reach_ns = (expected_ns - window_ns, expected_ns + window_ns)
+    source, target, common = without_common(source, target, from_ns, to_ns, reach_ns)
     placement = place_runs(source, target, window_ns, expected_ns)
     runs = placement.runs
     anchored = {
@@ -73,14 +77,23 @@ def plan(
         target=target.identity,
         generation=target.generation,
         stretches=tuple(stretches),
-        duplicate_frames=duplicates[0],
-        duplicate_others=duplicates[1],
+        duplicate_frames=duplicates[0] + common.frames,
+        duplicate_others=duplicates[1] + common.others,
         conflicting_frames=_count(source, states, inside, CLASH)[0] + _count(source, states, inside, KEPT)[0],
         deferred_frames=_count(source, states, inside, LATER)[0],
-        settled=tuple(source.rows[place].serial for place in sorted(inside) if _is_settled(states[place])),
-        missing=missing_after(source, target, stretches, losses, from_ns, to_ns),
+        settled=_in_row_order(
+            whole_source,
+            {source.rows[place].serial for place in inside if _is_settled(states[place])},
+            common,
+        ),
+        missing=missing_after(whole_source, whole_target, stretches, losses, from_ns, to_ns),
         clock_offset_ns=leader.clock.offset_ns if leader is not None else 0,
     )
+
+
+def _in_row_order(source: Manifest, settled: set[int], common: Common) -> tuple[int, ...]:
+    settled |= set(common.serials)
+    return tuple(row.serial for row in source.rows if row.serial in settled)
 
 
 def _is_inside(row: Gop, clock: Clock, from_ns: int | None, to_ns: int | None) -> bool:

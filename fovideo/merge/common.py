@@ -1,0 +1,149 @@
+"""Common: long stretches of which both sides hold every row, so that only their ends need work by frames.
+
+Two recordings of one encoder mostly agree. Rows with the same digests in the same order, at a constant
+distance of time, hold the same frames; in the middle of a long stretch of them there is nothing to match,
+splice or insert. The planner gets both sides without those middles. What it needs to know around a seam (the
+clocks' offset and drift, what continues what, content that repeats) it finds in the margins that stay. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from fovideo.merge import _rows
+from fovideo.merge.manifest import Manifest
+from fovideo.timeline.values import GopFlag, Splice
+from fovideo.times import NS_PER_S
+
+MARGIN_ROWS = 64
+MARGIN_NS = 180 * NS_PER_S
+"""What stays of a stretch at either end, at least: several sections in which the offset is measured."""
+
+LEAST_ROWS = 128
+"""A shorter middle is not worth it."""
+
+_JITTER = 4  # rows that differ by more than a part of so many of a frame interval are not the same
+
+Columns = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Common:
+    """What was left out. serials: of the source's rows. frames: of their primary track; others: the rest."""
+
+    serials: tuple[int, ...] = ()
+    frames: int = 0
+    others: int = 0
+
+
+def columns(manifest: Manifest) -> Columns:
+    """The rows as numbers, shape (rows, _rows.COLUMNS)."""
+    table = np.zeros((len(manifest.rows), _rows.COLUMNS), np.int64)
+    _rows.columns(manifest.rows, table)
+    return table
+
+
+def without_common(
+    source: Manifest, target: Manifest, from_ns: int | None, to_ns: int | None, reach_ns: tuple[int, int]
+) -> tuple[Manifest, Manifest, Common]:
+    """Both sides without the middles of what both hold, and what that was.
+
+    from_ns, to_ns: only rows within, in target time. reach_ns: least and greatest offset of the clocks.
+    """
+    least = 2 * MARGIN_ROWS + LEAST_ROWS
+    if min(len(source.rows), len(target.rows)) < least:
+        return source, target, Common()
+    ours, theirs = columns(source), columns(target)
+    partner = _partners(ours, _plain(source, ours), theirs, _plain(target, theirs))
+    shift = np.where(partner >= 0, theirs[partner, _rows.START] - ours[:, _rows.START], 0)
+    partner[(shift < reach_ns[0]) | (shift > reach_ns[1])] = -1
+    if from_ns is not None:
+        partner[ours[:, _rows.START] + shift < from_ns] = -1
+    if to_ns is not None:
+        partner[ours[:, _rows.END] + shift > to_ns] = -1
+    kept, kept_there = np.ones(len(ours), bool), np.ones(len(theirs), bool)
+    for start, stop in _middles(ours, theirs, partner, shift):
+        kept[start:stop] = False
+        kept_there[partner[start] : partner[stop - 1] + 1] = False
+    if kept.all():
+        return source, target, Common()
+    left_out = np.flatnonzero(~kept)
+    frames = int(ours[left_out, _rows.FRAMES].sum())
+    return (
+        _only(source, kept),
+        _only(target, kept_there),
+        Common(
+            serials=tuple(source.rows[place].serial for place in left_out.tolist()),
+            frames=frames,
+            others=int(ours[left_out, _rows.SAMPLES].sum()) - frames,
+        ),
+    )
+
+
+def _only(manifest: Manifest, kept: npt.NDArray[np.bool_]) -> Manifest:
+    rows = tuple(manifest.rows[place] for place in np.flatnonzero(kept).tolist())
+    return replace(manifest, rows=rows, _tables={})
+
+
+def _plain(manifest: Manifest, table: Columns) -> npt.NDArray[np.bool_]:
+    """Rows that are whole GOPs, shown, and begin at a keyframe that comes only once."""
+    wanted = GopFlag.KEY | GopFlag.COMPLETE
+    plain = (table[:, _rows.FLAGS] & (wanted | GopFlag.GAPS)) == wanted
+    plain &= (table[:, _rows.SAMPLES] > 0) & (table[:, _rows.INTERVAL] > 0)
+    hidden = [number for number, each in manifest.provenances.items() if each.splice & Splice.CONFLICT]
+    if hidden:
+        plain &= ~np.isin(table[:, _rows.PROVENANCE], hidden)
+    order = np.argsort(table[:, _rows.KEY], kind="stable")
+    keys = table[order, _rows.KEY]
+    twice = np.zeros(len(table), bool)
+    same = keys[1:] == keys[:-1]
+    twice[order[1:][same]] = True
+    twice[order[:-1][same]] = True
+    return np.asarray(plain & ~twice, bool)
+
+
+def _partners(
+    ours: Columns, plain: npt.NDArray[np.bool_], theirs: Columns, plain_there: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """For each row of ours the place of the row of theirs with the same digests, -1 = none."""
+    places = np.flatnonzero(plain_there)
+    order = places[np.argsort(theirs[places, _rows.KEY])]
+    partner = np.full(len(ours), -1, np.int64)
+    if not len(order):
+        return partner
+    keys = theirs[order, _rows.KEY]
+    found = order[np.minimum(np.searchsorted(keys, ours[:, _rows.KEY]), len(order) - 1)]
+    same = plain.copy()
+    for column in (_rows.KEY, _rows.CONTENT, _rows.SAMPLES, _rows.FRAMES):
+        same &= theirs[found, column] == ours[:, column]
+    partner[same] = found[same]
+    return partner
+
+
+def _middles(
+    ours: Columns, theirs: Columns, partner: npt.NDArray[np.int64], shift: npt.NDArray[np.int64]
+) -> Iterator[tuple[int, int]]:
+    """Stretches of ours, without their margins, of which all rows are there: neighbours on both sides, each
+    of one session and one clock, at one distance of time.
+    """
+    there = np.maximum(partner, 0)
+    jitter_ns = ours[:, _rows.INTERVAL] // _JITTER
+    good = partner >= 0
+    good &= np.abs(theirs[there, _rows.END] - ours[:, _rows.END] - shift) <= jitter_ns
+    joins = good[1:] & good[:-1] & (np.diff(partner) == 1) & (np.abs(np.diff(shift)) <= jitter_ns[1:])
+    for column in (_rows.PROVENANCE, _rows.EPOCH, _rows.SHIFT):
+        mine, other = ours[:, column], theirs[there, column]
+        joins &= (mine[1:] == mine[:-1]) & (other[1:] == other[:-1])
+    # What follows at once, too: neither side may lack anything between two rows.
+    joins &= np.abs(ours[1:, _rows.START] - ours[:-1, _rows.END]) <= jitter_ns[1:]
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], joins, [False])).astype(np.int8)))
+    starts = ours[:, _rows.START]
+    for first, last in edges.reshape(-1, 2).tolist():  # rows first..last, both of it
+        start = max(first + MARGIN_ROWS, int(np.searchsorted(starts, starts[first] + MARGIN_NS)))
+        stop = min(last + 1 - MARGIN_ROWS, int(np.searchsorted(starts, starts[last] - MARGIN_NS)))
+        if stop - start >= LEAST_ROWS:
+            yield start, stop
