@@ -31,7 +31,9 @@ from fovideo.peer import Health, StoreHealth
 store = Store.open(sys.argv[1], write=sys.argv[2] == "write", create=sys.argv[2] == "write")
 health = Health(name="b", role="server", instance="i", state="recording", now_ns=0,
     store=StoreHealth(id=store.identity, commits=0), cameras={})
-http = HttpServer(make_app(store, lambda: health, token="", spool=None), "127.0.0.1", 0)
+from pathlib import Path
+spool = Path(sys.argv[1]) / "incoming"
+http = HttpServer(make_app(store, lambda: health, token="", spool=spool), "127.0.0.1", 0)
 http.start()
 print(http.url, flush=True)
 sys.stdin.read()
@@ -56,6 +58,9 @@ def rows(settings: Settings) -> list[Row]:
     remote = Row(
         what="the same over HTTP on loopback", unit="MB/s", peer="curl to a file + fsync", target=0.7
     )
+    given = Row(
+        what="... given to a server, as a spare does", unit="MB/s", peer="curl to a file + fsync", target=0.7
+    )
     for _ in range(settings.rounds):
         local.ours.append(size / _merge(folder / "source", folder / "target") / 1e6)
         local.theirs.append(size / _timed(lambda: _copy(files, folder / "copy")) / 1e6)
@@ -64,10 +69,15 @@ def rows(settings: Settings) -> list[Row]:
             remote.ours.append(size / _merge(url, folder / "target") / 1e6)
             if shutil.which("curl"):
                 remote.theirs.append(size / _curl(files, folder) / 1e6)
-    if not remote.theirs:
-        remote.skipped = "curl is not installed"
+    for _ in range(settings.rounds):
+        given.ours.append(size / _give(folder / "source", folder / "target") / 1e6)
+        if shutil.which("curl"):
+            given.theirs.append(size / _curl(files, folder) / 1e6)
+    for row in (remote, given):
+        if not row.theirs:
+            row.skipped = "curl is not installed"
     shutil.rmtree(folder)
-    return [local, remote, *planning(settings)]
+    return [local, remote, given, *planning(settings)]
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -82,6 +92,18 @@ def _merge(source: Path | str, target: Path) -> float:
     with (
         contextlib.closing(open_timeline(str(source))) as ours,
         Store.open(target, write=True, create=True) as theirs,
+    ):
+        return _timed(lambda: merge(ours, theirs))
+
+
+def _give(source: Path, target: Path) -> float:
+    """A local store merged into one that another process serves."""
+    shutil.rmtree(target, ignore_errors=True)
+    os.sync()
+    with (
+        _served(target, "write") as url,
+        Store.open(source) as ours,
+        contextlib.closing(open_timeline(url)) as theirs,
     ):
         return _timed(lambda: merge(ours, theirs))
 
@@ -133,11 +155,11 @@ def _curl(files: list[Path], folder: Path) -> float:
 
 
 @contextlib.contextmanager
-def _served(path: Path):  # type: ignore[no-untyped-def]
+def _served(path: Path, how: str = "read"):  # type: ignore[no-untyped-def]
     import sys
 
     process = subprocess.Popen(
-        [sys.executable, "-c", _SERVE, str(path), "read"],
+        [sys.executable, "-c", _SERVE, str(path), how],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

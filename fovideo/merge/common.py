@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from fovideo.media.frames import FrameTable
 from fovideo.merge import _rows
 from fovideo.merge.manifest import Manifest
 from fovideo.timeline.values import GopFlag, Splice
-from fovideo.times import NS_PER_S
+from fovideo.times import NS_PER_MS, NS_PER_S
 
 MARGIN_ROWS = 64
 MARGIN_NS = 180 * NS_PER_S
@@ -25,6 +26,11 @@ MARGIN_NS = 180 * NS_PER_S
 
 LEAST_ROWS = 128
 """A shorter middle is not worth it."""
+
+_CLOSE_NS = 50 * NS_PER_MS
+"""Clocks so close need no further evidence; whether a greater distance is believed is not decided here."""
+
+_RECEIPT_NS = 5 * NS_PER_S  # one frame reaches two recorders at the same instant, but for this
 
 _JITTER = 4  # rows that differ by more than a part of so many of a frame interval are not the same
 
@@ -48,11 +54,11 @@ def columns(manifest: Manifest) -> Columns:
 
 
 def without_common(
-    source: Manifest, target: Manifest, from_ns: int | None, to_ns: int | None, reach_ns: tuple[int, int]
+    source: Manifest, target: Manifest, from_ns: int | None, to_ns: int | None, expected_ns: int
 ) -> tuple[Manifest, Manifest, Common]:
     """Both sides without the middles of what both hold, and what that was.
 
-    from_ns, to_ns: only rows within, in target time. reach_ns: least and greatest offset of the clocks.
+    from_ns, to_ns: only rows within, in target time. expected_ns: offset of the clocks.
     """
     least = 2 * MARGIN_ROWS + LEAST_ROWS
     if min(len(source.rows), len(target.rows)) < least:
@@ -60,13 +66,18 @@ def without_common(
     ours, theirs = columns(source), columns(target)
     partner = _partners(ours, _plain(source, ours), theirs, _plain(target, theirs))
     shift = np.where(partner >= 0, theirs[partner, _rows.START] - ours[:, _rows.START], 0)
-    partner[(shift < reach_ns[0]) | (shift > reach_ns[1])] = -1
+    partner[np.abs(shift - expected_ns) > _CLOSE_NS] = -1
     if from_ns is not None:
         partner[ours[:, _rows.START] + shift < from_ns] = -1
     if to_ns is not None:
         partner[ours[:, _rows.END] + shift > to_ns] = -1
     kept, kept_there = np.ones(len(ours), bool), np.ones(len(theirs), bool)
     for start, stop in _middles(ours, theirs, partner, shift):
+        if not all(
+            _received_together(source.stored(place), target.stored(int(partner[place])))
+            for place in (start, stop - 1)
+        ):
+            continue
         kept[start:stop] = False
         kept_there[partner[start] : partner[stop - 1] + 1] = False
     if kept.all():
@@ -87,6 +98,12 @@ def without_common(
 def _only(manifest: Manifest, kept: npt.NDArray[np.bool_]) -> Manifest:
     rows = tuple(manifest.rows[place] for place in np.flatnonzero(kept).tolist())
     return replace(manifest, rows=rows, _tables={})
+
+
+def _received_together(ours: FrameTable, theirs: FrameTable) -> bool:
+    """Whether two recorders can have received the same frames, by their own clocks."""
+    apart = ours["receipt_ns"] - theirs["receipt_ns"]
+    return bool((np.abs(apart) <= _RECEIPT_NS).all())
 
 
 def _plain(manifest: Manifest, table: Columns) -> npt.NDArray[np.bool_]:

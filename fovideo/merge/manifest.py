@@ -57,7 +57,11 @@ class Manifest:
     def effective(self, places: Sequence[int]) -> FrameTable:
         """Frame tables of rows, joined, effective times."""
         tables = [self.stored(place) for place in places]
-        joined = np.concatenate(tables) if tables else np.zeros(0, FRAME)
+        joined = np.empty(sum(map(len, tables)), FRAME)
+        at = 0
+        for table in tables:  # np.concatenate would compare their types one by one
+            joined[at : at + len(table)] = table
+            at += len(table)
         shifts = np.repeat(
             np.array([self.rows[place].shift_ns for place in places], np.int64), [len(t) for t in tables]
         )

@@ -55,8 +55,7 @@ def plan(
     if source.identity == target.identity:
         raise UsageError("source and target are the same store", where=source.identity)
     whole_source, whole_target = source, target
-    reach_ns = (expected_ns - window_ns, expected_ns + window_ns)
-    source, target, common = without_common(source, target, from_ns, to_ns, reach_ns)
+    source, target, common = without_common(source, target, from_ns, to_ns, expected_ns)
     placement = place_runs(source, target, window_ns, expected_ns)
     runs = placement.runs
     anchored = {
