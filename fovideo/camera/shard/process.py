@@ -89,8 +89,8 @@ class Worker:
             ingest=self._ingest,
             sessions=order.sessions,
         )
-        self._readers[key] = reader, ring
         reader.start()
+        self._readers[key] = reader, ring  # from now on it is watched
 
     def _leave(self, key: int) -> None:
         known = self._readers.get(key)
