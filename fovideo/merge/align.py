@@ -177,7 +177,7 @@ def _match(source: Footage, target: Footage, primary: int, prior: Prior, machine
     """Match what may have arrived at the same instant, by the times as they were recorded."""
     mine, theirs = machines.contemporary(source, target)
     expected_ns = machines.prior(source, target, prior).expected_ns
-    moved_ns = int(np.median(target.moved_ns)) - int(np.median(source.moved_ns))
+    moved_ns = target.put_off_ns - source.put_off_ns
     if mine.any() and theirs.any():
         known = machines.prior(source.only(mine), target.only(theirs), prior)
         expected_ns = known.expected_ns
@@ -297,28 +297,31 @@ def _take_stragglers(source: Footage, primary: int, result: Aligned) -> None:
     anchors = np.array(sorted(result.anchors), np.int64)
     whole = line_of(source.frames, primary)
     for side in (-1, 0):
+        lone = whole.at(np.flatnonzero(~(result.held | result.kept)[whole.index]))
+        near = np.clip(np.searchsorted(anchors[:, 0], lone.time_ns) + side, 0, len(anchors) - 1)
+        offset_ns = anchors[near, 1]
+        order = np.argsort(lone.time_ns + offset_ns, kind="stable")
+        lone, offset_ns = lone.at(order), offset_ns[order]
         for rest in result.rest:
-            lone = np.flatnonzero(~(result.held | result.kept) & (source.frames["track"] == primary))
-            there = np.flatnonzero(rest.free & (rest.target.frames["track"] == primary))
-            line = line_of(source.frames[lone], primary)
-            others = line_of(rest.target.frames[there], primary)
-            if not len(line) or not len(others):
-                continue
-            near = np.clip(np.searchsorted(anchors[:, 0], line.time_ns) + side, 0, len(anchors) - 1)
-            offset_ns = anchors[near, 1]
-            line = line.at(np.flatnonzero(np.abs(offset_ns - rest.expected_ns) <= _SEAM_NS))
-            moved_ns = line.time_ns + offset_ns[np.abs(offset_ns - rest.expected_ns) <= _SEAM_NS]
-            if not len(line):
-                continue
-            order = np.argsort(moved_ns, kind="stable")
-            moved = replace(line.at(order), time_ns=moved_ns[order])
-            tolerance_ns = tolerance_of(whole, line_of(rest.target.frames, primary))
-            left, right = pair_up(moved, others, tolerance_ns)
-            ours, theirs = lone[moved.index[left]], there[others.index[right]]
-            result.held[ours] = True
-            result.dts_ns[ours] = rest.target.frames["dts_ns"][theirs]
-            rest.free[theirs] = False
-            rest.is_kin = rest.is_kin or bool(len(left))
+            _take_lone(replace(lone, time_ns=lone.time_ns + offset_ns), offset_ns, rest, primary, result)
+
+
+def _take_lone(line: Line, offset_ns: Times, rest: _Rest, primary: int, result: Aligned) -> None:
+    """Match frames of a run, put on the target's clock by these offsets, with what is left there."""
+    times = rest.target.frames["time_ns"]
+    start, stop = np.searchsorted(line.time_ns, [times.min() - _SEAM_NS, times.max() + _SEAM_NS])
+    if start == stop:
+        return
+    free = np.flatnonzero(~result.held[line.index[start:stop]]) + start
+    line = line.at(free[np.abs(offset_ns[free] - rest.expected_ns) <= _SEAM_NS])
+    there = line_of(rest.target.frames, primary)
+    others = there.at(np.flatnonzero(rest.free[there.index]))
+    left, right = pair_up(line, others, tolerance_of(line, there))
+    ours, theirs = line.index[left], others.index[right]
+    result.held[ours] = True
+    result.dts_ns[ours] = rest.target.frames["dts_ns"][theirs]
+    rest.free[theirs] = False
+    rest.is_kin = rest.is_kin or bool(len(left))
 
 
 def _clashes(ours: Line, held: Mask, mine: Mask, theirs: Line, partnered: Mask) -> tuple[Mask, bool]:

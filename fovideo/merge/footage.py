@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -43,12 +44,12 @@ class Footage:
     reported: bool = False
     adopted: bool = False
 
-    @property
+    @cached_property
     def clock(self) -> int:
         """Where most of its times come from (media.frames.Clock); 0 without frames."""
         return int(np.bincount(self.frames["clock"]).argmax()) if len(self.frames) else 0
 
-    @property
+    @cached_property
     def error_ns(self) -> int:
         """Bound of the error of its times, by their own account; 0 without frames."""
         return int(self.frames["error_ns"].max(initial=0))
@@ -58,7 +59,12 @@ class Footage:
         """Whether its times are the camera's own clock."""
         return self.reported or self.clock == Clock.SENDER_REPORT
 
-    @property
+    @cached_property
+    def put_off_ns(self) -> int:
+        """By how much merges have corrected its times, in the main."""
+        return int(np.median(self.moved_ns)) if self.moved_ns.any() else 0
+
+    @cached_property
     def lag_ns(self) -> int | None:
         """By how much the arrival is ahead of the recorded times; None where it is not known."""
         known = self.arrival_ns != 0

@@ -146,8 +146,8 @@ def _nominal_ns(source: Footage, targets: Iterable[Footage], machines: Machines,
 
 def _told_ns(source: Footage, target: Footage, machines: Machines, prior: Prior) -> int:
     """The offset that clocks tell, between the times to which merges have moved both."""
-    moved_ns = int(np.median(target.moved_ns)) - int(np.median(source.moved_ns))
-    return machines.prior(source, target, prior).expected_ns + moved_ns
+    put_off_ns = target.put_off_ns - source.put_off_ns
+    return machines.prior(source, target, prior).expected_ns + put_off_ns
 
 
 def _borrow(
