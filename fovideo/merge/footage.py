@@ -72,9 +72,11 @@ class Footage:
             return None
         return int(np.median((self.arrival_ns - self.frames["time_ns"] + self.moved_ns)[known]))
 
-    @property
+    @cached_property
     def recorded(self) -> FrameTable:
         """The frames with times as they were recorded, by one clock, wherever merges have put them."""
+        if not self.moved_ns.any():
+            return self.frames
         frames = self.frames.copy()
         frames["time_ns"] -= self.moved_ns
         return frames

@@ -107,6 +107,9 @@ class Machines:
         """What is known if one of the machines' own clocks was wrong for a while; None if nothing is."""
         if not (source.trusted and target.trusted):
             return None
+        ours, theirs = source.recorded["time_ns"], target.recorded["time_ns"]
+        if max(ours.min(), theirs.min()) > min(ours.max(), theirs.max()) + _CLOSE_NS:
+            return None
         return replace(base.around(0, _CLOSE_NS), trusted=True)
 
 
