@@ -13,9 +13,12 @@ from fovideo.media.frames import Clock, FrameTable
 from fovideo.merge.line import Mask, Times
 from fovideo.merge.manifest import Manifest, Run
 from fovideo.timeline.values import Gop
-from fovideo.times import NS_PER_S
+from fovideo.times import NS_PER_MS, NS_PER_S
 
 _SELF_REACH_NS = 2 * NS_PER_S  # sessions of one source overlap at most a little, by their own clock
+_LATE_NS = 60 * NS_PER_S  # how long all frames of a fragment may have waited
+_RESTART_NS = 10 * NS_PER_S  # a camera that restarts its clock changes it by more
+_ALIKE_NS = 200 * NS_PER_MS  # least delays of one machine's sessions differ by less
 _BLOCK_NS = 60 * NS_PER_S
 _BLOCKS = 15  # on either side: longer than any stall, short enough for clocks that drift
 
@@ -146,43 +149,65 @@ def unpack(
 def at_home(identity: str, footage: Sequence[Footage]) -> list[Footage]:
     """The footage of a timeline, with what merges brought as if its own store had recorded it.
 
-    A few frames of a long session don't tell any more when they arrived at the machine that they came from.
-    On the camera's clock they are where the own footage on that clock says, and that tells how far the two
-    machines are apart, which places what has local times. Where nothing is known of them, footage was put on
+    Footage with sender reports on both sides tells how far the two machines are apart. A few frames of a long
+    session say only roughly when they arrived, as they may all have waited: with sender reports, they are
+    where own footage on the camera's clock says. Where nothing is known of a machine, its footage was put on
     the clock of the nearest, row by row.
     """
     own = [each for each in footage if each.store == identity and each.lag_ns is not None]
-    told = [each for each in own if each.trusted]
-    lags: dict[int, int] = {}
-    apart_ns: dict[str, int] = {}
-    for at, each in enumerate(footage):
-        if each.store != identity and each.trusted and told:
-            lags[at] = _beside_ns(each.frames["time_ns"] - each.moved_ns, each, told)
-            if each.lag_ns is not None:  # at the most: what waited seems to have come later
-                found_ns = lags[at] - each.lag_ns
-                apart_ns[each.store] = max(apart_ns.get(each.store, found_ns), found_ns)
+    told = sorted({each.lag_ns for each in own if each.trusted and each.lag_ns is not None})
+    apart_ns = {}
+    for store in {each.store for each in footage} - {identity}:
+        brought = [each for each in footage if each.store == store and each.trusted]
+        apart_ns[store] = _apart_ns(brought, [each for each in own if each.trusted])
     result = []
-    for at, each in enumerate(footage):
+    for each in footage:
         if each.store == identity or not own:
             result.append(each)
             continue
-        if at not in lags:
-            known = each.store in apart_ns and each.lag_ns is not None
-            lags[at] = (
-                apart_ns[each.store] + (each.lag_ns or 0)
-                if known
-                else _beside_ns(each.frames["time_ns"], each, own)
-            )
-        arrival_ns = each.frames["time_ns"] - each.moved_ns + lags[at]
+        ahead_ns, lag_ns = apart_ns[each.store], each.lag_ns
+        if ahead_ns is None or lag_ns is None:
+            lag_ns = _beside_ns(each, own)
+        elif each.trusted:
+            lag_ns += ahead_ns
+            nearest_ns = told[int(np.abs(np.array(told, np.int64) - lag_ns).argmin())]
+            lag_ns = nearest_ns if -_ALIKE_NS <= lag_ns - nearest_ns <= _LATE_NS else lag_ns
+        else:
+            lag_ns += ahead_ns
+        arrival_ns = each.frames["time_ns"] - each.moved_ns + lag_ns
         result.append(replace(each, store=identity, arrival_ns=arrival_ns, adopted=True))
     return result
 
 
-def _beside_ns(times: Times, footage: Footage, own: Sequence[Footage]) -> int:
-    """By how much frames at these times arrived after they were recorded, if as the own footage beside."""
+def _apart_ns(brought: Sequence[Footage], own: Sequence[Footage]) -> int | None:
+    """By how much the clock of this timeline's machine is ahead of another's, as both heard the camera's.
+
+    A camera that restarted its clock makes several differences: the least is true, as machines are kept in
+    step.
+    Frames that waited make small ones: the one that most frames speak for is true.
+    """
+    found = [
+        (own_run.lag_ns - each.lag_ns, min(len(each.frames), len(own_run.frames)))
+        for each in brought
+        for own_run in own
+        if own_run.lag_ns is not None and each.lag_ns is not None
+    ]
+    if not found:
+        return None
+
+    def support(apart_ns: int) -> int:
+        return sum(frames for other_ns, frames in found if abs(other_ns - apart_ns) <= _ALIKE_NS)
+
+    least_ns = min((apart_ns for apart_ns, _ in found), key=abs)
+    good = [apart_ns for apart_ns, _ in found if abs(apart_ns - least_ns) <= _RESTART_NS]
+    return max(good, key=lambda apart_ns: (support(apart_ns), apart_ns))
+
+
+def _beside_ns(footage: Footage, own: Sequence[Footage]) -> int:
+    """By how much frames arrived after they were recorded, if as the own footage beside them."""
     lags = np.array([each.lag_ns or 0 for each in own], np.int64)
-    arrival_ns = times + lags[_nearest(times, footage.row, own)]
-    return int(np.median(arrival_ns - footage.frames["time_ns"] + footage.moved_ns))
+    lag_ns = lags[_nearest(footage.frames["time_ns"], footage.row, own)]
+    return int(np.median(lag_ns + footage.moved_ns))
 
 
 def _nearest(times: Times, row: npt.NDArray[np.int64], own: Sequence[Footage]) -> npt.NDArray[np.int64]:

@@ -9,15 +9,15 @@ reports, it follows without comparing a single frame.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from fovideo.media.frames import Clock
 from fovideo.merge.footage import Footage
-from fovideo.merge.line import Mask, Times
-from fovideo.merge.offset import Prior
+from fovideo.merge.line import Mask, Times, line_of, tolerance_of
+from fovideo.merge.offset import Prior, judge
 from fovideo.times import NS_PER_MS, NS_PER_S
 
 SLACK_NS = 2 * NS_PER_S
@@ -26,6 +26,7 @@ time."""
 
 _CLOSE_NS = 50 * NS_PER_MS  # what error bounds do not know of
 _BENT_NS = 120 * NS_PER_MS  # how far merges put footage off to keep it in order
+_STRONG, _EXPLAINS = 8, 0.8  # frames that are the same, and the share of what lies where both have footage
 _ENOUGH = 25  # frames from which on the least delay of a run says something
 
 
@@ -43,26 +44,26 @@ class Machines:
 
     @classmethod
     def of(
-        cls, sources: Iterable[Footage], targets: Sequence[Footage], window_ns: int, expected_ns: int
+        cls,
+        sources: Sequence[Footage],
+        targets: Sequence[Footage],
+        primary: int,
+        window_ns: int,
+        expected_ns: int = 0,
     ) -> Machines:
         """Learn from all runs with sender reports: where both know the camera's clock, it cancels out.
 
-        A camera that restarted its clock makes several differences of one pair; machines are kept in step, so
-        the least is true.
+        A camera that restarted its clock makes several differences of one pair of machines. Believed are
+        those at which frames are the same, then the least, as machines are kept in step.
         """
-        found: dict[tuple[str, str], list[tuple[bool, int, int]]] = {}
-        theirs = [(each, each.lag_ns) for each in targets if _tells(each)]
+        found: dict[tuple[str, str], list[tuple[int, Footage, Footage]]] = {}
         for source in filter(_tells, sources):
-            ours_ns = source.lag_ns
-            for target, theirs_ns in theirs:
-                if ours_ns is None or theirs_ns is None:
-                    continue
-                apart_ns = theirs_ns - ours_ns
-                few = min(len(source.frames), len(target.frames)) < _ENOUGH
+            for target in filter(_tells, targets):
+                apart_ns = (target.lag_ns or 0) - (source.lag_ns or 0)
                 if abs(apart_ns - expected_ns) <= window_ns + SLACK_NS:
-                    entry = few, abs(apart_ns - expected_ns), apart_ns
-                    found.setdefault((source.store, target.store), []).append(entry)
-        return cls(window_ns, expected_ns, {stores: min(each)[2] for stores, each in found.items()})
+                    found.setdefault((source.store, target.store), []).append((apart_ns, source, target))
+        known = {stores: _believed(each, primary, expected_ns) for stores, each in found.items()}
+        return cls(window_ns, expected_ns, known)
 
     def apart_ns(self, source: Footage, target: Footage) -> tuple[int, bool]:
         """By how much the target's clock is ahead of the source's, and whether that is known."""
@@ -115,7 +116,27 @@ class Machines:
 
 def _tells(footage: Footage) -> bool:
     """Whether footage relates the camera's clock to its machine's."""
-    return footage.clock == Clock.SENDER_REPORT and not footage.adopted
+    return footage.clock == Clock.SENDER_REPORT and not footage.adopted and footage.lag_ns is not None
+
+
+def _believed(found: list[tuple[int, Footage, Footage]], primary: int, expected_ns: int) -> int:
+    differences = [apart_ns for apart_ns, _, _ in found]
+    if max(differences) - min(differences) > SLACK_NS:
+        found = [each for each in found if _same(each[1], each[2], primary)] or found
+    _, _, apart_ns = min(
+        (min(len(source.frames), len(target.frames)) < _ENOUGH, abs(apart_ns - expected_ns), apart_ns)
+        for apart_ns, source, target in found
+    )
+    return apart_ns
+
+
+def _same(source: Footage, target: Footage, primary: int) -> bool:
+    """Whether two runs have frames in common at one time of the camera's clock."""
+    ours, theirs = line_of(source.recorded, primary), line_of(target.recorded, primary)
+    if not len(ours) or not len(theirs):
+        return False
+    found, _ = judge(ours, theirs, 0, tolerance_of(ours, theirs))
+    return found.matched >= _STRONG and found.quality >= _EXPLAINS
 
 
 def _meets(arrival_ns: Times, apart_ns: int, others_ns: Times, slack_ns: int) -> Mask:

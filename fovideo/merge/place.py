@@ -85,7 +85,8 @@ def place_runs(source: Manifest, target: Manifest, window_ns: int, expected_ns: 
         for side in (there, [each for _, footage in runs for each in footage])
     ]
     prior = Prior(window_ns=window_ns, repeated=np.union1d(*repeated))
-    machines = Machines.of((each for _, footage in runs for each in footage), there, window_ns, expected_ns)
+    everything = [each for _, footage in runs for each in footage]
+    machines = Machines.of(everything, there, source.primary, window_ns, expected_ns)
     sketches = [_sketch(source, run, footage, there, prior, machines) for run, footage in runs]
     done: list[tuple[_Sketch, Placed]] = []
     for sketch in sorted(sketches, key=lambda each: (each.pinned_ns is None, -each.matched, each.start_ns)):

@@ -29,6 +29,7 @@ def footage(
     frames = empty_frames(count)
     frames["time_ns"] = T0_NS + int(start_s * S) + np.arange(count) * 40_000_000
     frames["receipt_ns"] = frames["time_ns"] + int(lag_s * S)
+    frames["digest"] = frames["time_ns"] + int(lag_s) * S  # of the true time: no frame is like another
     frames["clock"], frames["error_ns"], frames["track"] = clock, 1_000_000, 1
     stored = frames["time_ns"].copy()
     moved = np.full(count, int(moved_s * S), np.int64)
@@ -65,7 +66,7 @@ def test_what_was_not_received_live_has_no_arrival() -> None:
 
 def test_sender_reports_on_both_sides_tell_how_far_machines_are_apart() -> None:
     spare, server = footage("spare", 0, lag_s=1), footage("server", 200, lag_s=31)
-    machines = Machines.of([spare], [server], 600 * S, 0)
+    machines = Machines.of([spare], [server], 1, 600 * S)
     assert machines.apart_ns(spare, server) == (30 * S, True)
     # so a session that died before its first report is placed by arrival
     young = footage("server", 2, lag_s=-0.09, clock=Clock.LOCAL)
@@ -76,7 +77,7 @@ def test_sender_reports_on_both_sides_tell_how_far_machines_are_apart() -> None:
 def test_of_a_camera_that_restarted_its_clock_the_least_difference_is_true() -> None:
     spare = footage("spare", 0, lag_s=100)
     before, after = footage("server", 0, lag_s=0.005), footage("server", 5, lag_s=100.005)
-    machines = Machines.of([spare], [before, after], 600 * S, 0)
+    machines = Machines.of([spare], [before, after], 1, 600 * S)
     assert machines.apart_ns(spare, after) == (5_000_000, True)
     here, there = machines.contemporary(spare, before)
     assert not here.any()

@@ -12,7 +12,7 @@ import random
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from merge_world import Held, S, Shot, World, Wrong, camera
+from merge_world import STEP_NS, Held, S, Shot, World, Wrong, camera
 
 from fovideo.media.frames import Clock
 from fovideo.replay import read_packets
@@ -135,13 +135,14 @@ class _Machine:
     reports: bool
 
 
-def outage(seed: int) -> History:
+def outage(seed: int, *, reboots: bool = False) -> History:
     """A site as it is: a server that dies again and again, spares that see it late, and everything in the
     way of clocks that real recorders have.
 
     Sessions begin anywhere; the first sender report comes some seconds later, and what ends before it has
     times of its receipt only. Processes freeze, and what waited is received late. Machines' clocks differ,
-    the camera's clock is its own, and its pictures move, stand still or run in a loop of any length.
+    the camera's clock is its own, and its pictures move, stand still or run in a loop of any length. reboots:
+    the camera may also restart its clock.
     """
     chance = random.Random(seed)
     content = chance.choice(["moving", "still", "frozen", "loop", "loop"])
@@ -152,9 +153,15 @@ def outage(seed: int) -> History:
     shots = camera(count, gop=gop, content=content, loop=loop)
     reports = content in ("moving", "frozen") or chance.random() < 0.8
     apart_ns = chance.choice([0, 20_000_000, 3 * S, 200 * S])
+    if not reports and content == "loop":  # laps that nobody recorded twice look like a clock that is off
+        shots = camera(count, gop=gop, content=content, loop=gop * 3)
     if not reports:
         apart_ns = min(apart_ns, 20_000_000)  # where pictures repeat, only clocks tell
-    camera_ns = chance.choice([0, -700_000_000, 100 * S])
+    clocks = {0: chance.choice([0, -700_000_000, 100 * S])}
+    if reboots and chance.random() < 0.3:  # its clock begins where it began before, or elsewhere
+        reboot = chance.randrange(100, count - 100)
+        clocks[reboot] = chance.choice([-reboot * STEP_NS, 47 * S]) + clocks[0]
+    loss = chance.choice([0, 0, 0.02])
     names = ["server", *(f"spare-{number}" for number in range(chance.randint(1, 3)))]
     machines = [_Machine(name, chance.randint(-apart_ns, apart_ns), reports) for name in names]
     world = World()
@@ -163,14 +170,24 @@ def outage(seed: int) -> History:
         at = chance.randint(0, 60) if machine.name == "server" else chance.randint(0, count // 3)
         while at < count - 20:
             stop = min(at + chance.choice([30, 90, 200, 400]) + chance.randint(0, 40), count)
-            _session(world, machine, shots[at:stop], camera_ns, chance)
+            began = max(start for start in clocks if start <= at)
+            stop = min([stop, *(start for start in clocks if start > at)])
+            if stop - at > 10:
+                lost = {number for number in range(at, stop) if chance.random() < loss}
+                _session(world, machine, shots[at:stop], clocks[began], lost, chance)
             at = stop + chance.choice([1, 40, 100, 150])
-    label = f"outage {seed}: {content} (loop {loop}), GOP {gop}, {count}, reports {reports}, {machines}"
+    label = f"outage {seed}: {content} (loop {loop}), GOP {gop}, {count}, reports {reports}, loss {loss}"
+    label += f", clocks {clocks}, {machines}"
     return History(world, names[1:], gop, False, label)
 
 
 def _session(
-    world: World, machine: _Machine, shots: list[Shot], camera_ns: int, chance: random.Random
+    world: World,
+    machine: _Machine,
+    shots: list[Shot],
+    camera_ns: int,
+    lost: set[int],
+    chance: random.Random,
 ) -> None:
     told = machine.reports and (
         len(shots) > chance.choice([5, 60, 130]) or not world.timeline(machine.name).rows
@@ -191,4 +208,4 @@ def _session(
     else:
         best = [0, min(delays[shot.id] for shot in shots[:50])][len(shots) > 50]
         wrong = Wrong(machine.ahead_ns + (best or delays[shots[0].id]), source=Clock.LOCAL)
-    world.record(machine.name, shots, wrong=wrong, receipts=receipts)
+    world.record(machine.name, shots, wrong=wrong, receipts=receipts, lost=lost)
