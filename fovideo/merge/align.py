@@ -186,9 +186,8 @@ def _match(source: Footage, target: Footage, primary: int, prior: Prior, machine
             ours, others = np.flatnonzero(mine)[found.source], np.flatnonzero(theirs)[found.target]
             anchors = _anchors(source, target, ours, others, primary)
             return _Pair(ours, others, (mine, theirs), anchors, expected_ns + moved_ns)
-    by_camera = machines.on_camera_clock(source, target, prior)
-    if by_camera is not None:
-        found = match(source.recorded, target.recorded, by_camera)
+    for other in machines.otherwise(source, target, prior):
+        found = match(source.recorded, target.recorded, other)
         ours, others = found.source, found.target
         lines = line_of(source.frames[ours], primary), line_of(target.frames[others], primary)
         if len(found) >= _FEW and not repeats(*lines, prior.repeated):

@@ -104,14 +104,19 @@ class Machines:
             near_ns = max(near_ns, _BENT_NS)
         return replace(base, expected_ns=base.expected_ns + expected_ns, near_ns=near_ns)
 
-    def on_camera_clock(self, source: Footage, target: Footage, base: Prior) -> Prior | None:
-        """What is known if one of the machines' own clocks was wrong for a while; None if nothing is."""
+    def otherwise(self, source: Footage, target: Footage, base: Prior) -> list[Prior]:
+        """What else content may prove: that one of the machines' own clocks was wrong for a while, or that an
+        earlier merge found the target's footage elsewhere than its times claim.
+        """
         if not (source.trusted and target.trusted):
-            return None
+            return []
         ours, theirs = source.recorded["time_ns"], target.recorded["time_ns"]
-        if max(ours.min(), theirs.min()) > min(ours.max(), theirs.max()) + _CLOSE_NS:
-            return None
-        return replace(base.around(0, _CLOSE_NS), trusted=True)
+        found = []
+        for offset_ns in dict.fromkeys((0, source.put_off_ns - target.put_off_ns)):
+            start_ns = max(ours.min() + offset_ns, theirs.min())
+            if start_ns <= min(ours.max() + offset_ns, theirs.max()) + _CLOSE_NS:
+                found.append(replace(base.around(offset_ns, _CLOSE_NS), trusted=True))
+        return found
 
 
 def _tells(footage: Footage) -> bool:
