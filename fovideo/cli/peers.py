@@ -12,7 +12,7 @@ import rich_click as click
 
 if TYPE_CHECKING:
     from fovideo.peer import Credentials
-    from fovideo.site import Endpoint, Site
+    from fovideo.site import Place, Site
     from fovideo.timeline.endpoint import Timeline
 
 _META = "fovideo.credentials"
@@ -52,11 +52,11 @@ def given() -> Credentials:
     return msgspec.structs.replace(credentials_from(os.environ), **options)
 
 
-def for_site(site: Site) -> Callable[[Endpoint], Credentials]:
+def for_site(site: Site) -> Callable[[Place], Credentials]:
     """What to show to each endpoint of a site: its own token where site.toml tells it, else what is given."""
     shown = given()
 
-    def of(endpoint: Endpoint) -> Credentials:
+    def of(endpoint: Place) -> Credentials:
         token = shown.token or endpoint.secret_token()
         return msgspec.structs.replace(shown, token=token, ca=shown.ca or site.tls.ca)
 

@@ -28,10 +28,13 @@ _GOOD = ("recording", "watching", "live")
 
 @click.command("status")
 @params.site_file
+@click.option(
+    "--wait", "wait_ns", type=params.DURATION, help="Return as soon as all is well, at the latest after this."
+)
 @click.option("--watch", is_flag=True, help="Show it again every second, until stopped; on a terminal.")
 @peers.options
 @params.as_json
-def command(site_file: Path, watch: bool, as_json: bool) -> int:
+def command(site_file: Path, wait_ns: int | None, watch: bool, as_json: bool) -> int:
     """Show who stands in for whom, every machine and camera, lag, loss, and what is to be merged.
 
     Exit code 1 when anything is not as it should be.
@@ -40,7 +43,7 @@ def command(site_file: Path, watch: bool, as_json: bool) -> int:
 
     site = load_site(site_file)
     if not watch:
-        view = _view(site)
+        view = _awaited(site, wait_ns or 0)
         if as_json:
             print_json(view.as_json())
         else:
@@ -53,6 +56,14 @@ def command(site_file: Path, watch: bool, as_json: bool) -> int:
             _pause(stop)
             live.update(_drawn(_view(site)), refresh=True)
     return 0
+
+
+def _awaited(site: Site, wait_ns: int) -> SiteView:
+    """The first view without a problem, or the last one in time."""
+    deadline_ns = time.monotonic_ns() + wait_ns
+    while (view := _view(site)).problems and time.monotonic_ns() < deadline_ns:
+        time.sleep(0.5)
+    return view
 
 
 def _pause(stop: threading.Event) -> None:
@@ -71,7 +82,7 @@ def _drawn(view: SiteView) -> Group:
     for heading in ("machine", "state", "cameras", "stood in by", "to merge"):
         machines.add_column(heading)
     cameras = Table(box=box.SIMPLE)
-    for heading in ("camera", "server", "state", "lag", "lost", "stood in by"):
+    for heading in ("camera", "server", "state", "lag", "lost frames", "missing", "stood in by"):
         cameras.add_column(heading)
     for machine in view.machines:
         live = sum(camera.state == "live" for camera in machine.cameras)
@@ -86,15 +97,9 @@ def _drawn(view: SiteView) -> Group:
         )
         for camera in machine.cameras if machine.role == "server" else ():
             lag = "" if camera.lag_s is None else f"{camera.lag_s:.1f} s"
-            stood_in_by = ", ".join(camera.stood_in_by)
-            row = (
-                camera.name,
-                machine.name,
-                _coloured(camera.state),
-                lag,
-                str(camera.lost or ""),
-                stood_in_by,
-            )
+            missing = f"{camera.missing_s:.1f} s" if camera.missing_s else ""
+            lost, by = str(camera.lost or ""), ", ".join(camera.stood_in_by)
+            row = (camera.name, machine.name, _coloured(camera.state), lag, lost, missing, by)
             cameras.add_row(*row)
     lines = [Text(line, style="yellow") for line in view.problems] or [Text("all is well", style="green")]
     return Group(machines, cameras, *lines)

@@ -60,6 +60,7 @@ class WatchedServer(msgspec.Struct, frozen=True, kw_only=True):
     claimed: cameras for which it is settled that this spare has them; firm: the lease service says so.
     left: cameras that no spare has room for. suspicion: 0 = it has just answered, 1 and more = it is down.
     cut_off: it may be this spare that the network lost. ordered: it stands in because somebody said so.
+    missing_ns: by camera, what the server's timeline lacks of the last outage: no machine received it.
     """
 
     state: str
@@ -79,6 +80,7 @@ class WatchedServer(msgspec.Struct, frozen=True, kw_only=True):
     suspicion: float = 0.0
     cut_off: bool = False
     ordered: bool = False
+    missing_ns: dict[str, int] = {}
     error: str = ""
 
 

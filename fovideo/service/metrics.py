@@ -44,6 +44,11 @@ _SERVER_GAUGES: tuple[tuple[str, str, Callable[[WatchedServer], float]], ...] = 
     ("fovideo_cameras_stood_in", "Cameras of the server with this spare now.", lambda s: len(s.cameras)),
     ("fovideo_unmerged_frames", "Frames not yet confirmed by the server.", lambda s: s.unmerged_frames),
     (
+        "fovideo_outage_missing_seconds",
+        "Of the last outage, what no machine received, over all cameras.",
+        lambda s: sum(s.missing_ns.values()) / NS_PER_S,
+    ),
+    (
         "fovideo_server_answered_seconds",
         "Last sign of life, since the Unix epoch.",
         lambda s: s.answered_ns / NS_PER_S,

@@ -12,10 +12,10 @@ import msgspec
 from fovideo.errors import ConfigError, PeerError
 from fovideo.peer import Control, Credentials, WatchedServer
 from fovideo.service.overview import Answer, ask_all
-from fovideo.site import Endpoint, Site, Spare
+from fovideo.site import Place, Site, Spare
 from fovideo.times import NS_PER_S
 
-Show = Callable[[Endpoint], Credentials]
+Show = Callable[[Place], Credentials]
 Tell = Callable[[str], None]
 
 LOOK_EVERY_S = 0.25
@@ -158,7 +158,7 @@ class Orders:
     def _answers(self) -> dict[str, Answer]:
         return ask_all(self._site, self._show, timeout_ns=2 * NS_PER_S)
 
-    def _control(self, endpoint: Endpoint) -> Control:
+    def _control(self, endpoint: Place) -> Control:
         url = self._site.reached_at(endpoint)
         if not url:
             raise ConfigError("nothing tells where to reach it", where=endpoint.name, hint="add url")

@@ -10,14 +10,16 @@ import msgspec
 
 from fovideo.errors import FovideoError
 from fovideo.peer import Credentials, Health, Probe
-from fovideo.site import Endpoint, Site
+from fovideo.service.reaching import reach
+from fovideo.site import Endpoint, Place, Server, Site
+from fovideo.site.target import as_target
 from fovideo.times import NS_PER_S, format_ns
 
 WATCHING, SUSPECT = "watching", "suspect"
 
 
 class Answer(NamedTuple):
-    """What a machine said, or why it said nothing."""
+    """What a machine said, or why it said nothing. A server that is not fovideo's has no health."""
 
     health: Health | None
     error: str = ""
@@ -27,6 +29,7 @@ class CameraView(msgspec.Struct, frozen=True, kw_only=True):
     """A camera at its server.
 
     lag_s: age of the newest frame on disk; None before the first. lost: frames received, never written.
+    missing_s: of the last outage, what no machine received.
     stood_in_by: the spares that record it now. error: what is wrong, "" when nothing is.
     """
 
@@ -34,6 +37,7 @@ class CameraView(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     lag_s: float | None = None
     lost: int = 0
+    missing_s: float = 0.0
     stood_in_by: tuple[str, ...] = ()
     error: str = ""
 
@@ -79,12 +83,18 @@ class SiteView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ask_all(
-    site: Site, credentials: Callable[[Endpoint], Credentials], *, timeout_ns: int = 3 * NS_PER_S
+    site: Site, credentials: Callable[[Place], Credentials], *, timeout_ns: int = 3 * NS_PER_S
 ) -> dict[str, Answer]:
     """The health of every server and spare, asked at once, by name."""
-    endpoints: tuple[Endpoint, ...] = (*site.servers, *site.spares)
+    endpoints: tuple[Place, ...] = (*site.servers, *site.spares, *site.managements)
 
-    def ask(endpoint: Endpoint) -> Answer:
+    def ask(endpoint: Place) -> Answer:
+        if isinstance(endpoint, Server) and endpoint.watch:
+            try:
+                reach(as_target(endpoint.watch), timeout_ns / NS_PER_S)
+            except FovideoError as error:
+                return Answer(None, str(error))
+            return Answer(None)
         url = site.reached_at(endpoint)
         if not url:
             return Answer(None, "nothing tells where to reach it (add url)")
@@ -105,6 +115,7 @@ def overview(site: Site, answers: Mapping[str, Answer], now_ns: int) -> SiteView
     """What the answers mean together. Pure."""
     machines = [_server(site, server, answers) for server in site.servers]
     machines += [_spare(site, spare, answers) for spare in site.spares]
+    machines += [_management(site, place, answers) for place in site.managements]
     return SiteView(
         site=site.name,
         time=format_ns(now_ns),
@@ -113,7 +124,7 @@ def overview(site: Site, answers: Mapping[str, Answer], now_ns: int) -> SiteView
     )
 
 
-def _server(site: Site, server: Endpoint, answers: Mapping[str, Answer]) -> MachineView:
+def _server(site: Site, server: Server, answers: Mapping[str, Answer]) -> MachineView:
     health, error = answers[server.name]
     stands_in = [
         _stand_in(spare.name, watched)
@@ -126,6 +137,9 @@ def _server(site: Site, server: Endpoint, answers: Mapping[str, Answer]) -> Mach
     for camera in site.cameras_of(server.name):
         by = tuple(each.spare for each in stands_in if camera.name in each.cameras)
         seen = health.cameras.get(camera.name) if health else None
+        if server.watch:
+            cameras.append(CameraView(name=camera.name, state="unknown", stood_in_by=by))
+            continue
         if health is None or seen is None:
             missing = (
                 "its server does not answer" if health is None else "its server does not know it: reload it"
@@ -139,6 +153,7 @@ def _server(site: Site, server: Endpoint, answers: Mapping[str, Answer]) -> Mach
                 state=seen.state,
                 lag_s=round((health.now_ns - edge_ns) / NS_PER_S, 3) if edge_ns else None,
                 lost=seen.lost + seen.dropped,
+                missing_s=_missing_s(server.name, camera.name, answers),
                 stood_in_by=by,
                 error=seen.error,
             )
@@ -147,11 +162,22 @@ def _server(site: Site, server: Endpoint, answers: Mapping[str, Answer]) -> Mach
         name=server.name,
         role="server",
         url=site.reached_at(server),
-        state=health.state if health else "down",
+        state=health.state if health else "down" if error else "answers",
         error=error or (health.store.error if health else ""),
         cameras=tuple(cameras),
         stood_in_by=tuple(stands_in),
     )
+
+
+def _missing_s(server: str, camera: str, answers: Mapping[str, Answer]) -> float:
+    """As the spare says that brought the server back last."""
+    watched = [
+        health.servers[server]
+        for health, _ in answers.values()
+        if health is not None and server in health.servers
+    ]
+    last = max(watched, key=lambda each: each.handback_ns, default=None)
+    return round(last.missing_ns.get(camera, 0) / NS_PER_S, 3) if last is not None else 0.0
 
 
 def _stand_in(spare: str, watched: Any) -> StandIn:
@@ -183,8 +209,19 @@ def _spare(site: Site, spare: Endpoint, answers: Mapping[str, Answer]) -> Machin
         role="spare",
         url=site.reached_at(spare),
         state=health.state if health else "down",
-        error=error or (health.store.error if health else ""),
+        error=error or (health.store.error or health.arbitration if health else ""),
         cameras=cameras,
+    )
+
+
+def _management(site: Site, place: Place, answers: Mapping[str, Answer]) -> MachineView:
+    health, error = answers[place.name]
+    return MachineView(
+        name=place.name,
+        role="management",
+        url=site.reached_at(place),
+        state=health.state if health else "down",
+        error=error,
     )
 
 
@@ -197,7 +234,7 @@ def _problems(machine: MachineView) -> list[str]:
             f"{machine.name}: camera {camera.name} is {camera.state}"
             + (f": {camera.error}" if camera.error else "")
             for camera in machine.cameras
-            if camera.state != "live"
+            if camera.state != "live" and (camera.error or camera.state != "unknown")
         ]
     for stand_in in machine.stood_in_by:
         line = f"{machine.name}: {stand_in.spare} is {stand_in.state}"

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 import msgspec
 
 from fovideo import __version__
 from fovideo.camera import CameraConfig
-from fovideo.errors import ConfigError
+from fovideo.errors import ConfigError, FovideoError
 from fovideo.licence import licence_problems
 from fovideo.peer import Credentials
 from fovideo.service.measure import CameraProbe, probe_cameras
 from fovideo.service.overview import Answer, ask_all
+from fovideo.service.reaching import reach
 from fovideo.service.settings import camera_config
-from fovideo.site import Camera, Endpoint, Problem, Site, Spare, advice
+from fovideo.site import Camera, Endpoint, Place, Problem, Site, Spare, advice
+from fovideo.site.target import as_target
 from fovideo.times import NS_PER_S, format_duration
 
+_REACH_S = 3.0
 SKEW_NS = NS_PER_S // 2
 """Clocks of machines that differ by more are worth a word: times of footage come from them in the end."""
 
@@ -60,7 +64,7 @@ class SiteReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_site(
     site: Site,
-    credentials: Callable[[Endpoint], Credentials],
+    credentials: Callable[[Place], Credentials],
     *,
     measure_s: float = 2.0,
     cameras: bool = True,
@@ -69,6 +73,7 @@ def check_site(
     configs, problems = _configs(site)
     began_ns = time.time_ns()
     answers = ask_all(site, credentials)
+    problems += _others(site)
     problems += _machines(site, answers, began_ns, time.time_ns())
     probes = probe_cameras(configs, seconds=measure_s) if cameras else {}
     problems += [
@@ -76,6 +81,7 @@ def check_site(
         for probe in probes.values()
         if probe.error
     ]
+    problems += licence_problems(site, time.time_ns())
     rates = {camera.name: camera.bit_rate or _rate(probes, camera.name) for camera in site.cameras}
     needs = {spare.name: spare_needs(site, spare, rates) for spare in site.spares}
     problems += _rings(site, rates)
@@ -84,7 +90,7 @@ def check_site(
     return SiteReport(
         site=site.name,
         problems=tuple(problems),
-        advice=(*advice(site), *licence_problems(site, time.time_ns())),
+        advice=tuple(advice(site)),
         machines={name: "" if answer.health else answer.error for name, answer in answers.items()},
         cameras=probes,
         spares=needs,
@@ -94,10 +100,12 @@ def check_site(
 def spare_needs(site: Site, spare: Spare, rates: Mapping[str, int]) -> SpareNeeds:
     """Sums over the cameras that a spare watches. rates: bits a second by camera, 0 = not known. Pure."""
     watched = {server.name for server in site.watched_by(spare)}
-    cameras = [camera for camera in site.cameras if camera.server in watched]
+    cameras = [c for c in site.cameras if c.server in watched and c.standby != "cold"]
     return SpareNeeds(
         cameras=len(cameras),
-        preroll_bytes=sum(min(_preroll_bytes(c, rates[c.name]), c.ring_bytes) for c in cameras),
+        preroll_bytes=sum(
+            min(_preroll_bytes(c, rates[c.name]), c.ring_bytes) for c in cameras if c.standby == "hot"
+        ),
         ring_bytes=sum(camera.ring_bytes for camera in cameras),
         bits_per_second=sum(rates[camera.name] for camera in cameras),
         unknown=tuple(camera.name for camera in cameras if not rates[camera.name]),
@@ -124,10 +132,14 @@ def _configs(site: Site) -> tuple[list[CameraConfig], list[Problem]]:
 
 
 def _machines(site: Site, answers: Mapping[str, Answer], began_ns: int, ended_ns: int) -> Iterator[Problem]:
-    expected = [("server", server) for server in site.servers] + [("spare", spare) for spare in site.spares]
+    expected: list[tuple[str, Place]] = [("server", server) for server in site.servers]
+    expected += [("spare", spare) for spare in site.spares]
+    expected += [("management", place) for place in site.managements]
     for role, endpoint in expected:
         where, health = f"{role} {endpoint.name}", answers[endpoint.name].health
         if health is None:
+            if not answers[endpoint.name].error:
+                continue  # not fovideo's, but there
             yield Problem(where, answers[endpoint.name].error, "")
             continue
         if (health.name, health.role) != (endpoint.name, role) or health.site not in ("", site.name):
@@ -141,7 +153,42 @@ def _machines(site: Site, answers: Mapping[str, Answer], began_ns: int, ended_ns
             yield Problem(where, f"its clock differs by {format_duration(skew_ns)}", "set up NTP")
         if health.store.error:
             yield Problem(where, f"its store takes nothing: {health.store.error}", "")
-        yield from _loaded(site, role, endpoint, set(health.cameras), set(health.servers))
+        if isinstance(endpoint, Endpoint):
+            yield from _loaded(site, role, endpoint, set(health.cameras), set(health.servers))
+
+
+def _others(site: Site) -> Iterator[Problem]:
+    """The lease service, and what tells a spare that it is cut off."""
+    table = site.arbitration
+    for endpoint in table.etcd:
+        try:
+            _look_into(site, endpoint)
+        except FovideoError as error:
+            hint = error.hint or "spares go on without it, and settle later"
+            yield Problem(f"etcd {endpoint}", error.what, hint)
+    for gateway in site.gateways:
+        try:
+            reach(as_target(gateway), _REACH_S)
+        except FovideoError as error:
+            yield Problem(f"gateway {gateway}", error.what, "spares would take themselves for cut off")
+
+
+def _look_into(site: Site, endpoint: str) -> None:
+    """Ask one member for the claims of this site."""
+    from fovideo.lease.etcd import Access, EtcdLeases
+
+    table = site.arbitration
+    access = Access(
+        endpoints=(endpoint,),
+        ca_file=table.ca,
+        cert_file=table.cert,
+        key_file=table.key,
+        user=table.user,
+        password=table.secret_password(),
+    )
+    prefix = f"{table.prefix.rstrip('/')}/{site.name}/"
+    with closing(EtcdLeases(access, "site-check", prefix=prefix, ttl_ns=table.ttl_ns)) as leases:
+        leases.look()
 
 
 def _loaded(
@@ -150,7 +197,7 @@ def _loaded(
     """Whether what runs is what the file says."""
     if isinstance(endpoint, Spare):
         watched = {server.name for server in site.watched_by(endpoint)}
-        wanted = {camera.name for camera in site.cameras if camera.server in watched}
+        wanted = {c.name for c in site.cameras if c.server in watched and c.standby != "cold"}
     else:
         watched, wanted = set(), {camera.name for camera in site.cameras_of(endpoint.name)}
     differ = sorted(wanted ^ cameras) + sorted(watched ^ servers)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from typing import Any
 
+from msgspec.structs import replace
+
 from fovideo.camera import CameraConfig
 from fovideo.errors import UsageError
 from fovideo.failover import Memory, Ruled, State
@@ -52,6 +54,7 @@ class Spare(Station):
         self._desks: dict[str, Desk] = {}
         self._watching: dict[str, Server] = {}
         self._hooks = Hooks(site, name, self._emit)
+        self._missing_ns: dict[str, dict[str, int]] = {}
         self._outages: dict[str, tuple[int, int]] = {}  # by server: lease and begin of the last
 
     def failover(self, server: str) -> dict[str, Any]:
@@ -230,7 +233,9 @@ class Spare(Station):
         from_ns = min(began) - server.detection.stalled_after_ns - _SURVEY_NS
         credentials = credentials_for(self.site, self._endpoint, server)
         with closing(RemoteStore(self.site.reached_at(server), credentials=credentials)) as timeline:
-            self._emit(survey(timeline, event.server, event.lease, cameras, from_ns))
+            outage = survey(timeline, event.server, event.lease, cameras, from_ns)
+        self._missing_ns[event.server] = {camera: outage.missing_ns(camera) for camera in outage.missing}
+        self._emit(outage)
 
     def _managing(self, keeper: Keeper) -> Manager | None:
         return Manager(
@@ -270,7 +275,10 @@ class Spare(Station):
         return self._company.trouble
 
     def _watched(self) -> dict[str, WatchedServer]:
-        return {name: desk.status() for name, desk in list(self._desks.items())}
+        return {
+            name: replace(desk.status(), missing_ns=self._missing_ns.get(name, {}))
+            for name, desk in list(self._desks.items())
+        }
 
 
 def _cameras(site: Site, server: str) -> set[str]:

@@ -16,6 +16,7 @@ from fovideo.service.serve import RecordingServer
 from fovideo.service.spare import Spare
 from fovideo.site import load_site
 
+pytestmark = pytest.mark.e2e
 SECRET = "hush-hush"
 
 
@@ -107,13 +108,15 @@ def test_the_check_names_each_problem(site: SmallSite) -> None:
     dead, absent = free_ports(2)
     broken = site.file.with_name("broken.toml")
     broken.write_text(
-        text + f'ring = "64KiB"\nbit_rate = 4_000_000\n[[camera]]\nname = "cellar"\nserver = "rec-1"\n'
+        text.replace("[[spare]]", f'[arbitration]\netcd = ["http://127.0.0.1:{dead}"]\n[[spare]]')
+        + f'ring = "64KiB"\nbit_rate = 4_000_000\n[[camera]]\nname = "cellar"\nserver = "rec-1"\n'
         f'url = "rtsp://u:{SECRET}@127.0.0.1:{dead}/x"\nopen_timeout = "1s"\n[[server]]\nname = "rec-2"\n'
         f'listen = "127.0.0.1:{absent}"\nstore = "rec-2"\n'
     )
     report = fovideo_json("site", "check", broken, "--measure", "1s", status=1)
     problems = {problem["where"]: problem["what"] for problem in report["problems"]}
     assert "nothing listens" in problems["server rec-2"]
+    assert any(where.startswith("etcd ") for where in problems)
     assert "cellar differ" in problems["server rec-1"]
     assert "cannot connect" in problems["camera cellar"]
     assert "holds only" in problems["camera yard"]
@@ -187,7 +190,6 @@ def test_no_drill_while_something_is_wrong(site: SmallSite) -> None:
     wait_until(site.at_rest, "at rest again", 60)
 
 
-@pytest.mark.e2e
 def test_a_drill_on_looped_cameras(site: SmallSite) -> None:
     report = fovideo_json("drill", site.file, "--server", "rec-1", "--looped", "--within", "20s")
     assert report["passed"]

@@ -19,7 +19,7 @@ def why_not(folder: Path) -> str:
     try:
         DiskImage(folder / "try", 8).close()
     except subprocess.CalledProcessError as error:
-        return f"cannot mount a disk image: {error.stderr.decode().strip()}"
+        return f"no privilege: cannot mount a disk image: {error.stderr.decode().strip()}"
     return ""
 
 

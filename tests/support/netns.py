@@ -27,11 +27,11 @@ def why_not() -> str:
         if shutil.which(program) is None:
             return f"needs {program} ({package})"
     if os.geteuid() != 0:
-        return "needs root for network namespaces"
+        return "no privilege: needs root for network namespaces"
     name = f"fov{os.getpid()}-try"
     made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
     if made.returncode:
-        return f"cannot make network namespaces: {made.stderr.strip()}"
+        return f"no privilege: cannot make network namespaces: {made.stderr.strip()}"
     subprocess.run(["ip", "netns", "del", name], check=True)
     return ""
 

