@@ -196,6 +196,29 @@ def test_etcd_is_away(site: NetnsSite) -> None:
     assert site.judge(begin_ns) == {}
 
 
+def test_the_management_server_dies_with_a_recording_server(site: NetnsSite) -> None:
+    """A spare manages: it tells clients where every camera is, also those that another one stands in for."""
+    begin_ns = time.time_ns()
+    site.until(lambda: site.managing() == ["mgmt"], "the management server manages")
+    site.kill("mgmt", "rec-1")
+    site.wait_taken_over("rec-1")
+    site.until(lambda: len(site.managing()) == 1, "a spare manages")
+    spares = site.standing("rec-1")
+
+    def served() -> bool:
+        streams = site.ask(site.managing()[0], "directory")["streams"]
+        by = {stream["camera"]: stream["by"] for stream in streams}
+        return all(
+            by[camera] in spares if server == "rec-1" else by[camera] == server
+            for camera, server in site.cameras.items()
+        )
+
+    site.until(served, "the directory leads to whoever serves")
+    site.start("mgmt", "rec-1")
+    site.until(lambda: site.managing() == ["mgmt"], "the management server manages again")
+    assert site.judge(begin_ns) == {}
+
+
 def test_what_nobody_received_is_named(site: NetnsSite) -> None:
     """Cameras whose network is gone for both sides: what is missing is named, and nothing else."""
     begin_ns = time.time_ns()
