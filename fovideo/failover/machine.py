@@ -271,7 +271,10 @@ def _merge_when_due(memory: Memory, actions: list[Action], now_ns: int, settings
 def _portion(memory: Memory, name: str, duty: Duty, now_ns: int, settings: Settings) -> Portion | None:
     """What of a stream a pass that starts now takes."""
     if duty.state in (State.MERGING, State.SEALING):
-        return Portion(name, until_ns=None if is_quiet(memory, duty, now_ns, settings) else duty.edge_ns)
+        quiet = is_quiet(memory, duty, now_ns, settings)
+        if not quiet and not is_live(duty):
+            return None  # the edge may be in another clock, or be that of a former instance
+        return Portion(name, until_ns=None if quiet else duty.edge_ns)
     if duty.state != State.STANDING_IN:
         return None
     # The server is well but has lost this camera: bring back what is too old to reach it any more.

@@ -16,6 +16,7 @@ from fovideo.failover import (
     Settings,
     StandDown,
     Standing,
+    StartMerge,
     State,
     TakeOver,
     Tick,
@@ -238,3 +239,19 @@ def test_a_restarted_spare_claims_what_it_stands_in_for() -> None:
     assert bench.did() == [TakeOver(("gate",), 65)]
     bench.tell(Tick)
     assert bench.did() == [Claim(1, ("gate",))]
+
+
+def test_what_a_refused_spare_has_waits_for_an_edge_that_can_be_relied_on() -> None:
+    bench = Bench(ARBITRATED).live()
+    bench.silence()
+    bench.ruled(65, mine="gate")
+    bench.ruled(others="gate")
+    bench.did()
+    for _ in range(6):
+        bench.tell(Heard, frozenset({"gate"}), after_ms=500)
+        bench.edge += 500
+        bench.tell(Answered, "b", {"gate": CameraSeen(bench.edge * NS_PER_MS, settled=False)})
+    assert not [order for order in bench.did() if isinstance(order, StartMerge)], "before the sender report"
+    bench.answer(instance="b")
+    bench.answer(instance="b")
+    assert [order for order in bench.did() if isinstance(order, StartMerge)]

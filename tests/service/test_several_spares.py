@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from free_ports import free_ports
 from several_spares import several_spares
 from whole_site import until
 
+from fovideo.failover import STEADY_NS
 from fovideo.store import Store
+from fovideo.times import NS_PER_S
 
 pytestmark = pytest.mark.e2e
 
@@ -19,6 +22,8 @@ pytestmark = pytest.mark.e2e
 def test_without_etcd_the_order_of_the_site_decides(tmp_path: Path) -> None:
     with several_spares(tmp_path) as site:
         site.settle_in()
+        # Before, none relies on the other for having heard every frame, and both would record.
+        threading.Event().wait(STEADY_NS / NS_PER_S + 2)
         site.servers[0].kill()
         until(lambda: site.holds(0, 0), "the first spare stands in")
         site.servers[1].kill()
