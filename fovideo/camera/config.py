@@ -57,6 +57,7 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True):
     ring_bytes: memory for frames that are not yet durable; in standby it limits the pre-roll.
     audio, metadata: record these tracks too, when the camera has them.
     realtime: a file is delivered at the pace of its clock; else as fast as it can be written.
+    file_start_ns: when a file begins; 0 = as the file says, and if it says nothing, as if it were filmed now.
     replay_from_ns, replay_to_ns: of a camera with a memory of its own (ONVIF replay): not what it sees now,
         but what it recorded then, as fast as it comes. Both 0: live. Natively only.
     """
@@ -78,6 +79,7 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True):
     audio: bool = True
     metadata: bool = True
     realtime: bool = False
+    file_start_ns: int = 0
     replay_from_ns: int = 0
     replay_to_ns: int = 0
 

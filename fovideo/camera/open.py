@@ -59,7 +59,7 @@ def open_camera(
                 where=camera.source,
                 hint="H.264, H.265, AAC, G.711, Opus and ONVIF metadata are recorded",
             )
-        return Opened(container, tracks, _container_start_ns(container) if camera.is_file else None)
+        return Opened(container, tracks, _file_start_ns(container, camera) if camera.is_file else None)
     except BaseException:
         container.close()
         raise
@@ -89,8 +89,12 @@ def _kind(stream: object) -> str:
     return f"{getattr(stream, 'type', 'unknown')} ({name})"
 
 
-def _container_start_ns(container: InputContainer) -> int | None:
-    """Wall clock of pts 0 of a file: what the demuxer worked out, else the creation time in its metadata."""
+def _file_start_ns(container: InputContainer, camera: CameraConfig) -> int | None:
+    """Wall clock of pts 0 of a file: as it was told, else what the demuxer worked out, else the creation time
+    in its metadata.
+    """
+    if camera.file_start_ns:
+        return camera.file_start_ns - int(container.start_time or 0) * 1000
     if container.start_time_realtime:
         return int(container.start_time_realtime) * 1000 - int(container.start_time or 0) * 1000
     text = container.metadata.get("creation_time", "")

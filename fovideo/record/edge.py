@@ -46,7 +46,7 @@ def file_footage(
     if not path.is_file():
         raise UsageError("no such file", where=str(path))
     with _scratch(folder) as store:
-        clock, trouble = _record(store, CameraConfig(name=stream, url=str(path)))
+        clock, trouble = _record(store, CameraConfig(name=stream, url=str(path), file_start_ns=at_ns or 0))
         if not store.streams():
             raise CameraBroken(trouble or "holds no video", where="" if trouble else str(path))
         if at_ns is None and clock is not Clock.CONTAINER:
