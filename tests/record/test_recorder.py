@@ -404,9 +404,10 @@ def test_what_came_before_close_is_durable(tmp_path: Path, server: RtspServer, c
     with rig(tmp_path) as recording:
         recording.add(server.add_stream("cam", source), audio=False)
         wait_until(lambda: recording.status().frames > 30, "frames")
-    assert recording.recorder.status() == {}
+    ended = recording.recorder.status()["cam"]
+    assert ended.state is CameraState.STOPPED
     with Store.open(tmp_path / "store") as store:
-        assert sum(row.frames for row in store.gops("cam")) > 30
+        assert sum(row.frames for row in store.gops("cam")) == ended.frames > 30
 
 
 def test_footage_can_be_inserted_while_recording(tmp_path: Path, server: RtspServer, clip: Path) -> None:
