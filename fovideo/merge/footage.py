@@ -19,6 +19,8 @@ _SELF_REACH_NS = 2 * NS_PER_S  # sessions of one source overlap at most a little
 _LATE_NS = 60 * NS_PER_S  # how long all frames of a fragment may have waited
 _RESTART_NS = 10 * NS_PER_S  # a camera that restarts its clock changes it by more
 _ALIKE_NS = 200 * NS_PER_MS  # least delays of one machine's sessions differ by less
+_WAITED_NS = 2 * NS_PER_S + _ALIKE_NS  # what merges find to be the same arrived no further apart
+_BESIDE_NS = 2 * NS_PER_S  # footage so near says when its neighbours arrived
 _BLOCK_NS = 60 * NS_PER_S
 _BLOCKS = 15  # on either side: longer than any stall, short enough for clocks that drift
 
@@ -151,8 +153,9 @@ def at_home(identity: str, footage: Sequence[Footage]) -> list[Footage]:
 
     Footage with sender reports on both sides tells how far the two machines are apart. A few frames of a long
     session say only roughly when they arrived, as they may all have waited: with sender reports, they are
-    where own footage on the camera's clock says. Where nothing is known of a machine, its footage was put on
-    the clock of the nearest, row by row.
+    where own footage on the camera's clock says; without, where the own footage says beside which the merge
+    has put them, if their recorder received them later. Where nothing is known of a machine, its footage was
+    put on the clock of the nearest, row by row.
     """
     own = [each for each in footage if each.store == identity and each.lag_ns is not None]
     told = sorted({each.lag_ns for each in own if each.trusted and each.lag_ns is not None})
@@ -173,10 +176,26 @@ def at_home(identity: str, footage: Sequence[Footage]) -> list[Footage]:
             nearest_ns = told[int(np.abs(np.array(told, np.int64) - lag_ns).argmin())]
             lag_ns = nearest_ns if -_ALIKE_NS <= lag_ns - nearest_ns <= _LATE_NS else lag_ns
         else:
-            lag_ns += ahead_ns
+            lag_ns = _least_ns(each, lag_ns + ahead_ns, own)
         arrival_ns = each.frames["time_ns"] - each.moved_ns + lag_ns
         result.append(replace(each, store=identity, arrival_ns=arrival_ns, adopted=True))
     return result
+
+
+def _least_ns(footage: Footage, lag_ns: int, own: Sequence[Footage]) -> int:
+    """By how much frames arrived after they were recorded: by their receipt, which is an upper bound, or, if
+    that is less, as the own footage beside which a merge has put them. Of several beside, whose clocks
+    differ, the one that is nearest to the receipt.
+    """
+    low_ns, high_ns = footage.frames["time_ns"].min(), footage.frames["time_ns"].max()
+    beside = [
+        (each.lag_ns or 0) + footage.put_off_ns
+        for each in own
+        if each.frames["time_ns"].min() - _BESIDE_NS <= high_ns
+        and low_ns <= each.frames["time_ns"].max() + _BESIDE_NS
+    ]
+    nearest_ns = min(beside, key=lambda other_ns: abs(lag_ns - other_ns), default=lag_ns)
+    return nearest_ns if 0 <= lag_ns - nearest_ns <= _WAITED_NS else lag_ns
 
 
 def _apart_ns(brought: Sequence[Footage], own: Sequence[Footage]) -> int | None:

@@ -94,6 +94,18 @@ def test_what_a_merge_brought_is_where_own_footage_says() -> None:
     assert [each.adopted for each in homed] == [False, True, True, True]
 
 
+def test_frames_that_waited_before_the_first_report_arrived_with_those_beside_them() -> None:
+    """A merge told by the content that their recorder received them late."""
+    own, least = footage("server", 0, lag_s=0.005), footage("spare", 60, lag_s=0.005)
+    brought = footage("spare", 3, 1, lag_s=0, clock=Clock.LOCAL, moved_s=-1.5)
+    homed = at_home("server", [own, brought, least])
+    assert homed[1].lag_ns == 5_000_000 - 1_500_000_000
+    # Where own footage of another clock lies there too, the one by which the receipt was right is meant.
+    ahead = footage("server", 1, lag_s=1.5)
+    homed = at_home("server", [own, ahead, brought, least])
+    assert homed[2].lag_ns == 0
+
+
 def test_a_loop_seen_at_different_times_is_not_one() -> None:
     """The server died before its first sender report; the spare saw another lap of the loop, as long."""
     shots, world = camera(1000, gop=10, content="loop", loop=250), World()
