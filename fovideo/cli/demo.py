@@ -151,7 +151,8 @@ class Story:
         begin_ns = time.time_ns()
         self.say("the server records, the spare stands by")
         time.sleep(_BEFORE_S + random.random())  # anywhere in a GOP
-
+        # A spare that heard the cameras first stands in until the server has what came before it.
+        site.wait_for(spare, _is_watching, "the spare only watches")
         site.kill("rec-1")
         killed_ns = time.time_ns()
         self.say("the server is killed")
@@ -220,6 +221,10 @@ def _all_live(health: dict[str, Any], names: list[str]) -> bool:
 def _takeover_ns(health: dict[str, Any]) -> int:
     watched: dict[str, Any] = health.get("servers", {}).get("rec-1", {})
     return int(watched.get("takeover_ns", 0))
+
+
+def _is_watching(health: dict[str, Any]) -> bool:
+    return bool(health.get("servers", {}).get("rec-1", {}).get("state") == "watching")
 
 
 def _handed_back(health: dict[str, Any], names: list[str]) -> bool:
