@@ -67,7 +67,8 @@ class CameraSeen(msgspec.Struct, frozen=True):
     interruptions: rises whenever frames of this camera may have been lost at the server: at each session that
         begins, and when frames are dropped.
     holding: the server has frames of it in memory that are not on disk yet.
-    settled: its times are as good as those of the spare; before, the edge may be in another clock.
+    settled: its times and those of the spare are by the camera's clock; before, the edge may be in another
+        clock, and frames of both would be compared by guesses.
     """
 
     durable_to_ns: int = 0

@@ -9,6 +9,8 @@ from fovideo.store import Store
 from fovideo.times import NS_PER_S
 
 SENDER_REPORT = "sender-report"
+SURE_CLOCKS = frozenset((SENDER_REPORT, "container"))
+"""Names of the clocks that do not change any more: others are guesses, until the first sender report."""
 SLOW_NS = 2 * NS_PER_S
 """A commit that takes longer is slow; normally it takes some milliseconds."""
 

@@ -38,7 +38,7 @@ from fovideo.failover import (
     suspicion,
 )
 from fovideo.peer import Health, Unanswered
-from fovideo.service.describe import SENDER_REPORT
+from fovideo.service.describe import SURE_CLOCKS
 from fovideo.times import NS_PER_S
 
 _log = logging.getLogger(__name__)
@@ -234,7 +234,7 @@ def answered(now_ns: int, health: Health, heard: dict[str, str], took_ns: int = 
             durable_to_ns=camera.durable_to_ns,
             interruptions=camera.sessions + camera.dropped + camera.lost,
             holding=camera.held_bytes > 0,
-            settled=camera.clock == SENDER_REPORT or heard.get(name) != SENDER_REPORT,
+            settled=name not in heard or {camera.clock, heard[name]} <= SURE_CLOCKS,
         )
         for name, camera in health.cameras.items()
         if camera.mode == "record"
