@@ -233,7 +233,8 @@ def test_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:
     hook.stop()
     assert hook.status().dropped == 1
     assert "secret" not in caplog.text
-    assert len(caplog.records) == 1
+    # Whatever else logs in this process meanwhile, such as a hook of an earlier test that is killed late.
+    assert len([record for record in caplog.records if record.name == "fovideo.service.webhook"]) == 1
 
 
 @pytest.mark.parametrize(
