@@ -1,6 +1,6 @@
 """Failover: when a spare stands in for a server, and when it hands back. Pure (docs/design/failover.md)."""
 
-from fovideo.failover.deputy import Deputy, Seen, deputise
+from fovideo.failover.deputy import Deputy, Seen, deputise, entitled, wants_right
 from fovideo.failover.evidence import is_cut_off, suspicion
 from fovideo.failover.machine import Step, begin, standing, step
 from fovideo.failover.numbers import SPARES, following
@@ -69,10 +69,12 @@ __all__ = [
     "begin",
     "covered",
     "deputise",
+    "entitled",
     "following",
     "is_cut_off",
     "share",
     "standing",
     "step",
     "suspicion",
+    "wants_right",
 ]

@@ -24,7 +24,8 @@ class ManagementStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Who answers, and whether it does the managing now.
 
     role: "management" or "spare". acting: clients and administrators should turn to this one.
-    lease: rises with each takeover of the role. version, hash: of the configuration in force here.
+    lease: rises with each takeover of the role; firm: the lease service says that it is this one's.
+    version, hash: of the configuration in force here.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ManagementStatus(msgspec.Struct, frozen=True, kw_only=True):
     acting: bool
     site: str = ""
     lease: int = 0
+    firm: bool = False
     version: int = 0
     hash: str = ""
     since_ns: int = 0
@@ -151,19 +153,16 @@ def find_manager(addresses: Sequence[str], *, credentials: Credentials | None = 
     does again when the one it had falls silent.
 
     addresses: URLs of the management server and of the spares, in any order; all are asked at once.
-    credentials: None = from the environment. Raises PeerError when none of them manages now.
+    credentials: None = from the environment. Of two that cannot hear each other and both manage, it is the
+    management server, then whoever has the lease, then the highest number.
+    Raises PeerError when none of them manages now.
     """
     if not addresses:
         raise UsageError("no addresses to ask", hint="give the URLs of the management server and the spares")
     clients = [ManagementClient(url, credentials=credentials) for url in addresses]
     with ThreadPoolExecutor(len(clients), thread_name_prefix="find-manager") as pool:
         found = list(pool.map(_asked, clients))
-    acting = [
-        (status.role == MANAGEMENT, status.lease, -number)
-        for number, status in enumerate(found)
-        if isinstance(status, ManagementStatus) and status.acting
-    ]
-    chosen = -max(acting)[2] if acting else None
+    chosen = foremost(found)
     for number, client in enumerate(clients):
         if number != chosen:
             client.close()
@@ -173,6 +172,16 @@ def find_manager(addresses: Sequence[str], *, credentials: Credentials | None = 
     if failures and len(failures) == len(found):
         raise failures[0]
     raise PeerError("nobody manages the site now", where=", ".join(addresses), hint="ask again in a moment")
+
+
+def foremost(found: Sequence[ManagementStatus | FovideoError]) -> int | None:
+    """Which of several answers is that of the one that manages now; None: none is."""
+    acting = [
+        (status.role == MANAGEMENT, status.firm, status.lease, -number)
+        for number, status in enumerate(found)
+        if isinstance(status, ManagementStatus) and status.acting
+    ]
+    return -max(acting)[-1] if acting else None
 
 
 def _asked(client: ManagementClient) -> ManagementStatus | FovideoError:

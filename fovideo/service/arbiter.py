@@ -101,8 +101,10 @@ class Arbiter:
         fellows, heard = self._fellows(), self._heard()
         table = self._look(now_ns)
         for claim in table or ():
-            server = claim.role.removeprefix("server/")
-            if claim.holder == self._post.name and server not in self._mine and server not in wishes:
+            kind, _, server = claim.role.partition("/")
+            if kind != "server" or claim.holder != self._post.name:
+                continue
+            if server not in self._mine and server not in wishes:
                 self._drop(server, now_ns)  # of a former life
         rulings: dict[str, Ruled] = {}
         for server in self._post.servers:

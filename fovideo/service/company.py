@@ -10,11 +10,12 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from fovideo.errors import ConfigError
-from fovideo.failover import SPARES, STEADY_NS, Memory, Ruled, Settings
-from fovideo.lease import Leases, LocalLeases
+from fovideo.failover import STEADY_NS, Memory, Ruled, Settings
+from fovideo.lease import LocalLeases
 from fovideo.peer import Probe
 from fovideo.record import Recorder
 from fovideo.service.arbiter import Arbiter, Post
+from fovideo.service.leasing import numbering, service_leases
 from fovideo.service.lookout import Lookout, Other
 from fovideo.service.reaching import reach
 from fovideo.service.security import credentials_for
@@ -46,15 +47,14 @@ class Company:
     def __init__(self, site: Site, spare: SpareTable, home: Home) -> None:
         """ConfigError: the extra for etcd is not installed, or a secret is missing."""
         self._site, self._home = site, home
-        self._slot = [each.name for each in site.spares].index(spare.name)
-        self._step = SPARES if len(site.spares) > 1 else 1
+        self._slot, self._step = numbering(site, spare)
         self._probes: list[Probe] = []
         self._lookout = Lookout(self._others(site, spare), self._gateways(site))
         self.settling: Settling | None = None
         if len(site.spares) > 1 or spare.capacity or site.arbitration.etcd:
             arbiter = Arbiter(
                 self._post(site, spare),
-                self._leases(site, spare),
+                service_leases(site, spare) or LocalLeases(spare.name),
                 service=bool(site.arbitration.etcd) or len(site.spares) == 1,
                 fellows=self._lookout.fellows,
                 heard=self._heard,
@@ -72,8 +72,7 @@ class Company:
         settings = failover_settings(server.detection)
         if self.settling is None:
             return settings
-        slot = self._slot if self._step > 1 else 0
-        return replace(settings, arbitrated=True, slot=slot, step=self._step)
+        return replace(settings, arbitrated=True, slot=self._slot, step=self._step)
 
     def witness_ns(self, server: str) -> int | None:
         """See Hands. Where the site names gateways, cameras prove nothing: their network may be another."""
@@ -132,7 +131,7 @@ class Company:
             servers=tuple(server.name for server in site.watched_by(spare)),
             room=spare.capacity or None,
             priorities={camera.name: camera.priority for camera in site.cameras},
-            slot=self._slot if self._step > 1 else 0,
+            slot=self._slot,
             step=self._step,
         )
 
@@ -143,29 +142,6 @@ class Company:
             name
             for name, status in self._home.recorder.status().items()
             if status.last_receipt_ns and now_ns - status.last_receipt_ns < STEADY_NS
-        )
-
-    def _leases(self, site: Site, spare: SpareTable) -> Leases:
-        table = site.arbitration
-        if not table.etcd:
-            return LocalLeases(spare.name)
-        from fovideo.lease.etcd import Access, EtcdLeases
-
-        access = Access(
-            endpoints=table.etcd,
-            ca_file=table.ca,
-            cert_file=table.cert,
-            key_file=table.key,
-            user=table.user,
-            password=table.secret_password(),
-        )
-        return EtcdLeases(
-            access,
-            spare.name,
-            prefix=f"{table.prefix.rstrip('/')}/{site.name}/",
-            ttl_ns=table.ttl_ns,
-            slot=self._slot if self._step > 1 else 0,
-            step=self._step,
         )
 
     def _others(self, site: Site, spare: SpareTable) -> dict[str, Other]:

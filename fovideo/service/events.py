@@ -85,7 +85,7 @@ class RoleTaken(msgspec.Struct, frozen=True, tag="role-taken"):
 
 
 class RoleReturned(msgspec.Struct, frozen=True, tag="role-returned"):
-    """The management server manages the site again."""
+    """Somebody else manages the site again: the management server, or a spare that has the lease."""
 
     role: str
     server: str

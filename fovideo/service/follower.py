@@ -1,22 +1,17 @@
-"""Follower: hears of new configurations, and, on a spare, stands in for the management server."""
+"""Follower: asks, again and again, who manages the site, and takes in new configurations."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from msgspec.structs import asdict
 
 from fovideo.errors import ConfigError, FovideoError
-from fovideo.failover import Deputy, Seen, deputise
 from fovideo.peer import ManagementClient, ManagementStatus
-from fovideo.peer.management import MANAGEMENT, SPARE
-from fovideo.service.events import Event, RoleReturned, RoleTaken
 from fovideo.service.keeper import Keeper
-from fovideo.service.manager import Manager
 from fovideo.service.security import credentials_for
 from fovideo.site import Management, Place, Site, site_from
 from fovideo.site.version import Version
@@ -31,7 +26,7 @@ class Follower:
     """A thread, from start() to stop(). Asks the management server and the spares what is in force.
 
     apply: takes in a newer configuration; what it raises is logged, and the configuration kept all the same.
-    manager: on a spare: what stands in. emit: told of takeovers of the role.
+    told: on a spare: called after each round with the answers, by name; see StandIn.round.
     """
 
     def __init__(
@@ -41,22 +36,17 @@ class Follower:
         keeper: Keeper,
         *,
         apply: Callable[[Site], object],
-        manager: Manager | None = None,
-        emit: Callable[[Event], None] = lambda event: None,
+        told: Callable[[Mapping[str, ManagementStatus]], None] | None = None,
     ) -> None:
         (self._management,) = site.managements
         self._site, self._place, self._keeper = site, place, keeper
-        self._apply, self._manager, self._emit = apply, manager, emit
+        self._apply, self._told = apply, told
         self._stopping = threading.Event()
-        now_ns = time.monotonic_ns()
-        self.memory = Deputy(told_ns=now_ns, well_ns=now_ns, lease=keeper.lease)
         self._clients = {
             each.name: ManagementClient(site.reached_at(each), credentials=credentials_for(site, place, each))
             for each in (self._management, *site.spares)
             if each.name != place.name and site.reached_at(each)
         }
-        earlier = [spare.name for spare in site.spares]
-        self._earlier = earlier[: earlier.index(place.name)] if place.name in earlier else []
         self._thread = threading.Thread(target=self._run, name=f"follow-{place.name}", daemon=True)
 
     def start(self) -> None:
@@ -71,7 +61,7 @@ class Follower:
             client.close()
 
     def _run(self) -> None:
-        pause_s = self._management.detection.poll_ns / NS_PER_S * (1 if self._manager else 4)
+        pause_s = self._management.detection.poll_ns / NS_PER_S * (1 if self._told else 4)
         with ThreadPoolExecutor(max(len(self._clients), 1), thread_name_prefix="follow") as pool:
             while not self._stopping.is_set():
                 try:
@@ -83,31 +73,8 @@ class Follower:
 
     def _take_in(self, answers: dict[str, ManagementStatus]) -> None:
         self._follow(answers)
-        if self._manager is None:
-            return
-        detection = self._management.detection
-        before = self.memory
-        seen = Seen(
-            time.monotonic_ns(),
-            manager=self._management.name in answers,
-            earlier=any(name in answers for name in self._earlier),
-            lease=max((each.lease for each in answers.values()), default=0),
-        )
-        self.memory = deputise(
-            before,
-            seen,
-            takeover_after_ns=detection.takeover_after_ns,
-            handback_after_ns=detection.handback_after_ns,
-        )
-        if self.memory.acting and not before.acting:
-            self._keeper.note_lease(self.memory.lease)
-            self._manager.act(self.memory.lease)
-            _log.warning("%s: managing the site (lease %d)", self._management.name, self.memory.lease)
-            self._emit(RoleTaken(MANAGEMENT, self._management.name, self.memory.lease))
-        elif before.acting and not self.memory.acting:
-            self._manager.rest()
-            _log.warning("%s: manages the site again (lease %d)", self._management.name, self.memory.lease)
-            self._emit(RoleReturned(MANAGEMENT, self._management.name, self.memory.lease))
+        if self._told is not None:
+            self._told(answers)
 
     def _follow(self, answers: dict[str, ManagementStatus]) -> None:
         current = self._keeper.current
@@ -152,6 +119,3 @@ def _status(client: ManagementClient) -> ManagementStatus | None:
         return client.status()
     except FovideoError:
         return None
-
-
-__all__ = ["SPARE", "Follower", "others_versions"]

@@ -43,18 +43,22 @@ class Manager:
         self._place, self.keeper, self._role, self._guarded, self._apply = place, keeper, role, guarded, apply
         self._own, self._own_health = own or {}, own_health or {}
         self.acting, self.lease, self.since_ns = False, 0, time.time_ns()
+        self._sure: Callable[[], bool] = bool
         self._lock = threading.RLock()
         self._site = site
         self._census = Census(site, place, self._own_health)
         self._whole = WholeTimeline(site, place, self._own)
         self._retired: list[WholeTimeline] = []
 
-    def act(self, lease: int) -> None:
-        """Manage the site from now on."""
+    def act(self, lease: int, sure: Callable[[], bool] = bool) -> None:
+        """Manage the site from now on, under this number. sure: whether the lease service says so now."""
         with self._lock:
+            self.lease, self._sure = lease, sure
+            if self.acting:
+                return
             self._census = Census(self._site, self._place, self._own_health)
             self._census.start()
-            self.acting, self.lease, self.since_ns = True, lease, time.time_ns()
+            self.acting, self.since_ns = True, time.time_ns()
 
     def rest(self) -> None:
         """Somebody else manages the site."""
@@ -89,6 +93,7 @@ class Manager:
             acting=self.acting,
             site=self._site.name,
             lease=self.lease,
+            firm=self.acting and self._sure(),
             version=0 if version is None else version.number,
             hash="" if version is None else version.hash,
             since_ns=self.since_ns,

@@ -93,7 +93,7 @@ def _notice(event: Event) -> Notice | None:
             text = f"standing in for the {role} server {server}"
             return _warning("takeover", text, server=server, cameras=(), lease=lease, role=role)
         case RoleReturned(role, server, lease):
-            text = f"the {role} server {server} is back"
+            text = f"no longer standing in for the {role} server {server}"
             return _info("hand-back", text, server=server, cameras=(), lease=lease, role=role)
         case HookFailed(word, server, command, error):
             fields = {"server": server, "command": command, "error": error, "at": word}

@@ -24,11 +24,14 @@ from fovideo.service.desk import Desk
 from fovideo.service.events import Event, HandedBack, TakenOver, Uncovered
 from fovideo.service.hooks import Hooks
 from fovideo.service.keeper import Keeper
+from fovideo.service.leasing import own_leases, service_leases
 from fovideo.service.manager import Manager
+from fovideo.service.office import Office
 from fovideo.service.outage import survey
 from fovideo.service.reload import CameraChanges
 from fovideo.service.security import credentials_for
 from fovideo.service.settings import camera_config
+from fovideo.service.standin import StandIn
 from fovideo.service.station import Station
 from fovideo.site import Endpoint, Server, Site
 from fovideo.site import Spare as SpareTable
@@ -248,6 +251,16 @@ class Spare(Station):
             own={self.name: self.store},
             own_health={self.name: self.health},
         )
+
+    def _standing_in(self, manager: Manager, keeper: Keeper) -> StandIn:
+        table = self._spare(self.site)
+        office = Office(
+            service_leases(self.site, table),
+            own_leases(self.site, table),
+            self.name,
+            ttl_ns=self.site.arbitration.ttl_ns,
+        )
+        return StandIn(self.site, self.name, manager, office, keeper, self._emit)
 
     def _past(self, camera: str) -> Timeline:
         """The union with the server's own timeline, while the server answers."""

@@ -32,6 +32,7 @@ from fovideo.service.restream import Restream
 from fovideo.service.retention import Retention
 from fovideo.service.security import access_to, server_context
 from fovideo.service.settings import store_options
+from fovideo.service.standin import StandIn
 from fovideo.site import Endpoint, Site, advice
 from fovideo.store import Store
 from fovideo.timeline.endpoint import Timeline
@@ -277,21 +278,27 @@ class Station:
             return
         keeper = Keeper(kept_folder(self._endpoint.store))
         self._manager = self._managing(keeper)
+        standin = None
         if self._manager is not None:
             undo.callback(self._manager.stop)
+            standin = self._standing_in(self._manager, keeper)
+            undo.callback(standin.close)
         self._follower = Follower(
             self.site,
             self._endpoint,
             keeper,
             apply=self.reload,
-            manager=self._manager,
-            emit=self._emit,
+            told=None if standin is None else standin.round,
         )
         undo.callback(self._follower.stop)
 
     def _managing(self, keeper: Keeper) -> Manager | None:
         """What manages the site here when it has to."""
         return None
+
+    def _standing_in(self, manager: Manager, keeper: Keeper) -> StandIn:
+        """What decides when that manages the site."""
+        raise NotImplementedError
 
     def _elsewhere(self, camera: str) -> str:
         """RTSP URL of whoever serves a camera that is not received here, as far as this process knows."""

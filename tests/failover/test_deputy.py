@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fovideo.failover import Deputy, Seen, deputise
+from fovideo.failover import Deputy, Seen, deputise, entitled, wants_right
 
 S = 1_000_000_000
 SETTINGS = {"takeover_after_ns": 3 * S // 2, "handback_after_ns": 3 * S}
@@ -16,6 +16,8 @@ def run(rounds: list[tuple[bool, bool]], *, step_ns: int = S // 2, lease: int = 
     for number, (manager, earlier) in enumerate(rounds, 1):
         seen = Seen(number * step_ns, manager=manager, earlier=earlier)
         memory = deputise(memory, seen, **SETTINGS)
+        if wants_right(memory, service=False):
+            memory = entitled(memory, memory.lease + 1, firm=False)
         found.append(memory)
     return found
 
@@ -41,7 +43,32 @@ def test_numbers_rise_above_all_that_was_heard() -> None:
     memory = deputise(Deputy(told_ns=0, well_ns=0), Seen(S, manager=True, lease=7), **SETTINGS)
     for number in range(2, 8):
         memory = deputise(memory, Seen(number * S, manager=False), **SETTINGS)
-    assert (memory.acting, memory.lease) == (True, 8)
+    assert (memory.acting, memory.lease, wants_right(memory, service=False)) == (True, 7, True)
+    memory = entitled(memory, 8, firm=False)
+    assert (memory.lease, memory.right) == (8, 8)
+
+
+def silent(memory: Deputy, number: int, **seen: int) -> Deputy:
+    """After another round without the manager."""
+    return deputise(memory, Seen(number * S, manager=False, **seen), **SETTINGS)
+
+
+def test_who_has_the_lease_goes_on_whoever_else_is_there() -> None:
+    memory = entitled(silent(silent(Deputy(told_ns=0, well_ns=0), 1), 2), 5, firm=True)
+    assert silent(memory, 3, earlier=True, held=5).acting
+    assert not silent(memory, 3, earlier=True).acting, "without it, the order of the site counts"
+    assert not silent(memory, 3, taken=True).acting
+    again = silent(memory, 3)
+    assert (again.acting, again.firm, again.right) == (True, False, 5), "when it is away, go on serving"
+    assert wants_right(again, service=True)
+    assert not wants_right(again, service=False)
+
+
+def test_who_is_refused_rests() -> None:
+    memory = silent(silent(Deputy(told_ns=0, well_ns=0), 1), 2)
+    assert memory.acting
+    refused = entitled(memory, 0, firm=True)
+    assert (refused.acting, refused.right) == (False, 0)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60))

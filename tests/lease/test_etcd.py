@@ -12,8 +12,9 @@ import pytest
 from etcd_cluster import EtcdCluster, etcd_cluster
 
 from fovideo.errors import ConfigError
-from fovideo.lease import Claim, LeasesAway
+from fovideo.lease import Claim, LeasesAway, LocalLeases
 from fovideo.lease.etcd import Access, EtcdLeases
+from fovideo.service.office import Office, Sight
 from fovideo.times import NS_PER_S
 
 ROLE = "server/rec-1"
@@ -194,3 +195,20 @@ def test_without_the_client_library(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_endpoints_that_are_none() -> None:
     with pytest.raises(ConfigError, match="not an endpoint"):
         EtcdLeases(Access(endpoints=("ftp://x",)), "s", prefix="/x", ttl_ns=NS_PER_S)
+
+
+def test_the_role_of_the_management_server_has_one_holder(pair: tuple[EtcdLeases, EtcdLeases]) -> None:
+    first, second = (
+        Office(leases, LocalLeases(name), name, ttl_ns=3 * NS_PER_S)
+        for leases, name in zip(pair, ("spare-1", "spare-2"), strict=True)
+    )
+    assert first.look() == second.look() == Sight(service=True)
+    assert first.take(above=0) == (64, True)
+    assert second.take(above=0) == (0, True), "it was looked at before the other one claimed"
+    assert second.look() == Sight(service=True, taken=True)
+    assert first.look().held == 64 or first.held == 0, "kept while it is looked at, unless this took too long"
+    first.drop()
+    assert second.look() == Sight(service=True)
+    assert second.take(above=70) == (129, True)
+    assert first.look().taken
+    second.drop()
