@@ -21,6 +21,7 @@ def command(site_file: Path, addresses: tuple[str, ...], after: int | None, as_j
 
     URL: the management server and the spares, one of which may stand in for it; by default those in the file.
     """
+    from fovideo.licence import licence_to_send
     from fovideo.peer import find_manager
     from fovideo.peer.credentials import Credentials, credentials_from
     from fovideo.site import load_site, read_text
@@ -37,7 +38,7 @@ def command(site_file: Path, addresses: tuple[str, ...], after: int | None, as_j
         )
     urls = addresses or [url for url in known if url]
     with find_manager(urls, credentials=credentials) as manager:
-        status = manager.publish(read_text(site_file), after=after)
+        status = manager.publish(read_text(site_file), after=after, licence=licence_to_send(site))
     if as_json:
         print_json({"version": status.version, "hash": status.hash, "manager": status.name})
     else:

@@ -1,6 +1,6 @@
 """Licences for failover: signed, checked offline (docs/design/licences.md). Without one all is allowed."""
 
-from fovideo.licence.coverage import Coverage, coverage_of, licence_problems
+from fovideo.licence.coverage import Coverage, coverage_of, licence_problems, licence_to_send
 from fovideo.licence.judge import GRACE_NS, WARN_NS, Verdict, judge
 from fovideo.licence.signed import Terms, make_licence, read_licence
 
@@ -13,6 +13,7 @@ __all__ = [
     "coverage_of",
     "judge",
     "licence_problems",
+    "licence_to_send",
     "make_licence",
     "read_licence",
 ]

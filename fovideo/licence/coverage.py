@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from fovideo.errors import LicenceError
 from fovideo.licence.judge import Verdict, judge
 from fovideo.licence.signed import Terms, read_licence
 from fovideo.site import Problem, Site
+
+_log = logging.getLogger(__name__)
 
 ISSUER_KEY = ""
 """Public key of the issuer, 64 hex digits: an application that embeds fovideo sets it once, at its start, and
@@ -37,7 +40,8 @@ def coverage_of(site: Site, now_ns: int) -> Coverage:
     terms, error = None, ""
     if site.licence.file:
         try:
-            terms = _read(Path(site.licence.file), ISSUER_KEY or site.licence.public_key)
+            data = site.licence_text.encode() or _read(Path(site.licence.file))
+            terms = read_licence(data, ISSUER_KEY or site.licence.public_key, where=site.licence.file)
         except LicenceError as failure:
             error = str(failure)
     cameras = {server.name: len(site.cameras_of(server.name)) for server in site.servers}
@@ -50,9 +54,21 @@ def licence_problems(site: Site, now_ns: int) -> Iterator[Problem]:
         yield Problem("[licence]", what, "ask the issuer of the licence")
 
 
-def _read(path: Path, key: str) -> Terms:
+def licence_to_send(site: Site, before: str = "") -> str:
+    """The text of the licence that is to travel with a configuration: of the site's own file; else the one
+    before, so that a file that is missing takes nothing away. "" if the site has no licence.
+    """
+    if not site.licence.file:
+        return ""
     try:
-        data = path.read_bytes()
+        return _read(Path(site.licence.file)).decode()
+    except (LicenceError, UnicodeDecodeError) as error:
+        _log.error("%s", error)
+        return before
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except OSError as error:
         raise LicenceError(f"the licence cannot be read: {error.strerror}", where=str(path)) from None
-    return read_licence(data, key, where=str(path))

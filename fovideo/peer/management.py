@@ -90,9 +90,17 @@ class PublishedVersion(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     by: str = ""
     made_ns: int = 0
+    licence: str = ""
 
     def __repr__(self) -> str:
         return f"PublishedVersion({self.number}, {self.hash[:12]})"
+
+
+class Publication(msgspec.Struct, frozen=True):
+    """What is published: the text of a site.toml, and of the licence that goes with it."""
+
+    text: str
+    licence: str = ""
 
 
 class ManagementClient:
@@ -123,10 +131,15 @@ class ManagementClient:
         """The version in force, with its text. PeerUnauthorized unless one is a machine or an admin."""
         return self._get("/configuration", PublishedVersion)
 
-    def publish(self, text: str, *, after: int | None = None) -> ManagementStatus:
-        """Put a new text into force. after: only if that is the number in force now; else ConfigStale."""
+    def publish(self, text: str, *, after: int | None = None, licence: str = "") -> ManagementStatus:
+        """Put a new text into force. after: only if that is the number in force now; else ConfigStale.
+
+        licence: text of the licence that goes with it; "" = the one in force stays.
+        """
         params: dict[str, Any] = {} if after is None else {"after": after}
-        answer = self._connection.post("/configuration", text.encode(), params=params)
+        body = msgspec.json.encode(Publication(text, licence))
+        headers = {"content-type": "application/json"}
+        answer = self._connection.post("/configuration", body, params=params, headers=headers)
         return self._decode(answer, ManagementStatus)
 
     def close(self) -> None:

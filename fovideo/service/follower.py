@@ -92,7 +92,7 @@ class Follower:
         if not self._keeper.offer(version):
             return
         try:
-            self._apply(site_from(version.text, self._site.path))
+            self._apply(site_from(version.text, self._site.path, licence=version.licence))
         except FovideoError as error:
             _log.error("version %d of the configuration is not in force here: %s", version.number, error)
             return

@@ -38,14 +38,14 @@ class Keeper:
 
     @property
     def seen_hash(self) -> str:
-        """Hash of the manager's file when it was read last, "" = never."""
+        """Digest of the manager's files when they were read last, "" = never."""
         try:
             return msgspec.json.decode((self._folder / _SEEN).read_bytes(), type=str)
         except (OSError, msgspec.MsgspecError):
             return ""
 
     def saw(self, digest: str) -> None:
-        """Note the hash of the manager's file."""
+        """Note the digest of the manager's files."""
         with self._lock:
             self._write(_SEEN, msgspec.json.encode(digest))
 
@@ -116,7 +116,7 @@ def site_in_force(path: str | Path, name: str) -> Site:
     if version is None:
         return site
     try:
-        return site_from(version.text, path)
+        return site_from(version.text, path, licence=version.licence)
     except ConfigError as error:
         _log.error("version %d of the configuration cannot be used here: %s", version.number, error)
         return site

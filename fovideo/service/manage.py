@@ -11,8 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from msgspec.structs import replace
+
 from fovideo import __version__
 from fovideo.errors import ConfigError, FovideoError, UsageError
+from fovideo.licence import licence_to_send
 from fovideo.peer import Health, StoreHealth
 from fovideo.record import Tap
 from fovideo.service.app import make_app
@@ -25,7 +28,7 @@ from fovideo.service.reload import Reloaded, ReloadRefused
 from fovideo.service.restream import Restream
 from fovideo.service.security import access_to, server_context
 from fovideo.site import Site, read_text, site_from
-from fovideo.site.version import Version, begun, digest, following
+from fovideo.site.version import Version, begun, digest, following, newest
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +59,7 @@ class ManagementServer:
         """Find out which configuration is in force, and listen. ConfigError; then nothing is left running."""
         with self._life, contextlib.ExitStack() as undo:
             version = self._begin()
-            self.site = site_from(version.text, self._path)
+            self.site = site_from(version.text, self._path, licence=version.licence)
             access, tls = access_to(self.site, self._place), server_context(self.site, self._place)
             self._manager = Manager(
                 self.site,
@@ -102,14 +105,17 @@ class ManagementServer:
         """The file was edited: put it into force as a new version. ConfigError when it cannot be used."""
         try:
             text = read_text(path)
-            site = site_from(text, path)
-            version = following(self.keeper.current, text, by=self.name, now_ns=time.time_ns())
+            before = self.keeper.current
+            plain = site_from(text, path)
+            licence = licence_to_send(plain, before.licence if before else "")
+            site = replace(plain, licence_text=licence)
+            version = following(before, text, by=self.name, now_ns=time.time_ns(), licence=licence)
             self._apply(site, version)
         except FovideoError as error:
             _log.error("%s: not reloaded: %s", self.name, error)
             self._emit(ReloadRefused(str(error)))
             raise
-        self.keeper.saw(digest(text))
+        self.keeper.saw(digest(text, licence))
         self.keeper.offer(version)
         done = Reloaded()
         self._emit(done)
@@ -147,19 +153,22 @@ class ManagementServer:
         )
 
     def _begin(self) -> Version:
-        kept = self.keeper.current
+        known = [self.keeper.current, *others_versions(self.site, self._place)]
+        before = newest(known)
+        licence = licence_to_send(self.site, before.licence if before else "")
         start = begun(
-            [kept, *others_versions(self.site, self._place)],
+            known,
             self._text,
             self.keeper.seen_hash,
             by=self.name,
             now_ns=time.time_ns(),
+            licence=licence,
         )
         version = start.version
         if start.overruled:
             _log.warning("%s: version %d is in force, made by %s", self.name, version.number, version.by)
             _log.warning("%s: %s is older and not used; edit it to make a new version", self.name, self._path)
-        self.keeper.saw(digest(self._text))
+        self.keeper.saw(digest(self._text, licence))
         self.keeper.offer(version)
         return version
 

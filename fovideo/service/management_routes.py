@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from fovideo.errors import PeerUnauthorized, UsageError
 from fovideo.peer import Directory, Health, ManagementStatus
-from fovideo.peer.management import PublishedVersion
+from fovideo.peer.management import Publication, PublishedVersion
 from fovideo.peer.wire import API
 from fovideo.service.routes import timeline_routes
 from fovideo.site.version import Version
@@ -30,7 +30,7 @@ class Manages(Protocol):
     def status(self) -> ManagementStatus: ...
     def directory(self) -> Directory: ...
     def configuration(self) -> Version: ...
-    def publish(self, text: str, after: int | None) -> ManagementStatus: ...
+    def publish(self, text: str, after: int | None, licence: str = "") -> ManagementStatus: ...
     def whole(self) -> Timeline: ...
 
 
@@ -58,18 +58,27 @@ def management_routes(manages: Manages) -> list[Route]:
             body += piece
             if len(body) > LIMIT_BYTES:
                 raise UsageError("the configuration is too long")
-        try:
-            text = body.decode()
-        except UnicodeDecodeError:
-            raise UsageError("the configuration is not UTF-8 text") from None
+        wanted = _publication(bytes(body), request.headers.get("content-type", ""))
         number = None if after is None else int(after)
-        return _json(await run_in_threadpool(lambda: manages.publish(text, number)))
+        return _json(await run_in_threadpool(lambda: manages.publish(wanted.text, number, wanted.licence)))
 
     return [
         Route("/management", status),
         Route("/directory", directory),
         Route("/configuration", configuration, methods=["GET", "POST"]),
     ]
+
+
+def _publication(body: bytes, kind: str) -> Publication:
+    """JSON, or the text alone."""
+    try:
+        if kind.partition(";")[0].strip() == "application/json":
+            return msgspec.json.decode(body, type=Publication)
+        return Publication(body.decode())
+    except UnicodeDecodeError:
+        raise UsageError("the configuration is not UTF-8 text") from None
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"not what is to be published: {error}") from None
 
 
 def whole_site(

@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from fovideo.errors import ConfigStale, NothingThere, PeerUnauthorized
 from fovideo.peer import Directory, Health, ManagementStatus
 from fovideo.service.census import Census
@@ -111,7 +113,7 @@ class Manager:
         check_secrets(version.text, guarded=self._guarded)
         return version
 
-    def publish(self, text: str, after: int | None) -> ManagementStatus:
+    def publish(self, text: str, after: int | None, licence: str = "") -> ManagementStatus:
         """Put a text into force: checked, kept here, then taken in by everybody within seconds."""
         self._require_acting()
         with self._lock:
@@ -119,8 +121,13 @@ class Manager:
             number = 0 if before is None else before.number
             if after is not None and after != number:
                 raise ConfigStale(f"version {number} is in force, not {after}", hint="look at it first")
-            site = site_from(text, self._site.path)
-            version = following(before, text, by=self._place.name, now_ns=time.time_ns())
+            plain = site_from(text, self._site.path)
+            if not plain.licence.file:
+                licence = ""
+            elif not licence and before is not None:
+                licence = before.licence
+            site = replace(plain, licence_text=licence)
+            version = following(before, text, by=self._place.name, now_ns=time.time_ns(), licence=licence)
             if version.is_newer_than(before):
                 self._apply(site, version)
                 self.keeper.offer(version)

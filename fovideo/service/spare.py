@@ -208,7 +208,6 @@ class Spare(Station):
                 else:
                     del self._desks[name]
             self._watching, self._hooks.site = after, new
-            self._licensing.look()
             if self._manager is not None:
                 self._manager.take_in(new)
             return tuple(changed)

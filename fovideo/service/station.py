@@ -178,6 +178,7 @@ class Station:
                 self._notifier.use(site)
             self._endpoint = own
             self.site, self._cameras = site, cameras
+            self._licensing.look()
             self._access.take_in(access)
             servers = arrange(changes)
             done = Reloaded(*changes, servers=servers)

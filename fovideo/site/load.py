@@ -87,14 +87,14 @@ def read_text(path: str | Path) -> str:
         raise ConfigError(f"not UTF-8 text at byte {error.start}", where=str(path)) from None
 
 
-def site_from(text: str, path: str | Path) -> Site:
-    """As load_site, of a text that stands for the file at that path."""
+def site_from(text: str, path: str | Path, *, licence: str = "") -> Site:
+    """As load_site, of a text that stands for the file at that path. licence: as it came with the text."""
     file = Path(path).absolute()
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not TOML: {error}", where=str(path), hint="see docs/ref/site.md") from None
-    return _Loader(str(path), file).site(raw)
+    return msgspec.structs.replace(_Loader(str(path), file).site(raw), licence_text=licence)
 
 
 class _Identity(Table, frozen=True, kw_only=True):

@@ -317,7 +317,10 @@ class Webhook(Table, frozen=True, kw_only=True):
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole site: what `fovideo serve` and `fovideo spare` need to know, each of its own part."""
+    """A whole site: what `fovideo serve` and `fovideo spare` need to know, each of its own part.
+
+    licence_text: the licence as it came with the configuration; "" = the file of [licence] is to be read.
+    """
 
     name: str
     servers: tuple[Server, ...]
@@ -331,6 +334,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     restream: Restream = Restream()
     hooks: tuple[Hook, ...] = ()
     licence: Licence = Licence()
+    licence_text: str = ""
     gateways: tuple[str, ...] = ()
     arbitration: Arbitration = Arbitration()
 

@@ -13,13 +13,17 @@ import msgspec
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
-    """number: from 1 on. hash: SHA-256 of the text, hex. by: name of the process that made it."""
+    """number: from 1 on. hash: see digest. by: name of the process that made it.
+
+    licence: text of the site's licence file, which travels with it; "" = there is none, or each has its own.
+    """
 
     number: int
     hash: str
     text: str
     by: str = ""
     made_ns: int = 0
+    licence: str = ""
 
     def __repr__(self) -> str:
         return f"Version({self.number}, {self.hash[:12]}, by={self.by!r})"  # the text may hold secrets
@@ -27,7 +31,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_sound(self) -> bool:
         """Whether the hash is that of the text."""
-        return self.number > 0 and self.hash == digest(self.text)
+        return self.number > 0 and self.hash == digest(self.text, self.licence)
 
     def is_newer_than(self, other: Version | None) -> bool:
         """Two of one number can only come from two managers that could not hear each other: the hash decides,
@@ -43,8 +47,10 @@ class Begun(msgspec.Struct, frozen=True):
     overruled: bool = False
 
 
-def digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def digest(text: str, licence: str = "") -> str:
+    """SHA-256, hex, of the text alone, or with a NUL and the licence behind it."""
+    whole = f"{text}\0{licence}" if licence else text
+    return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def newest(versions: Iterable[Version | None]) -> Version | None:
@@ -56,21 +62,24 @@ def newest(versions: Iterable[Version | None]) -> Version | None:
     return found
 
 
-def following(before: Version | None, text: str, *, by: str, now_ns: int) -> Version:
-    """The version that this text makes; the one before, if it is the same text."""
-    if before is not None and before.hash == digest(text):
+def following(before: Version | None, text: str, *, by: str, now_ns: int, licence: str = "") -> Version:
+    """The version that this text and licence make; the one before, if they are the same."""
+    found = digest(text, licence)
+    if before is not None and before.hash == found:
         return before
     number = 1 if before is None else before.number + 1
-    return Version(number=number, hash=digest(text), text=text, by=by, made_ns=now_ns)
+    return Version(number=number, hash=found, text=text, by=by, made_ns=now_ns, licence=licence)
 
 
-def begun(known: Iterable[Version | None], text: str, seen_hash: str, *, by: str, now_ns: int) -> Begun:
+def begun(
+    known: Iterable[Version | None], text: str, seen_hash: str, *, by: str, now_ns: int, licence: str = ""
+) -> Begun:
     """What a manager that starts puts into force.
 
-    known: what it has kept and what others have. text: of its file; seen_hash: of the file when it was read
-    last, "" = never. A file that was edited since is a new version, any other one may be old.
+    known: what it has kept and what others have. text, licence: of its files; seen_hash: their digest when
+    they were read last, "" = never. Files that were edited since are a new version, any others may be old.
     """
-    before = newest(known)
-    if before is None or (seen_hash and digest(text) != seen_hash):
-        return Begun(following(before, text, by=by, now_ns=now_ns))
-    return Begun(before, overruled=before.hash != digest(text))
+    before, found = newest(known), digest(text, licence)
+    if before is None or (seen_hash and found != seen_hash):
+        return Begun(following(before, text, by=by, now_ns=now_ns, licence=licence))
+    return Begun(before, overruled=before.hash != found)

@@ -8,9 +8,13 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from free_ports import free_ports
+from waiting import wait_until
 
 from fovideo.licence import Terms, make_licence
 from fovideo.service.events import TakenOver
+from fovideo.service.keeper import site_in_force
+from fovideo.service.manage import ManagementServer
 from fovideo.service.notices import Noticing
 from fovideo.service.spare import Spare
 from fovideo.site import Site, load_site
@@ -25,7 +29,7 @@ def licence(folder: Path, cameras: int) -> None:
     (folder / "licence.json").write_bytes(make_licence(terms, KEY))
 
 
-def site_of(folder: Path) -> Site:
+def site_of(folder: Path, extra: str = "", spare_port: int = 0) -> Site:
     public = KEY.public_key().public_bytes_raw().hex()
     lines = ['[site]\nname = "plant"', f'[licence]\nfile = "licence.json"\npublic_key = "{public}"']
     for number in (1, 2):
@@ -36,8 +40,8 @@ def site_of(folder: Path) -> Site:
         lines.append(
             f'[[camera]]\nname = "cam{number}"\nserver = "rec-{number}"\nurl = "rtsp://127.0.0.1:{number}/1"'
         )
-    lines.append('[[spare]]\nname = "spare-1"\nlisten = "127.0.0.1:0"\nstore = "spare-1"')
-    (folder / "site.toml").write_text("\n".join(lines))
+    lines.append(f'[[spare]]\nname = "spare-1"\nlisten = "127.0.0.1:{spare_port}"\nstore = "spare-1"')
+    (folder / "site.toml").write_text("\n".join([*lines, extra]))
     return load_site(folder / "site.toml")
 
 
@@ -79,6 +83,39 @@ def test_footage_that_is_there_is_brought_back_whatever_the_licence_says(tmp_pat
     licence(tmp_path, 0)
     with Spare(site_of(tmp_path), "spare-1") as spare:
         assert set(spare.health().servers) == {"rec-2"}
+
+
+def test_the_licence_travels_with_the_configuration(tmp_path: Path) -> None:
+    manager_port, spare_port = free_ports(2)
+    managed = (
+        f'[[management]]\nname = "mgmt"\nlisten = "127.0.0.1:{manager_port}"\nfolder = "mgmt"\n'
+        'detection = { poll = "100ms" }\n'
+    )
+    here, there = tmp_path / "mgmt-machine", tmp_path / "spare-machine"
+    for folder in (here, there):
+        folder.mkdir()
+        site_of(folder, managed, spare_port)
+    licence(here, 1)
+
+    def watched(spare: Spare) -> tuple[set[str], str]:
+        health = spare.health()
+        return set(health.servers), health.licence
+
+    with ManagementServer(here / "site.toml", "mgmt") as manager:
+        assert manager.keeper.current is not None
+        assert manager.keeper.current.licence
+        with Spare(load_site(there / "site.toml"), "spare-1") as spare:
+            wait_until(lambda: watched(spare)[0] == {"rec-1"}, "the licence has come to the spare", 30)
+            licence(here, 2)
+            manager.reload_file(here / "site.toml")
+            wait_until(lambda: watched(spare) == ({"rec-1", "rec-2"}, ""), "and the one after it", 30)
+            assert not (there / "licence.json").exists()
+        (here / "licence.json").unlink()
+        manager.reload_file(here / "site.toml")
+        assert manager.keeper.current.number == 2, "a file that is missing takes nothing away"
+    # The management server is dead, and the spare starts: what it has kept counts.
+    with Spare(site_in_force(there / "site.toml", "spare-1"), "spare-1") as spare:
+        assert watched(spare) == ({"rec-1", "rec-2"}, "")
 
 
 def test_attached_devices_are_named_at_a_takeover() -> None:

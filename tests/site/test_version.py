@@ -46,3 +46,12 @@ def test_the_same_text_is_no_new_version() -> None:
     assert following(first, "y", by="other", now_ns=2).number == 2
     assert "x" not in repr(version(1, "secret x")).split("(")[1].split(",")[0]
     assert "secret" not in repr(version(1, "secret"))
+
+
+def test_another_licence_is_a_new_version() -> None:
+    first = following(None, "x", by="mgmt", now_ns=1)
+    second = following(first, "x", by="mgmt", now_ns=2, licence="L")
+    assert (second.number, second.text, second.licence, second.is_sound) == (2, "x", "L", True)
+    assert following(second, "x", by="mgmt", now_ns=3, licence="L") is second
+    start = begun([second], "x", digest("x", "L"), by="mgmt", now_ns=4, licence="M")
+    assert (start.version.number, start.version.licence) == (3, "M")
