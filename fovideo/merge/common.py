@@ -9,7 +9,7 @@ clocks' offset and drift, what continues what, content that repeats) it finds in
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -85,19 +85,14 @@ def without_common(
     left_out = np.flatnonzero(~kept)
     frames = int(ours[left_out, _rows.FRAMES].sum())
     return (
-        _only(source, kept),
-        _only(target, kept_there),
+        source.only(kept),
+        target.only(kept_there),
         Common(
             serials=tuple(source.rows[place].serial for place in left_out.tolist()),
             frames=frames,
             others=int(ours[left_out, _rows.SAMPLES].sum()) - frames,
         ),
     )
-
-
-def _only(manifest: Manifest, kept: npt.NDArray[np.bool_]) -> Manifest:
-    rows = tuple(manifest.rows[place] for place in np.flatnonzero(kept).tolist())
-    return replace(manifest, rows=rows, _tables={})
 
 
 def _received_together(ours: FrameTable, theirs: FrameTable) -> bool:

@@ -38,6 +38,7 @@ def merge(
     lease: int = 0,
     window_ns: int = WINDOW_NS,
     expected_ns: int = 0,
+    waiting: bool = False,
     order: Order = Order.OLDEST,
     first: Sequence[Span] = (),
     pace: Pace | None = None,
@@ -53,6 +54,8 @@ def merge(
     streams: names (None = all of the source). from_ns, to_ns: only footage of this window, in target time.
     lease: fencing number to note in the provenance. expected_ns: by how much the target's clock is ahead of
     the source's, if that is known; window_ns: how far it may be from that.
+    waiting: the target holds all of the source but the rows that wait to be merged (GopFlag.PENDING): a
+    spare's passes plan only these, and what lies around them.
     order: of each stream's footage; first: spans that are merged before everything else, of all streams.
     pace: rate and brake (None = no rate, but yield to live recording). control: to pause and end it.
     patience_ns: for how long to try again without progress while a side does not answer.
@@ -67,7 +70,7 @@ def merge(
         if name not in known:
             raise NoSuchStream(f"no stream {name!r}", where=source.location)
     names = known if streams is None else streams
-    job = Job(source, target, from_ns, to_ns, lease, window_ns, expected_ns, wall_clock)
+    job = Job(source, target, from_ns, to_ns, lease, window_ns, expected_ns, wall_clock, waiting)
     hand = control or MergeControl()
     inserter = Inserter(
         source=source,
@@ -172,6 +175,7 @@ class Job(msgspec.Struct, frozen=True):
     window_ns: int
     expected_ns: int
     wall_clock: Callable[[], int]
+    waiting: bool = False
 
     def within(self, span: Span) -> Job:
         """Only the footage of a span."""
@@ -263,6 +267,7 @@ class Job(msgspec.Struct, frozen=True):
             losses=losses,
             now_ns=self.wall_clock(),
             lease=self.lease,
+            waiting=self.waiting,
         )
         return manifest, held, made
 

@@ -139,7 +139,7 @@ def unpack(
         row=np.repeat(np.array(mine, np.int64), sizes),
         arrival_ns=arrivals(frames, stored_ns),
         reported=run.session in reported,
-        moved_ns=np.repeat(np.array([_moved_ns(manifest, place) for place in mine], np.int64), sizes),
+        moved_ns=np.repeat(np.array([moved_ns(manifest, place) for place in mine], np.int64), sizes),
     )
     hidden = np.repeat(np.array([manifest.is_conflict(place) for place in mine], bool), sizes)
     if not hidden.any():
@@ -239,7 +239,8 @@ def _nearest(times: Times, row: npt.NDArray[np.int64], own: Sequence[Footage]) -
     return np.repeat(away_ns.argmin(axis=1), np.diff(np.append(first, len(row))))
 
 
-def _moved_ns(manifest: Manifest, place: int) -> int:
+def moved_ns(manifest: Manifest, place: int) -> int:
+    """By how much merges have corrected the times of a row."""
     row, correction = manifest.rows[place], manifest.provenance(place).correction
     return correction.shift_ns(row.start_ns - correction.offset_ns)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from fovideo.errors import NoSuchStream
 from fovideo.media.codec import VIDEO_TRACK
@@ -74,6 +75,12 @@ class Manifest:
 
     def is_conflict(self, place: int) -> bool:
         return bool(self.provenance(place).splice & Splice.CONFLICT)
+
+    def only(self, kept: npt.NDArray[np.bool_]) -> Manifest:
+        """Some of the rows. kept: one entry a row."""
+        places = np.flatnonzero(kept).tolist()
+        tables = {at: self._tables[place] for at, place in enumerate(places) if place in self._tables}
+        return replace(self, rows=tuple(self.rows[place] for place in places), _tables=tables)
 
     def runs(self) -> list[Run]:
         """Rows by session, epoch and how far they were moved, in order of their first row."""

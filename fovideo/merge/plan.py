@@ -16,6 +16,7 @@ from fovideo.merge.common import Common, without_common
 from fovideo.merge.inorder import in_order
 from fovideo.merge.line import Mask
 from fovideo.merge.manifest import Manifest
+from fovideo.merge.near import is_confirmed, near_waiting
 from fovideo.merge.outlook import missing_after
 from fovideo.merge.place import Placed, place_runs
 from fovideo.merge.sequence import find_links, moved_frames, pattern_of, states_of
@@ -44,19 +45,27 @@ def plan(
     losses: Sequence[Loss] = (),
     now_ns: int = 0,
     lease: int = 0,
+    waiting: bool = False,
 ) -> Plan:
     """What to insert so that the target holds every frame that the source holds in [from_ns, to_ns), target
     time.
 
     Rows that reach into the window are taken whole. Both manifests should reach window_ns further than the
     window, so that the clocks can be compared. losses: the target's, for the reasons of what stays missing.
-    now_ns, lease: for the provenance of what is inserted.
+    now_ns, lease: for the provenance of what is inserted. waiting: the target holds all rows of the source
+    but those that wait to be merged (GopFlag.PENDING), so only these and what lies around them need work.
     """
     if source.identity == target.identity:
         raise UsageError("source and target are the same store", where=source.identity)
     whole_source, whole_target = source, target
-    source, target, common = without_common(source, target, from_ns, to_ns, expected_ns)
-    placement = place_runs(source, target, window_ns, expected_ns)
+    sides = [(source, target)]
+    if waiting and (near := near_waiting(source, target)):
+        sides.insert(0, near)
+    for source, target in sides:
+        source, target, common = without_common(source, target, from_ns, to_ns, expected_ns)
+        placement = place_runs(source, target, window_ns, expected_ns)
+        if is_confirmed(placement):
+            break
     runs = placement.runs
     anchored = {
         place for placed in runs for place, states in placed.states.items() if (states == THERE).any()

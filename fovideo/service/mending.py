@@ -75,7 +75,7 @@ def _merge(
     waiting = source.unsettled(portion.stream)
     if not waiting:
         return None
-    from_ns = min(row.start_ns for row in waiting) - 2 * WINDOW_NS
+    from_ns = min(row.start_ns for row in waiting) - WINDOW_NS
     report = merge(
         source,
         target,
@@ -83,6 +83,7 @@ def _merge(
         from_ns=from_ns,
         to_ns=_bound(portion, waiting),
         lease=lease,
+        waiting=True,
         order=manner.order,
         pace=manner.pace,
         control=manner.control,
