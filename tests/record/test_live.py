@@ -9,16 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import av
 import pytest
 from rtsp_client import RtspClient
+from viewer import watched_numbers
 from waiting import wait_until
 
 from fovideo.camera import CameraConfig
 from fovideo.errors import NothingThere, UsageError
 from fovideo.media.codec import Codec
 from fovideo.media.marker import read_marker
-from fovideo.media.nal import packing_of, store_form
 from fovideo.record import Mode, Recorder
 from fovideo.replay import LiveSource, LoopSource, RtspServer, Settings, TimelineSource, make_clip
 from fovideo.replay.rtsp.sdp import clock_text
@@ -61,27 +60,12 @@ def relay(
         yield Relay(store, recorder, camera, out)
 
 
-def numbers(url: str, count: int) -> list[int]:
-    """Markers of the first `count` video frames that a player gets."""
-    found: list[int] = []
-    with av.open(url, options={"rtsp_transport": "tcp", "analyzeduration": "100000"}, timeout=20) as opened:
-        for packet in opened.demux(video=0):
-            if packet.size:
-                sample = store_form(bytes(packet), packing_of(Codec.H264, annexb=True)).sample
-                marker = read_marker(sample, Codec.H264)
-                assert marker is not None
-                found.append(marker[1])
-            if len(found) == count:
-                return found
-    return found
-
-
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("ingest", ["pyav", "native"])
 def test_every_frame_arrives_in_order(tmp_path: Path, clip: Path, mode: Mode, ingest: str) -> None:
     with relay(tmp_path, clip, mode, ingest=ingest) as relayed:
         before = relayed.camera.sent()[-1].sequence
-        got = numbers(relayed.url, 60)
+        got = watched_numbers(relayed.url, 60)
         assert got == list(range(got[0], got[0] + 60))
         assert got[0] % 10 == 0  # begins at a keyframe, at most a GOP and a bit ago
         assert got[0] >= before - 25
@@ -90,7 +74,7 @@ def test_every_frame_arrives_in_order(tmp_path: Path, clip: Path, mode: Mode, in
 def test_a_takeover_and_a_hand_back_do_not_disturb_viewers(tmp_path: Path, clip: Path) -> None:
     with relay(tmp_path, clip, Mode.STANDBY) as relayed:
         got: list[int] = []
-        viewer = threading.Thread(target=lambda: got.extend(numbers(relayed.url, 100)))
+        viewer = threading.Thread(target=lambda: got.extend(watched_numbers(relayed.url, 100)))
         viewer.start()
         wait_until(lambda: relayed.out.players("cam") > 0, "the viewer plays")
         relayed.recorder.set_mode("cam", Mode.RECORD, lease=1, pending=True)

@@ -10,14 +10,11 @@ from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 
-import av
 import pytest
 from rtsp_client import RtspClient
+from viewer import watched_numbers
 from whole_site import WholeSite, free_port, until
 
-from fovideo.media.codec import Codec
-from fovideo.media.marker import read_marker
-from fovideo.media.nal import packing_of, store_form
 from fovideo.replay import LoopSource, RtspServer, make_clip
 from fovideo.replay.rtsp.sdp import clock_text
 from fovideo.times import NS_PER_S, format_ns
@@ -43,21 +40,6 @@ class Watched(WholeSite):
         return f"rtsp://wall:secret@127.0.0.1:{self.rtsp_ports[place]}/{'/'.join(parts)}"
 
 
-def numbers(url: str, count: int = 1 << 30) -> list[int]:
-    """Markers of the video frames that a player gets, until the stream ends."""
-    found: list[int] = []
-    with av.open(url, options={"rtsp_transport": "tcp", "analyzeduration": "100000"}, timeout=30) as opened:
-        for packet in opened.demux(video=0):
-            if packet.size:
-                sample = store_form(bytes(packet), packing_of(Codec.H264, annexb=True)).sample
-                marker = read_marker(sample, Codec.H264)
-                assert marker is not None
-                found.append(marker[1])
-            if len(found) == count:
-                break
-    return found
-
-
 def whole(found: list[int]) -> bool:
     return found == list(range(found[0], found[0] + len(found)))
 
@@ -75,14 +57,14 @@ def test_the_same_address_before_during_and_after(tmp_path: Path) -> None:
 
 def _watch(site: Watched) -> None:
     site.settle_in()
-    assert whole(numbers(site.url("cam0", place=0), 30))
-    assert whole(numbers(site.url("cam0"), 30))
+    assert whole(watched_numbers(site.url("cam0", place=0), 30))
+    assert whole(watched_numbers(site.url("cam0"), 30))
     seen: list[int] = []
-    viewer = threading.Thread(target=lambda: seen.extend(numbers(site.url("cam0"), 150)))
+    viewer = threading.Thread(target=lambda: seen.extend(watched_numbers(site.url("cam0"), 150)))
     viewer.start()
     begin_ns = time.time_ns() - 2 * NS_PER_S
     site.server.kill()
-    assert whole(numbers(site.url("cam0"), 30)), "live, while the server is dead"
+    assert whole(watched_numbers(site.url("cam0"), 30)), "live, while the server is dead"
     site.wait_for_state("standing in")
     viewer.join()
     assert len(seen) == 150
@@ -94,7 +76,7 @@ def _watch(site: Watched) -> None:
 
     until(recorded, "the spare has the outage on disk")
     outage = site.url("cam0", begin_ns + NS_PER_S, begin_ns + 4 * NS_PER_S)
-    during = numbers(outage)
+    during = watched_numbers(outage)
     assert whole(during)
     assert len(during) >= 75
 
@@ -105,14 +87,14 @@ def _watch(site: Watched) -> None:
     until(lambda: site.server.records(site.cameras, returned_ns + NS_PER_S), "some more is recorded")
     window = begin_ns, returned_ns
     states = {site.state}
-    merging = numbers(site.url("cam0", *window))
+    merging = watched_numbers(site.url("cam0", *window))
     states.add(site.state)
     assert whole(merging), f"the union, while {states}"
     assert set(during) < set(merging)
     site.wait_for_state("watching")
-    after = numbers(site.url("cam0", *window))
+    after = watched_numbers(site.url("cam0", *window))
     assert after == merging
-    assert numbers(site.url("cam0", *window, place=0)) == after, "the server has it all now"
+    assert watched_numbers(site.url("cam0", *window, place=0)) == after, "the server has it all now"
     with RtspClient(f"rtsp://127.0.0.1:{site.rtsp_ports[1]}/cam0") as stranger:
         assert stranger.request("DESCRIBE").status == 401
     _ffprobe(site.url("cam0"))

@@ -7,35 +7,18 @@ import stat
 import time
 from pathlib import Path
 
-import av
 import pytest
 from command import fovideo, fovideo_json
 from managed_site import TOKEN, ManagedSite, managed_site
+from viewer import watched_numbers
 from whole_site import until
 
 from fovideo.errors import ConfigError, ConfigStale, PeerUnauthorized
-from fovideo.media.codec import Codec
-from fovideo.media.marker import read_marker
-from fovideo.media.nal import packing_of, store_form
 from fovideo.peer import ManagementClient, StreamPlace
 from fovideo.peer.credentials import Credentials
 from fovideo.times import NS_PER_S, format_ns
 
 pytestmark = pytest.mark.e2e
-
-
-def numbers(url: str, count: int = 1 << 30) -> list[int]:
-    found: list[int] = []
-    with av.open(url, options={"rtsp_transport": "tcp", "analyzeduration": "100000"}, timeout=30) as opened:
-        for packet in opened.demux(video=0):
-            if packet.size:
-                sample = store_form(bytes(packet), packing_of(Codec.H264, annexb=True)).sample
-                marker = read_marker(sample, Codec.H264)
-                assert marker is not None
-                found.append(marker[1])
-            if len(found) == count:
-                break
-    return found
 
 
 def place(manager: ManagementClient, camera: str) -> StreamPlace:
@@ -72,7 +55,7 @@ def _before(site: ManagedSite) -> None:
         assert machines["rec-1"].attached == ("serial line of the gate", "relay board")
         seen = fovideo_json("timeline", manager.timeline_url, FOVIDEO_TOKEN=TOKEN)
         assert seen["streams"][0]["frames"] > 0
-    found = numbers(f"rtsp://127.0.0.1:{site.rtsp['mgmt']}/cam0", 30)
+    found = watched_numbers(f"rtsp://127.0.0.1:{site.rtsp['mgmt']}/cam0", 30)
     assert found == list(range(found[0], found[0] + 30)), "redirected to whoever records it"
     stranger = ManagementClient(f"http://127.0.0.1:{site.http['mgmt']}", credentials=Credentials())
     with stranger, pytest.raises(PeerUnauthorized):
@@ -106,7 +89,7 @@ def _during(site: ManagedSite) -> None:
         machines = manager.directory().machines
         assert machines["rec-1"].state == ""
         assert machines["spare-1"].stands_in_for == ("rec-1",)
-        assert numbers(at.live, 20)
+        assert watched_numbers(at.live, 20)
         assert fovideo_json("timeline", manager.timeline_url, FOVIDEO_TOKEN=TOKEN)["streams"]
         assert manager.publish(site.text(1), after=2).version == 3
     until(lambda: _told(site, "takeover", "management") and _told(site, "takeover", "recording"), "hooks run")
@@ -132,7 +115,7 @@ def _after(site: ManagedSite, begin_ns: int) -> None:
         until(lambda: place(manager, "cam0").state == "recording", "handed back", 120)
         end_ns = time.time_ns() - 3 * NS_PER_S
         stretch = f"cam0/{format_ns(begin_ns)}/{format_ns(end_ns)}"
-        found = numbers(f"rtsp://127.0.0.1:{site.rtsp['mgmt']}/{stretch}")
+        found = watched_numbers(f"rtsp://127.0.0.1:{site.rtsp['mgmt']}/{stretch}")
         assert found == list(range(found[0], found[0] + len(found)))
         assert len(found) > 25
         status = manager.status()
