@@ -9,12 +9,12 @@ import contextlib
 import http.client
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from fovideo.errors import NothingThere, StoreDamaged, StoreError
+from fovideo.errors import StoreDamaged
 from fovideo.peer.sockets import KEEPALIVE
+from fovideo.peer.wire import opened
 from fovideo.timeline.endpoint import FileRange
 
 BUFFER_BYTES = 1 << 20
@@ -114,13 +114,7 @@ def _send(connection: http.client.HTTPConnection, part: bytes | FileRange) -> No
     if isinstance(part, bytes):
         connection.sock.sendall(part)
         return
-    try:
-        file = Path(part.path).open("rb")  # noqa: SIM115
-    except FileNotFoundError:
-        raise NothingThere("the footage has expired", where=part.path) from None
-    except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror}", where=part.path) from None
-    with file:
+    with opened(part) as file:
         sent = connection.sock.sendfile(file, part.offset, part.size_bytes)
     if sent != part.size_bytes:
         raise StoreDamaged(f"ends {part.size_bytes - sent} bytes early", where=part.path)

@@ -6,7 +6,7 @@ import re
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
@@ -162,18 +162,22 @@ def decode_head(data: bytes | bytearray) -> StretchHead:
         raise PeerError(f"the head of the stretch cannot be read: {error}") from None
 
 
+def opened(part: FileRange) -> BinaryIO:
+    """The file that a part is of. Raises NothingThere when it is gone, StoreError."""
+    try:
+        return Path(part.path).open("rb")
+    except FileNotFoundError:
+        raise NothingThere("the footage has expired", where=part.path) from None
+    except OSError as error:
+        raise StoreError(f"cannot be read: {error.strerror}", where=part.path) from None
+
+
 def chunks(part: bytes | FileRange) -> Iterator[bytes]:
     """The bytes of a part, in pieces. Raises NothingThere when its file is gone, StoreError."""
     if isinstance(part, bytes):
         yield part
         return
-    try:
-        file = Path(part.path).open("rb")  # noqa: SIM115
-    except FileNotFoundError:
-        raise NothingThere("the footage has expired", where=part.path) from None
-    except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror}", where=part.path) from None
-    with file:
+    with opened(part) as file:
         left = part.size_bytes
         file.seek(part.offset)
         while left:
