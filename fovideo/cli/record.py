@@ -131,7 +131,8 @@ def command(
         print_json({"cameras": [_facts(each) for each in status.values()]})
     else:
         for each in status.values():
-            facts = f"{each.written_frames} frames of all tracks, {format_bytes(each.written_bytes)}, {each.lost_frames} lost"
+            size = format_bytes(each.written_bytes)
+            facts = f"{each.written_frames} frames of all tracks, {size}, {each.lost_frames} lost"
             out.print(f"{each.camera}: {facts}", highlight=False, markup=False)
     return 0 if all(_is_whole(each) for each in status.values()) else 1
 
