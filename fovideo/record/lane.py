@@ -24,12 +24,14 @@ from fovideo.record.output import Output
 from fovideo.record.tap import Tap
 from fovideo.ring import Kind, Ring, Units, trim_position
 from fovideo.timeline.values import Loss, Provenance
+from fovideo.times import NS_PER_S
 
 if TYPE_CHECKING:
     from fovideo.store import Store
 
 _BATCH = 4096
 _ALL = 1 << 24
+_YOUNG_NS = 2 * NS_PER_S
 _PATIENCE = 0.5  # share of the ring that may fill up while parameter sets are awaited
 _DROPPED, _UNWRITTEN = "disk-slow", "unwritable"
 
@@ -173,6 +175,9 @@ class Lane:
     def _turn(self, wanted: Intent, now_ns: int) -> None:
         """Out of standby at once; out of recording when what came so far is durable."""
         if self.mode is Mode.RECORD:
+            self._drain(now_ns, final=False)
+            if self._is_young(now_ns):
+                return
             self._drain(now_ns, final=True)
             self._pause_session()
             self._output.perform()
@@ -183,6 +188,13 @@ class Lane:
         self._adopt(wanted, now_ns - int(frames[0]) if len(frames) else 0)
         if wanted.mode is Mode.RECORD:
             self._drain(now_ns, final=False)
+
+    def _is_young(self, now_ns: int) -> bool:
+        """The session's first frames have just come: what their times are, the next ones tell."""
+        if self._stamper is not None and self._stamper.clock is not None:
+            return False
+        rows = self.ring.units(self._read, 1)
+        return len(rows) > 0 and now_ns - int(rows["receipt_ns"][0]) < _YOUNG_NS
 
     def _adopt(self, wanted: Intent, preroll_ns: int = 0) -> None:
         self._intent, self.mode, self.lease = wanted, wanted.mode, wanted.lease

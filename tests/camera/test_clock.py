@@ -202,6 +202,14 @@ def test_a_first_pts_that_cannot_be_is_not_believed() -> None:
     assert stamped.frames["time_ns"].tolist() == truth
 
 
+def test_a_first_packet_that_stays_alone_has_the_report_of_the_next() -> None:
+    """libavformat hands out a frame with what came with the one behind it."""
+    alone = unit(wall_ns=WALL + 40 * MS, receipt_ns=MONOTONIC + 42 * MS)
+    stamped = Stamper(start(first_pts_ns=0)).stamp(table([alone]), final=True)
+    assert stamped.frames["clock"].tolist() == [Clock.LOCAL]
+    assert abs(int(stamped.frames["time_ns"][0]) - WALL) < int(stamped.frames["error_ns"][0])
+
+
 def test_missing_pts_are_interpolated() -> None:
     stamped, truth = stamp(Camera(missing=frozenset({7, 8})))
     assert stamped.frames["time_ns"].tolist() == truth

@@ -197,6 +197,33 @@ def test_a_new_lease_while_recording_begins_a_new_segment(rig: Rig) -> None:
     assert {p.lease for p in rig.store.provenances("cam").values()} == {0, 5}
 
 
+def test_a_new_lease_waits_until_a_new_session_knows_its_times(rig: Rig) -> None:
+    """A spare that starts beside a dead server gets its lease while the first frame has just come."""
+    rig.camera.begin()
+    rig.camera.frames(1)
+    rig.lane.want(Intent(Mode.RECORD, 5))
+    rig.tick()
+    assert not rig.lane.settled
+    assert rig.store.streams() == []
+    rig.camera.frames(15)
+    rig.tick()
+    rig.tick()
+    assert rig.lane.settled
+    rig.tick(finish=True)
+    assert rig.numbers() == list(range(16))
+
+
+def test_a_new_lease_does_not_wait_for_a_camera_that_falls_silent(rig: Rig) -> None:
+    rig.camera.begin()
+    rig.camera.frames(1)
+    rig.lane.want(Intent(Mode.RECORD, 5))
+    rig.lane.drain(rig.camera.now_ns + 3 * S)
+    rig.store.commit()
+    rig.lane.committed()
+    assert rig.lane.settled
+    assert rig.numbers() == [0]
+
+
 def test_new_parameter_sets_in_band_begin_a_new_segment(rig: Rig) -> None:
     other = bytes.fromhex("6742c01fd900780227e5c05a808080a0000003002000000651e30632c0")
     rig.camera.begin()

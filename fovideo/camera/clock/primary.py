@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fovideo.camera.clock._steady import Steady
-from fovideo.camera.clock.reports import LATEST_NS, Reports
+from fovideo.camera.clock.reports import LATEST_NS, Reports, has_pts
 from fovideo.camera.clock.runs import MediaClock, Member, Run
 from fovideo.camera.clock.settings import StampSettings
 from fovideo.camera.session_start import SessionStart
@@ -158,10 +158,10 @@ class PrimaryClock:
     def _begin(self, run: Run, relation: int | None, shared_offset: int | None) -> None:
         first, following = run.members[0], run.members[1] if len(run.members) > 1 else run.following
         if relation is None and self.reports.valid(first.unit):
-            other = (
-                following if following and following.known and self.reports.valid(following.unit) else first
-            )
-            relation = other.unit.wall - other.pts
+            if following and following.known and self.reports.valid(following.unit):
+                relation = following.unit.wall - following.pts
+            elif has_pts(first.unit):  # else it opens an RTSP session, and its report is the next frame's
+                relation = first.unit.wall - first.pts
         if relation is not None:
             self._report(relation)
             return
