@@ -77,11 +77,16 @@ def is_live(duty: Duty) -> bool:
     return duty.live_ns >= 0
 
 
+def is_late(duty: Duty) -> bool:
+    """Whether the camera's frames wait in the server's memory for so long that they are in danger there."""
+    return duty.late >= MISSES_NEEDED
+
+
 def is_lost(memory: Memory, duty: Duty, now_ns: int, settings: Settings) -> bool:
     """Whether this spare hears the camera while its frames do not reach the disk of a server that answers."""
     if not is_answering(memory, now_ns, settings) or duty.heard_ns < 0:
         return False
-    if memory.ailing >= MISSES_NEEDED:
+    if memory.ailing >= MISSES_NEEDED or is_late(duty):
         return True
     return memory.told_ns - max(duty.heard_ns, duty.moved_ns) >= settings.stalled_after_ns
 
@@ -141,7 +146,7 @@ def _answered(memory: Memory, event: Answered, settings: Settings) -> tuple[Memo
     duties, shaken = {}, set()
     for name, duty in memory.duties.items():
         seen = event.cameras.get(name, CameraSeen())
-        duty = _noted(duty, seen, now_ns)
+        duty = _noted(duty, seen, now_ns, settings)
         if restarted:
             # What the last instance held in memory is gone; so is what came before this one was ready.
             if not planned and (known or not seen.durable_to_ns) and _was_heard(duty, now_ns, settings):
@@ -152,6 +157,7 @@ def _answered(memory: Memory, event: Answered, settings: Settings) -> tuple[Memo
                 moved_ns=now_ns,
                 live_ns=-1,
                 interruptions=seen.interruptions,
+                late=0,
             )
             continue
         if seen.interruptions != duty.interruptions:
@@ -167,6 +173,8 @@ def _answered(memory: Memory, event: Answered, settings: Settings) -> tuple[Memo
                 live_ns = -1
             duty = replace(duty, edge_ns=seen.durable_to_ns, moved_ns=now_ns, live_ns=live_ns)
         elif now_ns - duty.moved_ns >= settings.stalled_after_ns:
+            duty = replace(duty, live_ns=-1)
+        if is_late(duty):
             duty = replace(duty, live_ns=-1)
         duties[name] = duty
     return replace(memory, duties=duties), frozenset(shaken)
@@ -197,9 +205,12 @@ def _ruled(memory: Memory, event: Ruled) -> Memory:
     )
 
 
-def _noted(duty: Duty, seen: CameraSeen, now_ns: int) -> Duty:
+def _noted(duty: Duty, seen: CameraSeen, now_ns: int, settings: Settings) -> Duty:
     unsettled_ns = -1 if seen.settled else duty.unsettled_ns if duty.unsettled_ns >= 0 else now_ns
-    return replace(duty, holding=seen.holding, unsettled_ns=unsettled_ns)
+    late = duty.late + 1 if seen.late_ns >= settings.late_after_ns else 0
+    if is_late(duty) and seen.late_ns > settings.late_after_ns // 2:
+        late = duty.late  # in time again is only what is clearly so
+    return replace(duty, holding=seen.holding, unsettled_ns=unsettled_ns, late=late)
 
 
 def _was_heard(duty: Duty, now_ns: int, settings: Settings) -> bool:

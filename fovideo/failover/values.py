@@ -40,7 +40,7 @@ class Word(StrEnum):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How patient the machine is, in ns. docs/design/failover.md explains each.
 
-    stalled_after_ns and quiet_after_ns concern one camera, the others the whole server.
+    stalled_after_ns, late_after_ns and quiet_after_ns concern one camera, the others the whole server.
     arbitrated: which spare stands in is settled with others: see Claim and Ruled. claim_within_ns: after so
         long without a ruling a spare decides for itself.
     slot, step: its own numbers are slot modulo step, so no two spares give the same.
@@ -51,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     slack_ns: int = 400 * NS_PER_MS
     reboot_grace_ns: int = 0
     stalled_after_ns: int = 5 * NS_PER_S
+    late_after_ns: int = 8 * NS_PER_S
     handback_after_ns: int = 3 * NS_PER_S
     merge_every_ns: int = NS_PER_S
     quiet_after_ns: int = 30 * NS_PER_S
@@ -69,12 +70,14 @@ class CameraSeen(msgspec.Struct, frozen=True):
     holding: the server has frames of it in memory that are not on disk yet.
     settled: its times and those of the spare are by the camera's clock; before, the edge may be in another
         clock, and frames of both would be compared by guesses.
+    late_ns: for how long the oldest frame that the server holds in memory has been there.
     """
 
     durable_to_ns: int = 0
     interruptions: int = 0
     holding: bool = False
     settled: bool = True
+    late_ns: int = 0
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -241,6 +244,7 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True):
     passed_ns: start of the last pass that brought an outcome; left: its frames without confirmation.
     stuck: passes in a row that changed nothing although something is left.
     wanted_ns: when the server last lost frames of it and this spare did not stand in.
+    late: answers in a row that told of frames which reach the disk too late.
     """
 
     since_ns: int
@@ -258,6 +262,7 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True):
     left: int = 0
     stuck: int = 0
     wanted_ns: int = -1
+    late: int = 0
 
 
 class Pass(msgspec.Struct, frozen=True):

@@ -15,7 +15,8 @@ class CameraHealth(msgspec.Struct, frozen=True, kw_only=True):
     state: of the connection (CameraState). mode: "record" or "standby".
     durable_to_ns: time of the newest frame of this process that is safe on disk.
     frames: received; dropped: had no room in memory; lost: never reached the disk, for whatever reason.
-    sessions: connections so far. held_bytes: received, but not on disk.
+    sessions: connections so far. held_bytes: received, but not on disk; late_ns: for how long it has been
+    waiting for that.
     error: what is wrong, one line, "" when nothing is.
     """
 
@@ -28,6 +29,7 @@ class CameraHealth(msgspec.Struct, frozen=True, kw_only=True):
     lost: int = 0
     sessions: int = 0
     held_bytes: int = 0
+    late_ns: int = 0
     clock: str = ""
     error: str = ""
 

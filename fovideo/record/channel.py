@@ -50,6 +50,7 @@ class Channel:
             written_bytes=lane.written_bytes,
             last_receipt_ns=reader.last_receipt_ns,
             durable_to_ns=lane.durable_to_ns,
+            safe_ns=lane.safe_ns,
             clock=lane.clock,
             clock_ahead_ns=lane.clock_ahead_ns,
             error=reader.error or lane.error,

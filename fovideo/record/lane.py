@@ -62,6 +62,7 @@ class Lane:
         self.mode, self.lease = intent.mode, intent.lease
         self.failures = 0
         self.durable_to_ns = 0
+        self._drained = self._safe = (0, -1)  # when, and how far the ring was filled then
         self.clock: Clock | None = None
         self.clock_ahead_ns = 0
         self.error = ""
@@ -107,6 +108,11 @@ class Lane:
         return self._wanted == self._intent
 
     @property
+    def safe_ns(self) -> int:
+        """Monotonic clock: what came before is durable, or given up; 0 before the first commit."""
+        return self._safe[0]
+
+    @property
     def written_frames(self) -> int:
         """Frames that are durable."""
         return self._output.frames
@@ -129,6 +135,9 @@ class Lane:
 
     def drain(self, now_ns: int) -> None:
         """Take what is in the ring. StoreError when the store refuses; calling again goes on from there."""
+        self._drained = now_ns, self.ring.tail + self.ring.used_bytes
+        if self._drained[1] == self._safe[1]:
+            self._safe = self._drained  # nothing has come since
         wanted = self._wanted
         if wanted != self._intent:
             self._turn(wanted, now_ns)
@@ -152,6 +161,7 @@ class Lane:
         self._output.committed()
         if self.mode is Mode.RECORD:
             self.durable_to_ns = self._output.last_time_ns
+            self._safe = self._drained
             if self._read > self.ring.tail:
                 self._release(self._read)
         if self._turning is not None:

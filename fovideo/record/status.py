@@ -17,6 +17,7 @@ class CameraStatus(msgspec.Struct, frozen=True, kw_only=True):
     lost_frames: frames that never reached the store, of any track.
     last_receipt_ns: monotonic clock of the last frame's arrival, 0 before the first.
     durable_to_ns: time of the newest durable frame, 0 before the first.
+    safe_ns: monotonic clock: whatever arrived before is durable, or given up; 0 before the first.
     clock: where the times come from; None before the first frame is stamped.
     clock_ahead_ns: how far the newest frame's time was ahead of its receipt; normally it is a little behind.
         Much more or less is a camera whose clock is wrong.
@@ -37,6 +38,7 @@ class CameraStatus(msgspec.Struct, frozen=True, kw_only=True):
     written_bytes: int
     last_receipt_ns: int
     durable_to_ns: int
+    safe_ns: int
     clock: Clock | None
     clock_ahead_ns: int
     error: str

@@ -20,7 +20,10 @@ def clock_name(clock: Clock | None) -> str:
     return clock.name.lower().replace("_", "-") if clock else ""
 
 
-def camera_health(status: CameraStatus) -> CameraHealth:
+def camera_health(status: CameraStatus, now_ns: int) -> CameraHealth:
+    """now_ns: of the monotonic clock."""
+    held_bytes = status.ring_used_bytes if status.mode is Mode.RECORD else 0
+    waits = held_bytes > 0 and 0 < status.safe_ns < status.last_receipt_ns
     return CameraHealth(
         state=status.state.value,
         mode=status.mode.value,
@@ -29,7 +32,8 @@ def camera_health(status: CameraStatus) -> CameraHealth:
         dropped=status.dropped_frames,
         lost=status.lost_frames,
         sessions=status.sessions,
-        held_bytes=status.ring_used_bytes if status.mode is Mode.RECORD else 0,
+        held_bytes=held_bytes,
+        late_ns=now_ns - status.safe_ns if waits else 0,
         clock=clock_name(status.clock),
         error=status.error,
     )

@@ -232,7 +232,8 @@ class Spare(Station):
         cameras = [camera.name for camera in self.site.cameras_of(event.server)]
         began = [self._outages[event.server][1]]
         began += [span.from_ns for report in event.streams for span in report.inserted]
-        from_ns = min(began) - server.detection.stalled_after_ns - _SURVEY_NS
+        waits_ns = max(server.detection.stalled_after_ns, server.detection.late_after_ns)
+        from_ns = min(began) - waits_ns - _SURVEY_NS
         credentials = credentials_for(self.site, self._endpoint, server)
         with closing(RemoteStore(self.site.reached_at(server), credentials=credentials)) as timeline:
             outage = survey(timeline, event.server, event.lease, cameras, from_ns)

@@ -213,6 +213,7 @@ class Station:
         """What GET /v1/health answers. Waits for nothing. UsageError before start."""
         if self._http is None:
             raise UsageError("not started yet", where=self.name)
+        now_ns = time.monotonic_ns()
         return Health(
             name=self.name,
             role=self.role,
@@ -222,7 +223,7 @@ class Station:
             site=self.site.name,
             version=__version__,
             licence=self._licensing.said,
-            cameras={name: camera_health(status) for name, status in self.recorder.status().items()},
+            cameras={name: camera_health(status, now_ns) for name, status in self.recorder.status().items()},
             store=store_health(self.store, self.recorder),
             servers=self._watched(),
             arbitration=self._arbitration(),

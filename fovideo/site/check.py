@@ -34,7 +34,7 @@ def problems(
     yield from _addresses(servers, spares)
     yield from _outsiders(servers)
     for server in servers:
-        for key in ("poll", "timeout", "merge_every"):
+        for key in ("poll", "timeout", "late_after", "merge_every"):
             if getattr(server.detection, f"{key}_ns") == 0:
                 yield Problem(
                     f"[[server]] {server.name!r}: detection", f"{key} is 0", "leave it out for the default"
@@ -51,7 +51,8 @@ def advice(site: Site) -> Iterator[Problem]:
             yield Problem(endpoint.name, "answers anybody on the network", "give the site a token")
     for camera in site.cameras if site.spares else ():
         detection = site.server(camera.server).detection
-        needed_ns = max(detection.takeover_after_ns, detection.stalled_after_ns) + detection.timeout_ns
+        waits_ns = (detection.takeover_after_ns, detection.stalled_after_ns, detection.late_after_ns)
+        needed_ns = max(waits_ns) + detection.timeout_ns + detection.poll_ns
         if camera.standby == "hot" and camera.preroll_ns < needed_ns:
             yield Problem(
                 camera.name,

@@ -55,6 +55,7 @@ class Detection(Table, frozen=True, kw_only=True):
     slack_ns: Duration = field(name="slack", default=Duration(400 * NS_PER_MS))
     reboot_grace_ns: Duration = field(name="reboot_grace", default=Duration(0))
     stalled_after_ns: Duration = field(name="stalled_after", default=Duration(5 * NS_PER_S))
+    late_after_ns: Duration = field(name="late_after", default=Duration(8 * NS_PER_S))
     handback_after_ns: Duration = field(name="handback_after", default=Duration(3 * NS_PER_S))
     merge_every_ns: Duration = field(name="merge_every", default=Duration(NS_PER_S))
     quiet_after_ns: Duration = field(name="quiet_after", default=Duration(30 * NS_PER_S))

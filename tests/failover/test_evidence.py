@@ -11,7 +11,9 @@ from fovideo.failover import (
     CameraSeen,
     Claim,
     Heard,
+    MergeEnded,
     NoAnswer,
+    PassOutcome,
     Ruled,
     Settings,
     StandDown,
@@ -121,6 +123,35 @@ def test_a_reboot_in_its_grace_is_left_alone_and_healed_afterwards() -> None:
     assert not late.did()
     late.silence(1)
     assert late.did() == [TakeOver(("gate",), 1)]
+
+
+def late(bench: Bench, seconds: float) -> None:
+    """An answer that tells of frames which wait for the disk; the disk does take some."""
+    bench.tell(Heard, frozenset({"gate"}), after_ms=500)
+    bench.edge += 500
+    seen = CameraSeen(bench.edge * NS_PER_MS, holding=True, late_ns=round(seconds * NS_PER_S))
+    bench.tell(Answered, "a", {"gate": seen})
+
+
+def test_frames_that_reach_the_disk_too_late_are_taken_over() -> None:
+    bench = Bench().live()
+    for seconds in (2, 6, 7.9, 8, 7, 8, 2):
+        late(bench, seconds)
+    assert not bench.did(), "one late answer is none"
+    late(bench, 8)
+    late(bench, 8)
+    assert bench.did() == [TakeOver(("gate",), 1)]
+    for _ in range(20):
+        late(bench, 5)
+    assert not bench.did(), "not so late any more, but not in time: nothing is merged into a disk that lags"
+    for _ in range(2):
+        late(bench, 1)
+    merge = bench.did()[0]
+    assert isinstance(merge, StartMerge)
+    bench.tell(MergeEnded, merge.number, {"gate": PassOutcome(inserted=10)})
+    for _ in range(20):
+        late(bench, 1)
+    assert StandDown(("gate",)) in bench.did()
 
 
 def test_a_crash_has_no_grace() -> None:

@@ -33,6 +33,7 @@ def trouble(world: SiteWorld, chance: random.Random) -> None:
                 "pause",
                 "etcd",
                 "slow",
+                "late",
                 "clock",
             )
         )
@@ -56,6 +57,8 @@ def trouble(world: SiteWorld, chance: random.Random) -> None:
             fault, where = chance.choice(spares), world.frozen
         elif kind == "slow":
             fault, where = chance.choice(servers), world.slow
+        elif kind == "late":
+            fault, where = chance.choice(servers), world.late
         elif kind == "clock":
             chance.choice(world.servers).skew += chance.randint(-7200, 7200)
             continue

@@ -106,6 +106,23 @@ def test_what_is_not_durable_stays_in_the_ring(rig: Rig) -> None:
     assert rig.ring.used_bytes < 300  # the newest frame, until the next one shows that it is no B-frame's
 
 
+def test_since_when_frames_wait_for_the_disk(rig: Rig) -> None:
+    rig.camera.begin()
+    rig.camera.frames(30)
+    assert rig.lane.safe_ns == 0
+    rig.tick()
+    first = rig.lane.safe_ns
+    assert first == rig.camera.now_ns
+    rig.camera.frames(30)
+    rig.lane.drain(rig.camera.now_ns)
+    assert rig.lane.safe_ns == first, "drained is not durable"
+    rig.store.commit()
+    rig.lane.committed()
+    assert rig.lane.safe_ns == rig.camera.now_ns > first
+    rig.lane.drain(rig.camera.now_ns + 60 * S)
+    assert rig.lane.safe_ns == rig.camera.now_ns + 60 * S, "nothing came, so nothing waits"
+
+
 def test_each_session_has_its_own_provenance(rig: Rig) -> None:
     for _ in range(3):
         rig.camera.begin()

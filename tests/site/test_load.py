@@ -224,7 +224,7 @@ def test_advice(write):
     found = list(advice(load_site(write(text))))
     assert [problem.where for problem in found] == ["rec-1", "gate"]
     assert "token" in found[0].hint
-    assert "5.7 s" in found[1].hint
+    assert "9.2 s" in found[1].hint
     assert (
         list(
             advice(load_site(write(text.replace('preroll = "2s"', "") + '[defaults.server]\ntoken = "x"\n')))

@@ -35,6 +35,8 @@ POLL_TICKS = 5
 TIMEOUT_TICKS = 7
 PREROLL_TICKS = 100
 GOP_TICKS = 10
+LATE_TICKS = 120
+"""How long a late disk lets frames wait: longer than the pre-roll."""
 HEAD_START_TICKS = 60
 """How much earlier than the spare the server starts."""
 
@@ -48,6 +50,7 @@ KINDS = (
     "spare crash",
     "spare pause",
     "slow disk",
+    "late disk",
     "merge",
 )
 
@@ -75,6 +78,10 @@ class Session:
     own: set[int] = field(default_factory=set)
     edge: int = 0
     interruptions: int = 0
+
+    def waits(self, tick: int) -> int:
+        """For how long the oldest frame in memory has been there."""
+        return tick - min(self.memory) if self.memory else 0
 
 
 class World:
@@ -162,10 +169,13 @@ class World:
                 session.memory.append(self.tick)
         elif session.connected:
             session.connected, session.wait = False, self.random.randint(1, 20)
-        if self.tick % COMMIT_TICKS == 0 and session.memory and not self.fault("slow disk"):
-            session.own.update(session.memory)
-            session.edge = max(session.memory) + 1
-            session.memory = []
+        if self.tick % COMMIT_TICKS == 0 and not self.fault("slow disk"):
+            lag = LATE_TICKS if self.fault("late disk") else 0
+            written = [frame for frame in session.memory if frame <= self.tick - lag]
+            if written:
+                session.own.update(written)
+                session.edge = max(written) + 1
+                session.memory = [frame for frame in session.memory if frame > self.tick - lag]
 
     def _was(self, kind: str, name: str, tick: int) -> bool:
         for fault in self.faults.get(kind, ()):
@@ -232,7 +242,9 @@ class World:
             self._tell(NoAnswer(self.now, refused=True))
         else:
             cameras = {
-                n: CameraSeen(s.edge * TICK_NS, s.interruptions, bool(s.memory))
+                n: CameraSeen(
+                    s.edge * TICK_NS, s.interruptions, bool(s.memory), late_ns=s.waits(self.tick) * TICK_NS
+                )
                 for n, s in self.server.items()
             }
             self._tell(Answered(self.now, f"i{self.instance}", cameras))

@@ -41,6 +41,8 @@ from fovideo.times import NS_PER_MS
 
 BEAT_NS = 500 * NS_PER_MS
 PREROLL = 22
+LATE = 24
+"""Frames that a late disk lets wait: more than a pre-roll."""
 STEADY = 20
 
 
@@ -90,17 +92,21 @@ class Server:
                 if session.wait < 0:
                     session.connected, session.interruptions = True, session.interruptions + 1
                     session.memory.append(world.beat)
-            if len(session.memory) > 1 and not frozen and self.name not in world.slow:
-                session.own.update(session.memory[:-1])
-                session.edge = session.memory[-2] + 1
-                del session.memory[:-1]
+            keeps = LATE if self.name in world.late else 1
+            if len(session.memory) > keeps and not frozen and self.name not in world.slow:
+                session.own.update(session.memory[:-keeps])
+                session.edge = session.memory[-keeps - 1] + 1
+                del session.memory[:-keeps]
 
-    def health(self) -> Answered:
+    def health(self, world: SiteWorld) -> Answered:
         seen = {}
         for camera, session in self.sessions.items():
             edge = (session.edge + self.skew) * BEAT_NS if session.edge else 0
             self.told[camera, edge] = session.edge
-            seen[camera] = CameraSeen(edge, session.interruptions, bool(session.memory))
+            waits = world.beat - session.memory[0] if session.memory else 0
+            seen[camera] = CameraSeen(
+                edge, session.interruptions, bool(session.memory), late_ns=waits * BEAT_NS
+            )
         return Answered(0, f"i{self.instance}", seen)
 
     def has(self, camera: str) -> set[int]:
@@ -273,7 +279,7 @@ class Spare:
         self.tell(server, Witnessed(now, now if self.reached else -1))
         self.merged(server)
         if self.answers(server):
-            health = server.health()
+            health = server.health(world)
             self.tell(server, Answered(now, health.instance, health.cameras))
         else:
             alive = server.name not in world.frozen and not world.cut(self.name, server.name)
@@ -356,6 +362,7 @@ class SiteWorld:
         self.dead: set[str] = set()
         self.frozen: set[str] = set()
         self.slow: set[str] = set()
+        self.late: set[str] = set()
         self.cuts: set[tuple[str, str]] = set()
         self.holders: dict[tuple[str, int], str] = {}
         self.takeovers: list[tuple[int, str, str, TakeOver]] = []
