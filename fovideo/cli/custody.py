@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -41,11 +42,17 @@ class Manifest:
         self._path = path
         self._key = None if key is None else load_signing_key(key)
 
-    def begin(self, source: Timeline, target: Timeline) -> CustodyRecord | None:
+    @property
+    def is_wanted(self) -> bool:
+        return self._path is not None
+
+    def begin(
+        self, source: Timeline, target: Timeline, wall_clock: Callable[[], int] = time.time_ns
+    ) -> CustodyRecord | None:
         """None if no manifest is asked for."""
         if self._path is None:
             return None
-        return CustodyRecord.begin(self._path, source, target, key=self._key)
+        return CustodyRecord.begin(self._path, source, target, key=self._key, wall_clock=wall_clock)
 
 
 def finish(record: CustodyRecord, bar: Any) -> Written:

@@ -20,6 +20,7 @@ COMMANDS = (
     "timeline",
     "gaps",
     "merge",
+    "merges",
     "replay",
     "check",
     "serve",

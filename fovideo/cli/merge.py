@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -12,9 +13,12 @@ import rich_click as click
 from fovideo.cli import custody, params, peers
 from fovideo.cli.merge_report import show_merge
 from fovideo.cli.merge_source import Wanted, open_source
+from fovideo.cli.nearby import offered
 from fovideo.cli.output import errors, out, print_json, progress
 from fovideo.cli.peers import open_timeline
+from fovideo.cli.pulling import Pull, pull
 from fovideo.cli.stopping import stop_on_signal
+from fovideo.custody import Written
 from fovideo.errors import NoSuchStream, UsageError
 from fovideo.merge import (
     MergeControl,
@@ -31,6 +35,7 @@ from fovideo.merge import (
     save_plans,
 )
 from fovideo.merge.estimate import seconds_at_least
+from fovideo.merge.running import RunningMerge
 from fovideo.timeline.endpoint import Timeline
 from fovideo.times import NS_PER_S, format_bytes, format_duration, parse_ns
 
@@ -79,6 +84,8 @@ SPAN = params.Parsed("span", _span)
     help="How long to try again while a side does not answer.  [default: 30s]",
 )
 @click.option("--at", "at_ns", type=params.TIME, help="SOURCE is a file: when its first frame was taken.")
+@click.option("--pull", "pulled", is_flag=True, help="TARGET, a running server, fetches from SOURCE itself.")
+@click.option("--no-wait", is_flag=True, help="With --pull: give the order and return at once.")
 @custody.write_manifest
 @custody.sign_key
 @peers.options
@@ -98,6 +105,8 @@ def command(
     brake: int,
     patience: int,
     at_ns: int | None,
+    pulled: bool,
+    no_wait: bool,
     manifest: Path | None,
     sign_key: Path | None,
     as_json: bool,
@@ -117,23 +126,46 @@ def command(
         source, target = source or saved.source, target or saved.target
     if source is None or target is None:
         raise UsageError("say what to merge into what", hint="fovideo merge SOURCE TARGET")
+    if pulled and (saved or dry_run or save_plan or at_ns):
+        raise UsageError("a plan is made and done from here", hint="leave --pull out")
+    if no_wait and (not pulled or manifest):
+        raise UsageError("--no-wait is for --pull, without --manifest", hint="leave one out")
     read_only = dry_run or save_plan is not None
     wanted = custody.Manifest(manifest, sign_key, dry_run=read_only)
+    if pulled:
+        asked_for = Pull(
+            source=source,
+            streams=None if stream is None else (stream,),
+            from_ns=from_ns,
+            to_ns=to_ns,
+            order=order,
+            first=first,
+            rate_bytes=rate,
+            brake_ns=brake,
+            patience_ns=patience,
+        )
+        with stop_on_signal() as stop, progress(quiet=as_json) as bar:
+            done = pull(asked_for, target, wanted, bar=bar, stop=stop, no_wait=no_wait, as_json=as_json)
+        return 0 if done is None else _show(done.report, done.written, None, as_json=as_json)
     asked = Wanted(source, stream, from_ns, to_ns, at_ns)
     with ExitStack() as stack:
         control = MergeControl()
-        stop = stack.enter_context(stop_on_signal(then=control.cancel))
+        stack.enter_context(stop_on_signal(then=control.cancel))
         origin = stack.enter_context(open_source(asked, write=not read_only))
         goal = stack.enter_context(closing(open_timeline(target, write=not read_only)))
         if save_plan is not None:
             return _save(origin, goal, asked, save_plan, as_json=as_json)
+        running = RunningMerge(os.urandom(4).hex(), origin.location, goal.location, control)
+        if not dry_run:
+            stack.enter_context(offered(running))
+        running.begun(time.time_ns())
         with progress(quiet=as_json) as bar:
             record = wanted.begin(origin, goal)
             settings: dict[str, Any] = {
                 "order": Order(order),
                 "pace": Pace(rate_bytes=rate, brake_ns=brake),
                 "control": control,
-                "progress": _shown(bar),
+                "progress": _shown(bar, running),
                 "on_insert": None if record is None else record.inserted,
             }
             if saved is not None:
@@ -152,6 +184,11 @@ def command(
                 )
             written = None if record is None else custody.finish(record, bar)
         least_s = seconds_at_least(origin, report, rate) if dry_run else None
+    return _show(report, written, least_s, as_json=as_json)
+
+
+def _show(report: MergeReport, written: Written | None, least_s: float | None, *, as_json: bool) -> int:
+    """Print the report; returns the exit code."""
     if as_json:
         more: dict[str, Any] = {} if written is None else {"manifest": custody.manifest_json(written)}
         more |= {} if least_s is None else {"takes_at_least_s": least_s}
@@ -164,15 +201,16 @@ def command(
             out.print(f"{size} in all: takes at least {least}", highlight=False)
         if written is not None:
             custody.show_manifest(written)
-        if stop.is_set() and report.stopped:
+        if report.stopped:
             errors.print("stopped; run it again to go on", style="yellow", highlight=False)
     return 0 if report.is_whole else 1
 
 
-def _shown(bar: Any) -> Any:
+def _shown(bar: Any, running: RunningMerge) -> Any:
     tasks: dict[str, Any] = {}
 
     def show(done: Progress) -> None:
+        running.progress(done)
         if done.stream not in tasks:
             tasks[done.stream] = bar.add_task(done.stream, total=done.of_bytes)
         name = f"{done.stream} (yields to live recording)" if done.braking else done.stream

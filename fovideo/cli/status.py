@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from fovideo.cli import params, peers
+from fovideo.cli import merges, params, peers
 from fovideo.cli.output import out, print_json
 from fovideo.cli.stopping import stop_on_signal
 from fovideo.errors import UsageError
@@ -102,7 +102,8 @@ def _drawn(view: SiteView) -> Group:
             row = (camera.name, machine.name, _coloured(camera.state), lag, lost, missing, by)
             cameras.add_row(*row)
     lines = [Text(line, style="yellow") for line in view.problems] or [Text("all is well", style="green")]
-    return Group(machines, cameras, *lines)
+    merging = [merges.table((each.machine, each.merge) for each in view.merges)] if view.merges else []
+    return Group(machines, cameras, *merging, *lines)
 
 
 def _coloured(state: str) -> Text:

@@ -84,10 +84,18 @@ class CustodyRecord:
 
     def inserted(self, stream: str, provenance: Provenance, from_ns: int, to_ns: int) -> None:
         """Note that a stretch is inserted now (effective times of the target). To be called before it is."""
+        self._note()
+        self._taken.append(Taken(stream, provenance, from_ns, to_ns))
+
+    def inserted_elsewhere(self) -> None:
+        """Another process inserts, from now on: what that was, the target's index tells in the end."""
+        self._note()
+        self._resumed = True
+
+    def _note(self) -> None:
         if not self._noted:
             _write(_note_of(self.path), self._begun)
             self._noted = True
-        self._taken.append(Taken(stream, provenance, from_ns, to_ns))
 
     def finish(self, progress: Progress | None = None) -> Written:
         """Once the merge is verified: read what it inserted back from the target, and write the manifest."""

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from fovideo.errors import PeerError
+from fovideo.merge.running import MergeResult
 from fovideo.peer.connection import Connection
 from fovideo.peer.credentials import Credentials
 
@@ -31,6 +32,29 @@ class Control:
     def pause_merge(self, server: str, paused: bool = True) -> dict[str, Any]:
         """To a spare: hold back its merging into a server, or let it go on. {"name", "server", "paused"}."""
         return self.order("pause-merge", server=server, paused=paused)
+
+    def pause(self, merge: str, paused: bool = True) -> None:
+        """To a server or spare: hold back one of the merges that its health lists, or let it go on."""
+        self.order("pause-merge", merge=merge, paused=paused)
+
+    def cancel(self, merge: str) -> None:
+        """End one: what it inserted stays. A spare goes on with the rest once it is resumed."""
+        self.order("cancel-merge", merge=merge)
+
+    def pull(self, **order: Any) -> str:
+        """To a server: merge what another machine holds into its own store. The id of the merge.
+
+        order: as Pull of fovideo.service.pulls. With the id of one that is known, that is meant.
+        """
+        return str(self.order("merge", **order).get("id", ""))
+
+    def merge(self, id: str) -> MergeResult:
+        """How far a pull is, and its report once it has ended. NothingThere if it is not known (any more)."""
+        answer = self._connection.get(f"/merges/{id}")
+        try:
+            return msgspec.json.decode(answer.content, type=MergeResult)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise PeerError(f"its answer cannot be read: {error}", where=self._connection.url) from None
 
     def drain(self, on: bool = True) -> dict[str, Any]:
         """To a server: a planned stop is near, no spare shall stand in. {"name", "state"}."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from fovideo.merge.running import MergeStatus
 from fovideo.times import format_ns
 
 
@@ -92,6 +93,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     role: "server" or "spare". instance: new at each start. state: of a server "starting", "recording",
     "stopping" or "drained"; of a spare the furthest of its servers'. now_ns: wall clock.
     licence: what is wrong with the site's licence or will be, "" for nothing. servers: of a spare only.
+    merges: those that this process carries out now.
     arbitration: of a spare, why the lease service cannot be asked.
     """
 
@@ -107,6 +109,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     cameras: dict[str, CameraHealth] = {}
     store: StoreHealth
     servers: dict[str, WatchedServer] = {}
+    merges: tuple[MergeStatus, ...] = ()
     arbitration: str = ""
 
     def as_json(self) -> dict[str, Any]:

@@ -39,6 +39,16 @@ def control_routes(controls: Mapping[str, Control], *, access: Access) -> list[R
     return [route(name, control) for name, control in controls.items()]
 
 
+def merge_route(find: Callable[[str], msgspec.Struct]) -> Route:
+    """How far a merge is that was ordered, and its report in the end."""
+
+    async def answer(request: Request) -> Response:
+        found = await run_in_threadpool(find, request.path_params["id"])
+        return Response(msgspec.json.encode(found), media_type="application/json")
+
+    return Route("/merges/{id}", answer)
+
+
 def wanted(body: Mapping[str, Any], key: str, kind: type[AnyValue]) -> AnyValue:
     """What the body says under a key. UsageError if that is missing or of another kind."""
     value = body.get(key)
@@ -46,6 +56,20 @@ def wanted(body: Mapping[str, Any], key: str, kind: type[AnyValue]) -> AnyValue:
         words = {str: "text", bool: "true or false", int: "a whole number"}
         raise UsageError(f"the body needs {key!r}: {words.get(kind, kind.__name__)}")
     return value
+
+
+def wanted_as(body: Mapping[str, Any], kind: type[AnyValue]) -> AnyValue:
+    """The body as a value. UsageError if it is none."""
+    try:
+        return msgspec.convert(body, kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"the body cannot be used: {error}") from None
+
+
+def as_json(value: msgspec.Struct) -> dict[str, Any]:
+    """A value as the answer to an order."""
+    found: dict[str, Any] = msgspec.to_builtins(value)
+    return found
 
 
 def _body(data: bytes) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from fovideo.camera import CameraState
 from fovideo.errors import ConfigError
 from fovideo.failover import Claim, HandBack, Holding, Ordered, PassOutcome, Portion, Settings, Standing
 from fovideo.merge import MergeControl, Order, Pace
+from fovideo.merge.running import MergeStatus, RunningMerge
 from fovideo.peer import Probe, RemoteStore, WatchedServer
 from fovideo.record import Mode, Recorder
 from fovideo.service.describe import clock_name
@@ -57,7 +58,7 @@ class Desk:
     ) -> None:
         """settling: with other spares; settings: that go with it. witness_ns: see Hands."""
         self._server, self._store, self._recorder, self._emit = server, store, recorder, emit
-        self._url = site.reached_at(server)
+        self._name, self._url = spare.name, site.reached_at(server)
         self._credentials = credentials_for(site, spare, server)
         self._cameras = {camera.name for camera in site.cameras_of(server.name)}
         self._cold = {c.name: c for c in site.cameras_of(server.name) if c.standby == "cold"}
@@ -65,6 +66,8 @@ class Desk:
         self._told: set[str] = set()
         self._ledger = Ledger()
         self._control = MergeControl()
+        self._closed = False
+        self._running: RunningMerge | None = None
         self._order = Order(spare.merge_order)
         self._pace = Pace(rate_bytes=spare.merge_rate_bytes)
         self._key = f"failover/{server.name}"
@@ -104,6 +107,7 @@ class Desk:
 
     def close(self) -> None:
         """End watching and merging."""
+        self._closed = True
         self._control.cancel()
         self.watch.stop()
         self._probe.close()
@@ -133,6 +137,22 @@ class Desk:
             self._control.pause()
         else:
             self._control.resume()
+
+    def cancel_merge(self) -> None:
+        """End the pass that runs: what it inserted stays and is settled. The next waits to be resumed."""
+        _log.warning("%s: merging is ended until it is resumed", self._server.name)
+        ended, self._control = self._control, MergeControl()
+        self._control.pause()
+        ended.cancel()
+        if self._closed:
+            self._control.cancel()
+
+    def merging(self) -> MergeStatus | None:
+        """The pass that runs, or that it is held back; None between passes."""
+        running, control = self._running, self._control
+        if running is None and control.paused:
+            running = RunningMerge(self._server.name, self._name, self._server.name, control)
+        return None if running is None else running.status()
 
     @property
     def cameras(self) -> set[str]:
@@ -232,9 +252,16 @@ class Desk:
             error = "this spare's own store takes nothing"
             self._failed(lease, error)
             return {}, error
-        manner = Manner(self._order, self._pace, self._control)
-        with contextlib.closing(RemoteStore(self._url, credentials=self._credentials)) as target:
-            mended = mend(self._store, target, portions, lease=lease, manner=manner)
+        control = self._control
+        running = RunningMerge(server, self._name, server, control, streams=len(portions))
+        manner = Manner(self._order, self._pace, control, running.progress)
+        running.begun(time.time_ns())
+        self._running = running
+        try:
+            with contextlib.closing(RemoteStore(self._url, credentials=self._credentials)) as target:
+                mended = mend(self._store, target, portions, lease=lease, manner=manner)
+        finally:
+            self._running = None
         self._ledger.merged(mended.reports, mended.error)
         if mended.reports:
             self._emit(Merged(server, lease, tuple(mended.reports)))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from fovideo.errors import FovideoError
 from fovideo.failover import PassOutcome, Portion
-from fovideo.merge import WINDOW_NS, MergeControl, Order, Pace, StreamReport, merge
+from fovideo.merge import WINDOW_NS, MergeControl, Order, Pace, Progress, StreamReport, merge
 from fovideo.store import Store
 from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.values import Gop
@@ -26,11 +26,12 @@ class Mended:
 
 
 class Manner(NamedTuple):
-    """In which order and how fast, and a hand on it."""
+    """In which order and how fast, a hand on it, and who looks on."""
 
     order: Order = Order.OLDEST
     pace: Pace = Pace()
     control: MergeControl | None = None
+    progress: Callable[[Progress], None] | None = None
 
 
 ANYHOW = Manner()
@@ -48,7 +49,7 @@ def mend(
     mended = Mended()
     for portion in portions:
         if manner.control is not None and manner.control.cancelled:
-            mended.error = mended.error or "the spare is being stopped"
+            mended.error = mended.error or "it was ended before all was merged"
             break
         try:
             report = _merge(source, target, portion, lease, manner)
@@ -87,6 +88,7 @@ def _merge(
         order=manner.order,
         pace=manner.pace,
         control=manner.control,
+        progress=manner.progress,
     )
     return report.streams[0] if report.streams else None
 

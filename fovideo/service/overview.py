@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from fovideo.errors import FovideoError
+from fovideo.merge.running import MergeStatus
 from fovideo.peer import Credentials, Health, Probe
 from fovideo.service.reaching import reach
 from fovideo.site import Endpoint, Place, Server, Site
@@ -68,6 +69,13 @@ class MachineView(msgspec.Struct, frozen=True, kw_only=True):
     stood_in_by: tuple[StandIn, ...] = ()
 
 
+class MergeView(msgspec.Struct, frozen=True, kw_only=True):
+    """A merge that a machine carries out now."""
+
+    machine: str
+    merge: MergeStatus
+
+
 class SiteView(msgspec.Struct, frozen=True, kw_only=True):
     """problems: one line each; none when all is well."""
 
@@ -75,6 +83,7 @@ class SiteView(msgspec.Struct, frozen=True, kw_only=True):
     time: str
     machines: tuple[MachineView, ...]
     problems: tuple[str, ...]
+    merges: tuple[MergeView, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The object of `status --json`."""
@@ -121,6 +130,12 @@ def overview(site: Site, answers: Mapping[str, Answer], now_ns: int) -> SiteView
         time=format_ns(now_ns),
         machines=tuple(machines),
         problems=tuple(line for machine in machines for line in _problems(machine)),
+        merges=tuple(
+            MergeView(machine=name, merge=status)
+            for name, (health, _) in answers.items()
+            if health is not None
+            for status in health.merges
+        ),
     )
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from fovideo.camera import CameraConfig
 from fovideo.errors import ConfigError, UsageError
-from fovideo.service.control import Control, wanted
-from fovideo.service.events import Event
+from fovideo.merge import MergeReport
+from fovideo.merge.running import MergeResult, MergeStatus
+from fovideo.service.control import Control, as_json, wanted, wanted_as
+from fovideo.service.events import Event, Merged, MergeFailed
+from fovideo.service.pulls import Pull, Pulls, source_of
 from fovideo.service.settings import camera_config
 from fovideo.service.station import Station
 from fovideo.site import Endpoint, Site
@@ -34,6 +38,7 @@ class RecordingServer(Station):
             )
         super().__init__(site, server, on_event=on_event)
         self._silent_until_ns = 0
+        self._pulls: Pulls
 
     def drain(self, on: bool = True) -> dict[str, Any]:
         """A planned stop is near: spares do nothing when this server falls silent. It records until stopped.
@@ -58,8 +63,55 @@ class RecordingServer(Station):
         _log.warning("%s: plays dead for %d s", self.name, seconds)
         return {"name": self.name, "state": self._state, "now_ns": time.time_ns()}
 
+    def pull(self, order: Pull) -> MergeStatus:
+        """Merge what another machine holds into the own store, while it records. Returns at once.
+
+        The order survives a restart. UsageError for a source that is none.
+        """
+        return self._pulls.order(order)
+
+    def pause_merge(self, id: str, paused: bool = True) -> MergeStatus:
+        """Hold a pull back, or let it go on. NothingThere if there is none of that id."""
+        return self._pulls.pause(id, paused)
+
+    def cancel_merge(self, id: str) -> MergeStatus:
+        """End a pull between two insertions; what it inserted stays."""
+        return self._pulls.cancel(id)
+
+    def _prepare(self, undo: ExitStack) -> None:
+        self._pulls = Pulls(
+            self.name,
+            self.store,
+            lambda source: source_of(self.site, self._endpoint, source),
+            told=self._pulled,
+        )
+        undo.callback(self._pulls.close)
+
+    def _pulled(self, report: MergeReport | None, error: str) -> None:
+        if report is not None and report.streams:
+            self._emit(Merged(self.name, 0, report.streams))
+        if error:
+            self._emit(MergeFailed(self.name, 0, error))
+
+    def _begin(self) -> None:
+        self._pulls.take_up()
+
+    def _end(self) -> None:
+        self._pulls.close()
+
+    def _merges(self) -> tuple[MergeStatus, ...]:
+        return self._pulls.running()
+
+    def _merge_result(self, id: str) -> MergeResult:
+        return self._pulls.result(id)
+
     def _controls(self) -> dict[str, Control]:
         return {
+            "merge": lambda body: as_json(self.pull(wanted_as(body, Pull))),
+            "pause-merge": lambda body: as_json(
+                self.pause_merge(wanted(body, "merge", str), wanted(body, "paused", bool))
+            ),
+            "cancel-merge": lambda body: as_json(self.cancel_merge(wanted(body, "merge", str))),
             "drain": lambda body: self.drain(wanted(body, "on", bool)),
             "play-dead": lambda body: self.play_dead(wanted(body, "seconds", int)),
         }

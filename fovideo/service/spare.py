@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -15,6 +15,7 @@ from fovideo.camera import CameraConfig
 from fovideo.errors import UsageError
 from fovideo.failover import Memory, Ruled, State
 from fovideo.licence import coverage_of
+from fovideo.merge.running import MergeStatus
 from fovideo.peer import RemoteStore, WatchedServer
 from fovideo.peer.management import SPARE
 from fovideo.record import CameraStatus, Mode
@@ -79,6 +80,11 @@ class Spare(Station):
         self._desk(server).pause(paused)
         return {"name": self.name, "server": server, "paused": paused}
 
+    def cancel_merge(self, server: str) -> dict[str, Any]:
+        """End what is being merged into a server; the rest is kept here until pause_merge(server, False)."""
+        self._desk(server).cancel_merge()
+        return {"name": self.name, "server": server, "paused": True}
+
     def _desk(self, server: str) -> Desk:
         desk = self._desks.get(server)
         if desk is None:
@@ -96,9 +102,8 @@ class Spare(Station):
         return {
             "failover": lambda body: self.failover(wanted(body, "server", str)),
             "failback": lambda body: self.failback(wanted(body, "server", str)),
-            "pause-merge": lambda body: self.pause_merge(
-                wanted(body, "server", str), wanted(body, "paused", bool)
-            ),
+            "pause-merge": lambda body: self.pause_merge(_into(body), wanted(body, "paused", bool)),
+            "cancel-merge": lambda body: self.cancel_merge(_into(body)),
         }
 
     def _endpoint_in(self, site: Site) -> Endpoint:
@@ -287,11 +292,20 @@ class Spare(Station):
     def _arbitration(self) -> str:
         return self._company.trouble
 
+    def _merges(self) -> tuple[MergeStatus, ...]:
+        found = [desk.merging() for desk in list(self._desks.values())]
+        return tuple(status for status in found if status is not None)
+
     def _watched(self) -> dict[str, WatchedServer]:
         return {
             name: replace(desk.status(), missing_ns=self._missing_ns.get(name, {}))
             for name, desk in list(self._desks.items())
         }
+
+
+def _into(body: Mapping[str, Any]) -> str:
+    """The server into which it merges; merges of a spare have the names of those."""
+    return wanted(body, "server" if "server" in body else "merge", str)
 
 
 def _cameras(site: Site, server: str) -> set[str]:

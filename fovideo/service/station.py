@@ -13,7 +13,8 @@ from typing import Self
 
 from fovideo import __version__
 from fovideo.camera import CameraConfig
-from fovideo.errors import FovideoError, StoreError, UsageError
+from fovideo.errors import FovideoError, NothingThere, StoreError, UsageError
+from fovideo.merge.running import MergeResult, MergeStatus
 from fovideo.peer.health import Health, WatchedServer
 from fovideo.record import CameraStatus, Recorder
 from fovideo.service.app import make_app
@@ -114,6 +115,7 @@ class Station:
                 silent=self._is_silent,
                 collectors=(self._notifier, self._licensing),
                 management=self._manager,
+                merge_result=self._merge_result,
             )
             self._http = HttpServer(app, host, port, tls=tls)
             self._http.start()
@@ -226,6 +228,7 @@ class Station:
             cameras={name: camera_health(status, now_ns) for name, status in self.recorder.status().items()},
             store=store_health(self.store, self.recorder),
             servers=self._watched(),
+            merges=self._merges(),
             arbitration=self._arbitration(),
         )
 
@@ -332,6 +335,13 @@ class Station:
 
     def _watched(self) -> dict[str, WatchedServer]:
         return {}
+
+    def _merges(self) -> tuple[MergeStatus, ...]:
+        """What this process merges now."""
+        return ()
+
+    def _merge_result(self, id: str) -> MergeResult:
+        raise NothingThere(f"no merge {id!r}", where=self.name)
 
     def _emit(self, event: Event) -> None:
         self._notifier.tell(event)

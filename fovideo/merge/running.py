@@ -1,0 +1,122 @@
+"""A merge that runs: what it is, how far it is, and the hand on it, for those who look on. Thread-safe."""
+
+from __future__ import annotations
+
+import threading
+from enum import StrEnum
+
+import msgspec
+
+from fovideo.merge.control import MergeControl
+from fovideo.merge.inserting import Progress
+from fovideo.merge.report import MergeReport
+
+
+class MergeState(StrEnum):
+    """WAITING: for another merge into the same store. YIELDING: to live recording. STOPPING: an insertion is
+    being finished. STOPPED: it was cancelled; what it inserted stays.
+    """
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    YIELDING = "yielding"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+ENDED = frozenset({MergeState.DONE, MergeState.STOPPED, MergeState.FAILED})
+
+
+class MergeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A merge at one instant. source, target: names or locations. began_ns: wall clock.
+
+    stream: the one being merged, number streams_begun of `streams` (0 = not known). frames, size_bytes:
+    inserted so far, of what is planned so far. eta_ns: time left for this stream, at the pace so far; None
+    while that is not known. error: why it failed, or what it waits out.
+    """
+
+    id: str
+    source: str
+    target: str
+    state: MergeState
+    began_ns: int = 0
+    stream: str = ""
+    streams_begun: int = 0
+    streams: int = 0
+    frames: int = 0
+    of_frames: int = 0
+    size_bytes: int = 0
+    of_bytes: int = 0
+    eta_ns: int | None = None
+    error: str = ""
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+
+class MergeResult(msgspec.Struct, frozen=True, kw_only=True):
+    """report: once it is done or stopped."""
+
+    status: MergeStatus
+    report: MergeReport | None = None
+
+
+class RunningMerge:
+    """control: hand it to the merge, and `progress` too; then begun() and ended()."""
+
+    def __init__(self, id: str, source: str, target: str, control: MergeControl, *, streams: int = 0) -> None:
+        self.id, self.control = id, control
+        self._source, self._target, self._streams = source, target, streams
+        self._lock = threading.Lock()
+        self._state = MergeState.WAITING
+        self._began_ns = 0
+        self._error = ""
+        self._done: dict[str, Progress] = {}
+        self._last: Progress | None = None
+
+    def begun(self, now_ns: int) -> None:
+        with self._lock:
+            self._state, self._began_ns = MergeState.RUNNING, now_ns
+
+    def progress(self, done: Progress) -> None:
+        """As merge's `progress`."""
+        with self._lock:
+            self._done[done.stream] = self._last = done
+
+    def ended(self, *, stopped: bool = False, error: str = "") -> None:
+        with self._lock:
+            self._error = error
+            self._state = MergeState.FAILED if error else MergeState.STOPPED if stopped else MergeState.DONE
+
+    def status(self) -> MergeStatus:
+        """How far it is now."""
+        with self._lock:
+            last, done = self._last, tuple(self._done.values())
+            state = self._state
+            if state not in ENDED:
+                if self.control.cancelled:
+                    state = MergeState.STOPPING
+                elif self.control.paused:
+                    state = MergeState.PAUSED
+                elif state is MergeState.RUNNING and last is not None and last.braking:
+                    state = MergeState.YIELDING
+            return MergeStatus(
+                id=self.id,
+                source=self._source,
+                target=self._target,
+                state=state,
+                began_ns=self._began_ns,
+                stream="" if last is None else last.stream,
+                streams_begun=len(done),
+                streams=self._streams,
+                frames=sum(each.frames for each in done),
+                of_frames=sum(each.of_frames for each in done),
+                size_bytes=sum(each.size_bytes for each in done),
+                of_bytes=sum(each.of_bytes for each in done),
+                eta_ns=None if last is None else last.eta_ns,
+                error=self._error,
+            )
