@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import struct
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ BLOCK_BYTES = 4096
 
 CANNOT_COPY = frozenset(
     getattr(errno, name)
-    for name in ("EXDEV", "EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP")
+    for name in ("EXDEV", "EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "ENOTTY")
     if hasattr(errno, name)
 )
 """Errors of the kernel copy after which reading and writing can still work (another file system, say)."""
@@ -220,3 +221,31 @@ def discard_cached(fd: int, offset: int, size: int) -> None:
     call = _call("posix_fadvise")
     if call is not None:
         call(fd, offset, size, os.POSIX_FADV_DONTNEED)
+
+
+def read_in_order(fd: int) -> None:
+    """Hint: the file will be read from front to back."""
+    call = _call("posix_fadvise")
+    if call is not None:
+        call(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+
+
+_FICLONERANGE = 0x4020940D
+
+
+def share_blocks(source: int, source_offset: int, target: int, target_offset: int, size: int) -> bool:
+    """Let a range of a file refer to the blocks of another one; whether the file system could.
+
+    All numbers are multiples of its block size. OSError only for a disk that fails or is full.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    import fcntl
+
+    try:
+        fcntl.ioctl(target, _FICLONERANGE, struct.pack("qQQQ", source, source_offset, size, target_offset))
+    except OSError as error:
+        if error.errno not in CANNOT_COPY:
+            raise
+        return False
+    return True

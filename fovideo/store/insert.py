@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from fovideo.errors import PlanStale, StoreError, StoreFull, UsageError
@@ -13,7 +14,8 @@ from fovideo.store.apply import apply_changes, name_segment
 from fovideo.store.assemble import shift_of
 from fovideo.store.carry import SMALL_BYTES, Carrier, Made
 from fovideo.store.commit import Committer
-from fovideo.store.parts import Placed, Sources, opened
+from fovideo.store.moving import Part, size_of
+from fovideo.store.parts import opened, starts_with_key
 from fovideo.store.writer import disk_error
 from fovideo.timeline.endpoint import SPOOL_ROOM_BYTES, FileRange, Inserted, Stretch
 from fovideo.timeline.values import Gop, check_stream_name
@@ -35,8 +37,8 @@ def insert(committer: Committer, index: Index, stretch: Stretch) -> Inserted:
     paths: list[Path] = []
     naming = False
     try:
-        with Sources() as sources, _carrier(committer, stretch) as carrier:
-            runs = list(_runs(sources.placed(stretch.parts), committer.options.segment_bytes))
+        with _carrier(committer, stretch) as carrier:
+            runs = list(_runs(stretch.parts, committer.options.segment_bytes))
             for run in runs:
                 made.append(_write(committer, carrier, stretch, run, paths, alone=len(runs) == 1))
             carrier.finish()
@@ -67,8 +69,8 @@ def insert(committer: Committer, index: Index, stretch: Stretch) -> Inserted:
 
 
 def _carrier(committer: Committer, stretch: Stretch) -> Carrier:
-    total = sum(part.size_bytes if isinstance(part, FileRange) else len(part) for part in stretch.parts)
-    return Carrier(committer.files, stretch.tracks, threads=total >= SMALL_BYTES)
+    threads = sum(map(size_of, stretch.parts)) >= SMALL_BYTES
+    return Carrier(committer.files, stretch.tracks, partial(_header, stretch), threads=threads)
 
 
 def _generation(index: Index, stream: str) -> int:
@@ -87,17 +89,16 @@ def _require_generation(generation: int, stretch: Stretch) -> None:
         )
 
 
-def _runs(found: Iterable[Placed], segment_bytes: int) -> Iterator[list[Placed]]:
-    """Fragments that go into one file, up to the usual size."""
-    run: list[Placed] = []
+def _runs(parts: Sequence[Part], segment_bytes: int) -> Iterator[list[Part]]:
+    """Parts that go into one file, up to the usual size."""
+    run: list[Part] = []
     size = 0
-    for each in found:
-        fragment = each.fragment
-        if run and ((size >= segment_bytes and fragment.key_start) or size >= 2 * segment_bytes):
+    for part in parts:
+        if run and size >= segment_bytes and (size >= 2 * segment_bytes or starts_with_key(part)):
             yield run
             run, size = [], 0
-        run.append(each)
-        size += fragment.size_bytes
+        run.append(part)
+        size += size_of(part)
     if run:
         yield run
 
@@ -107,11 +108,7 @@ def _name(committer: Committer, header: SegmentHeader, number: int) -> str:
     return committer.folder.segment_name(header.stream, start_ns, number)
 
 
-def _header(stretch: Stretch, run: list[Placed]) -> SegmentHeader:
-    first = next((each.fragment for each in run if len(each.fragment.frames)), None)
-    if first is None:
-        raise UsageError("fragments without frames cannot be inserted", where=stretch.stream)
-    start_ns = int(first.frames["dts_ns"].min())
+def _header(stretch: Stretch, start_ns: int) -> SegmentHeader:
     return SegmentHeader(
         stream=stretch.stream,
         tracks=tuple(sorted(stretch.tracks, key=lambda track: track.id)),
@@ -127,22 +124,21 @@ def _write(
     committer: Committer,
     carrier: Carrier,
     stretch: Stretch,
-    run: list[Placed],
+    run: Sequence[Part],
     paths: list[Path],
     *,
     alone: bool,
 ) -> Made:
-    """A segment file with these fragments. paths: takes the names of files that are made for it."""
-    header = _header(stretch, run)
-    number = committer.new_id()
-    if alone and _is_given(committer, stretch):
+    """A segment file with these parts. paths: takes the names of files that are made for it."""
+    number, first = committer.new_id(), run[0]
+    if alone and isinstance(first, FileRange) and _is_given(committer, stretch):
         try:
-            return carrier.take_over(Path(run[0].path), number, header, run)
+            return carrier.take_over(Path(first.path), number, run)
         except UsageError:
             pass  # no room for the header
     path = committer.folder.incoming_path(number)
     paths.append(path)
-    return carrier.copy(path, number, header, run)
+    return carrier.copy(path, number, run)
 
 
 def _is_given(committer: Committer, stretch: Stretch) -> bool:

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fovideo.errors import SegmentDamaged
+from fovideo.errors import SegmentDamaged, UsageError
 from fovideo.media.codec import METADATA_TRACK, Codec, Track
 from fovideo.media.frames import FrameTable
 from fovideo.media.nal import digest_video, xxh64
 from fovideo.segment import Fragment, _samples, fragments, samples
-from fovideo.segment.fragment import parse_head
+from fovideo.segment.fragment import KEY_START, parse_head
 from fovideo.timeline.endpoint import FileRange
 
 
@@ -73,6 +73,29 @@ class Sources:
             except ValueError:
                 raise SegmentDamaged("the file is empty", where=path) from None
         return data, memoryview(data)
+
+
+def start_of(parts: Sequence[bytes | FileRange]) -> tuple[int, int]:
+    """Stored decode time of the first frame, and the offset of the first part in its buffer or file.
+
+    Raises SegmentDamaged, UsageError where there are no frames.
+    """
+    with Sources() as sources:
+        for placed in sources.placed(parts):
+            if len(placed.fragment.frames):
+                first = parts[0]
+                return (
+                    int(placed.fragment.frames["dts_ns"].min()),
+                    first.offset if isinstance(first, FileRange) else 0,
+                )
+    raise UsageError("fragments without frames cannot be inserted")
+
+
+def starts_with_key(part: bytes | FileRange) -> bool:
+    """Whether a part begins with a keyframe that begins a GOP. Raises SegmentDamaged."""
+    with Sources() as sources:
+        data, start, _ = sources.range(part)
+        return bool(parse_head(data, start).flags & KEY_START)
 
 
 @contextlib.contextmanager

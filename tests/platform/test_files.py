@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,13 @@ from fovideo.platform import (
     fdatasync,
     fsync_dir,
     read_at,
+    read_in_order,
+    share_blocks,
     start_writing,
     write_around_cache,
     write_at,
 )
+from fovideo.platform.files import BLOCK_BYTES
 
 
 @pytest.fixture(params=["kernel", "portable"])
@@ -136,9 +140,40 @@ def test_copy_to_a_full_disk_is_an_error(fd: int, tmp_path: Path, monkeypatch: p
     assert caught.value.errno == errno.ENOSPC
 
 
+def test_blocks_are_shared_or_left_alone(fd: int, tmp_path: Path) -> None:
+    data = os.urandom(4 * BLOCK_BYTES)
+    os.write(fd, data)
+    with (tmp_path / "copy").open("wb+", buffering=0) as copy:
+        os.ftruncate(copy.fileno(), len(data))
+        shared = share_blocks(fd, BLOCK_BYTES, copy.fileno(), BLOCK_BYTES, 2 * BLOCK_BYTES)
+        there = read_at(copy.fileno(), 2 * BLOCK_BYTES, BLOCK_BYTES)
+    assert there == (data[BLOCK_BYTES:-BLOCK_BYTES] if shared else bytes(2 * BLOCK_BYTES))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a call of Linux")
+def test_a_disk_that_is_full_or_fails_is_no_reason_to_share_nothing(
+    fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    codes = [errno.EXDEV, errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL]
+
+    def fails(*_: Any) -> int:
+        code = codes.pop(0) if codes else errno.ENOSPC
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "ioctl", fails)
+    while codes:
+        assert not share_blocks(fd, 0, fd, BLOCK_BYTES, BLOCK_BYTES)
+    with pytest.raises(OSError) as caught:
+        share_blocks(fd, 0, fd, BLOCK_BYTES, BLOCK_BYTES)
+    assert caught.value.errno == errno.ENOSPC
+
+
 @pytest.mark.usefixtures("system")
 def test_syncs_and_hints_accept_a_file(fd: int, tmp_path: Path) -> None:
     os.write(fd, b"data")
+    read_in_order(fd)
     fdatasync(fd)
     fsync_dir(tmp_path)
     discard_cached(fd, 0, 4)
