@@ -24,16 +24,19 @@ def command(store: str, stream: str | None, from_ns: int | None, to_ns: int | No
     With --from and --to, what is missing at the edges of the window counts too. Exit code 1 with any gap.
     """
     from fovideo.store.describe import describe, gap_json
+    from fovideo.timeline.endpoint import unreachable
 
     params.check_stretch(from_ns, to_ns)
     with closing(open_timeline(store)) as timeline:
         streams = describe(timeline, stream=stream, from_ns=from_ns, to_ns=to_ns)
+        away = unreachable(timeline)
     if as_json:
         print_json(
             {
                 "streams": [
                     {"name": each.name, "gaps": [gap_json(gap) for gap in each.gaps]} for each in streams
-                ]
+                ],
+                "unreachable": away,
             }
         )
     else:
@@ -45,4 +48,5 @@ def command(store: str, stream: str | None, from_ns: int | None, to_ns: int | No
                 out.print(line, highlight=False, markup=False)
             if not each.gaps:
                 out.print(f"{each.name}  no gaps", highlight=False, markup=False)
+        peers.say_unreachable(away)
     return 1 if any(each.gaps for each in streams) else 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import rich_click as click
+
+from fovideo.cli.output import out
 
 if TYPE_CHECKING:
     from fovideo.peer import Credentials
@@ -41,6 +43,17 @@ def open_timeline(location: str, *, write: bool = False) -> Timeline:
     from fovideo.peer import open_timeline as open_any
 
     return open_any(location, write=write, credentials=given())
+
+
+def say_unreachable(names: Sequence[str]) -> None:
+    """A line for each machine whose recordings are not in what was shown."""
+    for name in names:
+        out.print(
+            f"{name} does not answer: what it recorded cannot be reached until it returns",
+            style="yellow",
+            highlight=False,
+            markup=False,
+        )
 
 
 def given() -> Credentials:

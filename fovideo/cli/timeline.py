@@ -27,14 +27,17 @@ COLOURS = ("green", "cyan", "magenta", "yellow", "blue")
 def command(store: str, stream: str | None, from_ns: int | None, to_ns: int | None, as_json: bool) -> int:
     """Show what STORE holds: frames, spans by who recorded them, gaps."""
     from fovideo.store.describe import describe
+    from fovideo.timeline.endpoint import unreachable
 
     params.check_stretch(from_ns, to_ns)
     with closing(open_timeline(store)) as timeline:
         streams = describe(timeline, stream=stream, from_ns=from_ns, to_ns=to_ns)
+        away = unreachable(timeline)
     if as_json:
-        print_json({"streams": [each.as_json() for each in streams]})
+        print_json({"streams": [each.as_json() for each in streams], "unreachable": away})
     else:
         show_streams(streams, from_ns, to_ns)
+        peers.say_unreachable(away)
     return 0
 
 

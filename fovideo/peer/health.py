@@ -64,6 +64,7 @@ class WatchedServer(msgspec.Struct, frozen=True, kw_only=True):
     left: cameras that no spare has room for. suspicion: 0 = it has just answered, 1 and more = it is down.
     cut_off: it may be this spare that the network lost. ordered: it stands in because somebody said so.
     missing_ns: by camera, what the server's timeline lacks of the last outage: no machine received it.
+    recorded_to_ns: by camera, up to where the server had it on disk when it last said so.
     """
 
     state: str
@@ -84,6 +85,7 @@ class WatchedServer(msgspec.Struct, frozen=True, kw_only=True):
     cut_off: bool = False
     ordered: bool = False
     missing_ns: dict[str, int] = {}
+    recorded_to_ns: dict[str, int] = {}
     error: str = ""
 
 
@@ -95,6 +97,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     licence: what is wrong with the site's licence or will be, "" for nothing. servers: of a spare only.
     merges: those that this process carries out now.
     arbitration: of a spare, why the lease service cannot be asked.
+    unreachable: of the timeline of a whole site, the machines whose recordings are not in it now.
     """
 
     name: str
@@ -111,6 +114,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     servers: dict[str, WatchedServer] = {}
     merges: tuple[MergeStatus, ...] = ()
     arbitration: str = ""
+    unreachable: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object, with RFC 3339 texts beside the times."""

@@ -45,6 +45,8 @@ class StreamPlace(msgspec.Struct, frozen=True, kw_only=True):
     server: whose camera it is. by: who serves it, "" = nobody. state: "recording", "standing in", "merging",
     "sealing", "live only" (a spare receives it, nobody records it yet), "unserved". live: RTSP URL or "".
     missing_frames: known to be lost; unmerged_frames: on a spare, of the whole server.
+    unreachable: machines that do not answer now: what they recorded of it cannot be had until they return.
+    recorded_to_ns: if its server is one of them: up to where that had it on disk, as it said last.
     """
 
     camera: str
@@ -56,6 +58,8 @@ class StreamPlace(msgspec.Struct, frozen=True, kw_only=True):
     missing_frames: int = 0
     unmerged_frames: int = 0
     lease: int = 0
+    unreachable: tuple[str, ...] = ()
+    recorded_to_ns: int = 0
 
 
 class MachineState(msgspec.Struct, frozen=True, kw_only=True):

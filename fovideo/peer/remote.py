@@ -69,6 +69,14 @@ class RemoteStore:
         """What the process says of itself."""
         return self._json(self._connection.get("/health"), Health)
 
+    @property
+    def unreachable(self) -> tuple[str, ...]:
+        """See fovideo.timeline.endpoint.unreachable."""
+        try:
+            return self.health().unreachable
+        except PeerError:
+            return ()
+
     def write_latency_ns(self) -> int:
         """How long the peer's recorder waits for its disk now (StoreHealth.commit_ns)."""
         return self.health().store.commit_ns

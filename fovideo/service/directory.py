@@ -21,6 +21,9 @@ class Answer(NamedTuple):
     error: str = ""
 
 
+_SILENT = Answer(None)
+
+
 def directory_of(
     site: Site, answers: Mapping[str, Answer], *, manager: ManagementStatus = _UNKNOWN, now_ns: int = 0
 ) -> Directory:
@@ -43,7 +46,7 @@ def _place(site: Site, camera: Camera, answers: Mapping[str, Answer]) -> StreamP
         for spare, health in _spares(site, camera, answers)
         if (watched := health.servers.get(camera.server)) is not None and camera.name in watched.cameras
     ]
-    server = answers.get(camera.server, Answer(None)).health
+    server = answers.get(camera.server, _SILENT).health
     own = None if server is None else server.cameras.get(camera.name)
     lost = 0 if own is None else own.dropped + own.lost
     unmerged = sum(
@@ -51,8 +54,15 @@ def _place(site: Site, camera: Camera, answers: Mapping[str, Answer]) -> StreamP
         for _, health in _spares(site, camera, answers)
         if camera.server in health.servers
     )
+    away = tuple(name for name in holders(site, camera.server) if answers.get(name, _SILENT).health is None)
     common = StreamPlace(
-        camera=camera.name, server=camera.server, by="", state="unserved", unmerged_frames=unmerged
+        camera=camera.name,
+        server=camera.server,
+        by="",
+        state="unserved",
+        unmerged_frames=unmerged,
+        unreachable=away,
+        recorded_to_ns=recorded_to_ns(site, camera.name, answers) if camera.server in away else 0,
     )
     if standing:
         lease, spare, watched = max(standing, key=lambda each: each[0])
@@ -84,13 +94,31 @@ def _place(site: Site, camera: Camera, answers: Mapping[str, Answer]) -> StreamP
     return common
 
 
+def holders(site: Site, server: str) -> tuple[str, ...]:
+    """The machines that may hold footage of a server's cameras: itself, and the spares that watch it."""
+    spares = tuple(each.name for each in site.spares if not each.servers or server in each.servers)
+    return spares if site.server(server).watch else (server, *spares)
+
+
+def recorded_to_ns(site: Site, camera: str, answers: Mapping[str, Answer]) -> int:
+    """Up to where a camera's server had it on disk when anybody heard it last; 0 = nobody knows."""
+    server = next((each.server for each in site.cameras if each.name == camera), "")
+    health = answers.get(server, _SILENT).health
+    edges = [health.cameras[camera].durable_to_ns] if health and camera in health.cameras else []
+    for spare in site.spares:
+        said = answers.get(spare.name, _SILENT).health
+        if said is not None and server in said.servers:
+            edges.append(said.servers[server].recorded_to_ns.get(camera, 0))
+    return max(edges, default=0)
+
+
 def _spares(site: Site, camera: Camera, answers: Mapping[str, Answer]) -> list[tuple[Spare, Health]]:
     """The spares of a camera's server that answer."""
     return [
         (spare, health)
         for spare in site.spares
-        if (not spare.servers or camera.server in spare.servers)
-        and (health := answers.get(spare.name, Answer(None)).health) is not None
+        if spare.name in holders(site, camera.server)
+        and (health := answers.get(spare.name, _SILENT).health) is not None
     ]
 
 

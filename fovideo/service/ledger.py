@@ -80,6 +80,7 @@ class Ledger:
                 suspicion=round(suspicion, 2),
                 cut_off=is_cut_off(memory),
                 ordered=memory.ordered,
+                recorded_to_ns={n: duty.edge_ns for n, duty in memory.duties.items() if duty.edge_ns > 0},
                 error=silence or self._error,
             )
 

@@ -19,7 +19,7 @@ from fovideo.peer.management import Publication, PublishedVersion
 from fovideo.peer.wire import API
 from fovideo.service.routes import timeline_routes
 from fovideo.site.version import Version
-from fovideo.timeline.endpoint import Timeline
+from fovideo.timeline.endpoint import Timeline, unreachable
 
 LIMIT_BYTES = 8 << 20
 
@@ -89,7 +89,10 @@ def whole_site(
     async def answer_health(request: Request) -> Response:
         now = health()
         store = msgspec.structs.replace(now.store, id=whole().identity, error="")
-        whole_health = msgspec.structs.replace(now, role="site", store=store, cameras={}, servers={})
+        away = unreachable(whole())
+        whole_health = msgspec.structs.replace(
+            now, role="site", store=store, cameras={}, servers={}, unreachable=away
+        )
         return Response(msgspec.json.encode(whole_health.as_json()), media_type="application/json")
 
     routes = [Route("/health", answer_health), *timeline_routes(cast(Timeline, Current(whole)), None)]

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from fovideo.errors import ConfigStale, NothingThere, PeerUnauthorized
 from fovideo.peer import Directory, Health, ManagementStatus
 from fovideo.service.census import Census
-from fovideo.service.directory import directory_of
+from fovideo.service.directory import directory_of, recorded_to_ns
 from fovideo.service.keeper import Keeper
 from fovideo.service.management_routes import check_secrets
 from fovideo.service.whole import WholeTimeline
@@ -49,7 +49,7 @@ class Manager:
         self._lock = threading.RLock()
         self._site = site
         self._census = Census(site, place, self._own_health)
-        self._whole = WholeTimeline(site, place, self._own)
+        self._whole = self._timeline_of(site)
         self._retired: list[WholeTimeline] = []
 
     def act(self, lease: int, sure: Callable[[], bool] = bool) -> None:
@@ -83,7 +83,7 @@ class Manager:
                 self._census.start()
             before.stop()
             self._retired.append(self._whole)  # somebody may still read from it
-            self._whole = WholeTimeline(site, self._place, self._own)
+            self._whole = self._timeline_of(site)
 
     # Manages
 
@@ -136,6 +136,12 @@ class Manager:
 
     def whole(self) -> Timeline:
         return self._whole
+
+    def _timeline_of(self, site: Site) -> WholeTimeline:
+        def edge_ns(camera: str) -> int:
+            return recorded_to_ns(site, camera, self._census.answers)
+
+        return WholeTimeline(site, self._place, self._own, recorded_to_ns=edge_ns)
 
     def elsewhere(self, camera: str) -> str:
         """RTSP URL of whoever serves a camera now, without a path; "" = nobody."""

@@ -58,7 +58,10 @@ class StandIn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MachineView(msgspec.Struct, frozen=True, kw_only=True):
-    """A server or a spare. state: "down" when it does not answer. stood_in_by: of a server only."""
+    """A server or a spare. state: "down" when it does not answer. stood_in_by: of a server only.
+
+    recorded_to: of a server that is down: the newest frame that it was heard to have on disk.
+    """
 
     name: str
     role: str
@@ -67,6 +70,7 @@ class MachineView(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     cameras: tuple[CameraView, ...] = ()
     stood_in_by: tuple[StandIn, ...] = ()
+    recorded_to: str = ""
 
 
 class MergeView(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,7 +185,18 @@ def _server(site: Site, server: Server, answers: Mapping[str, Answer]) -> Machin
         error=error or (health.store.error if health else ""),
         cameras=tuple(cameras),
         stood_in_by=tuple(stands_in),
+        recorded_to=_recorded_to(server.name, answers) if health is None and error else "",
     )
+
+
+def _recorded_to(server: str, answers: Mapping[str, Answer]) -> str:
+    edges = [
+        edge_ns
+        for health, _ in answers.values()
+        if health is not None and server in health.servers
+        for edge_ns in health.servers[server].recorded_to_ns.values()
+    ]
+    return format_ns(max(edges)) if edges else ""
 
 
 def _missing_s(server: str, camera: str, answers: Mapping[str, Answer]) -> float:
@@ -243,6 +258,9 @@ def _management(site: Site, place: Place, answers: Mapping[str, Answer]) -> Mach
 def _problems(machine: MachineView) -> list[str]:
     if machine.state == "down":
         lines = [f"{machine.name} does not answer: {machine.error}"]
+        if machine.recorded_to:
+            until = f"what it recorded until {machine.recorded_to}"
+            lines.append(f"{machine.name}: {until} cannot be reached until it returns")
     else:
         lines = [f"{machine.name}: {machine.error}"] if machine.error else []
         lines += [

@@ -14,6 +14,7 @@ from fovideo.timeline import Gap, Gop, Span, Timeline, effective
 from fovideo.timeline import gaps as find_gaps
 from fovideo.timeline import spans as find_spans
 from fovideo.timeline.cover import primary
+from fovideo.timeline.endpoint import unreachable
 from fovideo.timeline.values import Provenance, Splice, StreamInfo
 from fovideo.times import format_ns
 
@@ -87,13 +88,16 @@ def _describe(
     provenances = timeline.provenances(info.name)
     rows = [row for row in held if row.frames and not _is_conflict(row, provenances)]
     losses = timeline.losses(info.name, from_ns, to_ns)
+    begin_ns = from_ns
+    if begin_ns is None and unreachable(timeline):
+        begin_ns = info.start_ns  # a part of it cannot be had: no silence about what came first
     return StreamDescription(
         name=info.name,
         codec=info.tracks[0].codec.value if info.tracks else "",
         frames=sum(row.frames for row in rows),
         size_bytes=sum(row.size_bytes for row in held),
         spans=tuple(find_spans(rows, provenances, _table)),
-        gaps=tuple(find_gaps(rows, losses, from_ns, to_ns, _table)),
+        gaps=tuple(find_gaps(rows, losses, begin_ns, to_ns, _table)),
         conflicting_frames=sum(row.frames for row in held if _is_conflict(row, provenances)),
         live=info.live_edge_ns > 0,
     )

@@ -20,6 +20,11 @@ SPOOL_ROOM_BYTES = 8192
 """Left free at the beginning of a file that is given away: for the header of the segment that it becomes."""
 
 
+def unreachable(timeline: Timeline) -> tuple[str, ...]:
+    """Machines whose recordings belong to a timeline but cannot be had now, so that it may lack them."""
+    return tuple(getattr(timeline, "unreachable", ()))
+
+
 class FileRange(msgspec.Struct, frozen=True):
     """Bytes that lie in a local file: an insertion into a local store lets the kernel copy them.
 

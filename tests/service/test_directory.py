@@ -60,7 +60,11 @@ def health(name: str, **settings: object) -> Answer:
 
 def watched(state: str, lease: int = 3) -> dict[str, WatchedServer]:
     cameras = {} if state == "watching" else {"gate": state}
-    return {"rec-1": WatchedServer(state=state, cameras=cameras, lease=lease, unmerged_frames=5)}
+    return {
+        "rec-1": WatchedServer(
+            state=state, cameras=cameras, lease=lease, unmerged_frames=5, recorded_to_ns={"gate": 7}
+        )
+    }
 
 
 GONE = Answer(None, "nothing listens there")
@@ -92,6 +96,9 @@ def test_where_a_camera_is(
     assert place.unmerged_frames == 5 * sum(each is not None for each in (first, second))
     if server is not None:
         assert place.missing_frames >= 3
+    gone = {"rec-1": server, "spare-1": first, "spare-2": second}
+    assert place.unreachable == tuple(name for name, said in gone.items() if said is None)
+    assert place.recorded_to_ns == (7 if server is None and (first or second) else 0)
     assert directory.machines["rec-1"].attached == (() if server is None else ("relay board",))
     assert directory.machines["rec-1"].error == ("" if server else "nothing listens there")
 
