@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 
 import fovideo
 from fovideo.replay import LoopSource, RtspServer, make_clip
@@ -36,10 +36,7 @@ def test_the_readme_example_runs_as_written(tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     clip = tmp_path / "clip.mp4"
     make_clip(clip, width=160, height=96, seconds=2, gop=10)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with RtspServer(port=port) as server:
+    with RtspServer(port=free_port()) as server:
         url = server.add_stream("cam0", LoopSource(clip))
         assert "rtsp://127.0.0.1:8554/cam0" in code
         done = subprocess.run(

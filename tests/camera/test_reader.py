@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from read_camera import Server, Watched, answers, free_port, garbage, pass_through, silence, watched, web
+from free_ports import free_port
+from read_camera import Server, Watched, answers, garbage, pass_through, silence, watched, web
 from tls import CERTIFICATE, tls_to
 
 from fovideo.camera import CameraState, SessionStart

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cutting_proxy import CuttingProxy, cutting_proxy
+from free_ports import free_port
 from served import TOKEN, bytes_of, open_store, record, remote, served, stretch_of
 
 from fovideo.errors import NotAStore, PeerError, PeerUnauthorized, UsageError
@@ -140,10 +141,8 @@ def test_a_token_that_http_cannot_carry() -> None:
 
 
 def test_nobody_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
     with pytest.raises(Unanswered, match="nothing listens there") as caught:
-        open_timeline(f"http://127.0.0.1:{port}")
+        open_timeline(f"http://127.0.0.1:{free_port()}")
     assert caught.value.refused
     assert isinstance(caught.value, ConnectionError)
 

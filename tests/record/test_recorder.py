@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from disks import FullDisk
 from footage import T0_NS, VIDEO, video
-from read_camera import Server, free_port, garbage
+from free_ports import free_port
+from read_camera import Server, garbage
 from waiting import wait_until
 
 from fovideo.camera import CameraConfig, CameraState

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 from rtsp_client import RtspClient
 from viewer import watched_numbers
-from whole_site import WholeSite, free_port, until
+from whole_site import WholeSite, until
 
 from fovideo.replay import LoopSource, RtspServer, make_clip
 from fovideo.replay.rtsp.sdp import clock_text

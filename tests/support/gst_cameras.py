@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from read_camera import free_port
+from free_ports import free_port
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 _PYTHON = Path("/usr/bin/python3")  # PyGObject belongs to the system's Python

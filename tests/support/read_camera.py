@@ -209,10 +209,3 @@ def pass_through(
         with contextlib.suppress(OSError):
             while data := connection.recv(2048):
                 server.sendall(data)
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port

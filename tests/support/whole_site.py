@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cutting_proxy import CuttingProxy, cutting_proxy
+from free_ports import free_port
 
 from fovideo.cli.demo_judge import recorded_numbers
 from fovideo.errors import FovideoError
@@ -42,12 +42,6 @@ def until(true: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
     while not true():
         assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s in vain: {what}"
         pause.wait(0.03)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port: int = unused.getsockname()[1]
-        return port
 
 
 class Process:

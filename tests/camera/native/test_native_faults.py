@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from read_camera import Server, Watched, answers, free_port, garbage, silence, web
+from free_ports import free_port
+from read_camera import Server, Watched, answers, garbage, silence, web
 from scripted_camera import H264, Asked, ScriptedCamera, answer, frame, native, stream
 
 from fovideo.camera import CameraState

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from read_camera import Watched, free_port, watched
+from free_ports import free_port
+from read_camera import Watched, watched
 
 from fovideo.media.codec import Codec
 from fovideo.media.frames import FrameFlag
