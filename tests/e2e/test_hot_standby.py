@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-KILLS = int(os.environ.get("FOVIDEO_STANDBY_KILLS", "4"))
+KILLS = int(os.environ.get("FOVIDEO_STANDBY_KILLS", "3"))
 
 
 @pytest.mark.e2e
