@@ -210,6 +210,16 @@ def test_a_first_packet_that_stays_alone_has_the_report_of_the_next() -> None:
     assert abs(int(stamped.frames["time_ns"][0]) - WALL) < int(stamped.frames["error_ns"][0])
 
 
+@pytest.mark.parametrize("late_us", [-16_000, 5_333, 21_333])
+def test_a_session_whose_start_is_another_tracks(late_us: int) -> None:
+    """Its audio began at another instant: the first picture's pts is not 0, but the others keep the beat."""
+    rows, truth = Camera(gop=(0,), missing=frozenset({0})).run()
+    rows["pts_ns"][1:] = np.array(truth[1:]) - truth[0] + late_us * 1000
+    stamped = Stamper(start(first_pts_ns=0)).stamp(rows, final=True)
+    assert stamped.frames["time_ns"].tolist() == truth
+    assert stamped.frames["error_ns"][0] >= MS + abs(late_us) * 1000
+
+
 def test_missing_pts_are_interpolated() -> None:
     stamped, truth = stamp(Camera(missing=frozenset({7, 8})))
     assert stamped.frames["time_ns"].tolist() == truth

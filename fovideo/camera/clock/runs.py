@@ -15,6 +15,7 @@ from fovideo.camera.clock.settings import StampSettings
 from fovideo.media.frames import FrameFlag
 from fovideo.times import NS_PER_MS, NS_PER_S
 
+_TOLERANCE_NS = 2 * NS_PER_MS  # between times that a steady camera says
 _AHEAD = 3  # frames that tell the interval at the start, B-frames or not
 
 
@@ -149,10 +150,17 @@ def _first(
     times = sorted(other.pts for other in ahead)
     steps = [after - before for before, after in itertools.pairwise(times) if after > before]
     step = min(steps, default=clock.guess_interval(ahead[0].receipt, unit.receipt))
-    said = clock.first_pts
-    if said is not None and said not in times and abs(times[0] - step - said) < step * depth:
-        return Member(index, unit, said)
+    said, guess = clock.first_pts, times[0] - step
+    in_order = keys_first and bool(unit.flags & FrameFlag.KEY) and len(ahead) == _AHEAD
+    if said is not None and said not in times and abs(guess - said) < step * depth:
+        off_ns = abs(guess - said)
+        if off_ns < _TOLERANCE_NS or not (in_order and len(steps) == _AHEAD - 1 and _equal(steps)):
+            return Member(index, unit, said)
+        # An even beat says when it was shown; what the camera took for the start was another track's.
+        return Member(index, unit, guess, off_ns)
     # If those ahead are B-frames, it is shown after some of them.
-    if keys_first and unit.flags & FrameFlag.KEY and len(ahead) == _AHEAD:
-        depth = 1
-    return Member(index, unit, times[0] - step, step * depth)
+    return Member(index, unit, guess, step * (1 if in_order else depth))
+
+
+def _equal(steps: list[int]) -> bool:
+    return max(steps) - min(steps) < _TOLERANCE_NS
