@@ -18,6 +18,18 @@
  * twice, or where that cannot be a record that would pass the end is preceded by a SKIP record up to the end.
  *
  * Where memory is shared, a page of the capacity is never used: it lets the consumer give released pages back.
+ *
+ * Rewinding. A ring that keeps pages (control->keep, mapped twice) costs what it holds without pages that come and go: when
+ * nearly all is released, the producer skips from where it is to the next position of place 0, whose pages are still
+ * there. The places behind stay usable: if the consumer then stops, and the new lap comes to what is still held of the
+ * old one, the producer passes over that, by a skip to the place behind it. So positions in flight may span two capacities,
+ * never one place twice:
+ *
+ *   place 0 .. x        new lap, since `rewound_to`                       bound: tail + usable, less a skip's header
+ *   tail .. y           held of the old lap, ends with the skip at `rewound_from`
+ *   y .. capacity       free; after the pass used from `passed_to` on     bound: rewound_to + usable until tail is there
+ *
+ * At most one of each is in flight: the next one waits until tail is past the last.
  */
 #ifndef FOV_RING_H
 #define FOV_RING_H
@@ -25,9 +37,10 @@
 #include "fov_map.h"
 #include "fov_port.h"
 
-#define FOV_RING_MAGIC 0x31676e69726f7666ULL /* "fvoring1" */
+#define FOV_RING_MAGIC 0x32676e69726f7666ULL /* "fvoring2" */
 
 enum { FOV_RING_HEADER = 8, FOV_RING_PAGE = 4096 };
+enum { FOV_NO_SKIP = 0, FOV_SKIP_TO_END = 1, FOV_SKIP_REWIND = 2, FOV_SKIP_PASS = 3 };
 enum { FOV_RECORD_RAW = 0, FOV_RECORD_UNIT = 1, FOV_RECORD_SKIP = 2 };
 
 /* In shared memory. Two lines (of 64) apart, since processors fetch lines in pairs. */
@@ -38,6 +51,8 @@ typedef struct {
     uint64_t pushed_units, pushed_bytes, dropped_units, dropped_bytes;
     uint64_t dropping; /* bit per track: units are dropped until a keyframe fits */
     uint64_t lost[4];  /* by track: units dropped since the last one that went in */
+    uint64_t keep;     /* set before use: bytes at the start whose pages stay; 0 = positions run through */
+    uint64_t rewound_from, rewound_to, passed_from, passed_to; /* the last of each: its skip's position, and its end */
     /* The consumer's line. */
     FOV_ALIGN(128) uint64_t tail;
 } fov_ring_control;
@@ -50,8 +65,10 @@ typedef struct {
     uint64_t usable; /* bytes that records may take */
     int twice;
     FOV_ALIGN(128) uint64_t cached_tail;
+    uint64_t limit;    /* position up to which cached_tail lets the producer write */
     uint64_t head_lap; /* position of place 0 in the lap of head */
     uint64_t skip;     /* bytes of the SKIP record that the reserved record needs */
+    int how;           /* kind of that skip */
     uint64_t staged;   /* bytes behind head that are written and not yet published */
     uint64_t next;     /* head + staged, while something is staged */
     FOV_ALIGN(128) uint64_t cached_head;
@@ -78,6 +95,23 @@ FOV_INLINE uint64_t fov_ring_place(const fov_ring *ring, uint64_t position, uint
     return place;
 }
 
+/* End of the last skip of a kind; 0 if a producer died before it was published. */
+FOV_INLINE uint64_t fov_ring_skipped(uint64_t to, uint64_t head) { return to <= head ? to : 0; }
+
+/* Looks at tail: how far may the producer write? */
+FOV_INLINE void fov_ring_look(fov_ring *ring) {
+    const fov_ring_control *c = ring->control;
+    uint64_t tail = FOV_LOAD_ACQUIRE(&c->tail), head = FOV_LOAD_RELAXED(&c->head);
+    uint64_t rewound = fov_ring_skipped(c->rewound_to, head), passed = fov_ring_skipped(c->passed_to, head);
+    ring->cached_tail = tail;
+    if (tail >= rewound)
+        ring->limit = tail + ring->usable;
+    else if (passed > rewound)
+        ring->limit = rewound + ring->usable;
+    else
+        ring->limit = tail + ring->usable - FOV_RING_HEADER; /* the header of a pass */
+}
+
 /* Binds a handle to memory; `fresh` writes the control block. Returns 0, or EINVAL if it is no ring. */
 static inline int fov_ring_open(fov_ring *ring, const fov_map *map, int fresh) {
     fov_ring_control *control = (fov_ring_control *)(void *)map->control;
@@ -96,8 +130,8 @@ static inline int fov_ring_open(fov_ring *ring, const fov_map *map, int fresh) {
     ring->capacity = map->capacity;
     ring->usable = map->capacity - (map->twice ? FOV_RING_PAGE : 0);
     ring->twice = map->twice;
-    ring->cached_tail = FOV_LOAD_ACQUIRE(&control->tail);
     ring->cached_head = FOV_LOAD_ACQUIRE(&control->tail);
+    ring->limit = 0; /* the producer looks before it writes, and a consumer has no limit */
     return 0;
 }
 
@@ -108,28 +142,65 @@ FOV_INLINE uint64_t fov_ring_limit(const fov_ring *ring) {
 
 /* Bytes in use; a third thread sees a value of some recent moment. */
 FOV_INLINE uint64_t fov_ring_used(const fov_ring *ring) {
-    uint64_t tail = FOV_LOAD_ACQUIRE(&ring->control->tail); /* first: head never falls behind it */
-    uint64_t used = FOV_LOAD_ACQUIRE(&ring->control->head) - tail;
-    return used < ring->capacity ? used : ring->capacity; /* tail may have moved in between */
+    const fov_ring_control *c = ring->control;
+    uint64_t tail = FOV_LOAD_ACQUIRE(&c->tail); /* first: head never falls behind it */
+    uint64_t head = FOV_LOAD_ACQUIRE(&c->head), used = head - tail;
+    uint64_t from = FOV_LOAD_RELAXED(&c->rewound_from), to = FOV_LOAD_RELAXED(&c->rewound_to);
+    if (tail <= from && to <= head) used -= to - from;
+    from = FOV_LOAD_RELAXED(&c->passed_from);
+    to = FOV_LOAD_RELAXED(&c->passed_to);
+    if (tail <= from && to <= head) used -= to - from;
+    return used < ring->capacity ? used : ring->capacity; /* any of them may have moved in between */
 }
 
 /* ---- producer ---- */
+
+/* Whether `need` bytes at `position` are free; looks at tail where the last look does not say so. */
+FOV_INLINE int fov_ring_room(fov_ring *ring, uint64_t position, uint64_t need) {
+    if (FOV_LIKELY(position + need <= ring->limit)) return 1;
+    fov_ring_look(ring);
+    return position + need <= ring->limit;
+}
+
+/* Chooses the skip before a record at head that is to find `need` bytes: 1, or 0 if there is no room for it. */
+static inline int fov_ring_choose(fov_ring *ring, uint64_t head, uint64_t place, uint64_t need) {
+    const fov_ring_control *c = ring->control;
+    ring->how = FOV_NO_SKIP;
+    ring->skip = 0;
+    if (!c->keep || !ring->twice) return fov_ring_room(ring, head, need);
+    fov_ring_look(ring);
+    const uint64_t rewound = fov_ring_skipped(c->rewound_to, head), passed = fov_ring_skipped(c->passed_to, head);
+    const uint64_t tail = ring->cached_tail, held = head - tail, most = 1u << 31;
+    /* Little is held, all of it in this lap: go back to the pages that are there. */
+    if (place >= c->keep / 4 && held <= place / 8 && tail >= rewound && tail >= passed &&
+        need + FOV_RING_HEADER + FOV_RING_PAGE <= place - held && ring->capacity - place < most) {
+        ring->how = FOV_SKIP_REWIND;
+        ring->skip = ring->capacity - place;
+        return 1;
+    }
+    if (head + need <= ring->limit) return 1;
+    if (tail >= rewound || passed > rewound) return 0;
+    uint64_t behind = rewound + c->rewound_from % ring->capacity + FOV_RING_HEADER;
+    if (behind < head + FOV_RING_HEADER || behind + need > rewound + ring->usable || behind - head >= most) return 0;
+    ring->how = FOV_SKIP_PASS;
+    ring->skip = behind - head;
+    return 1;
+}
 
 /* Room for a body of `size` bytes such that `spare` bytes stay free behind it; NULL if there is none now. */
 static inline uint8_t *fov_ring_reserve(fov_ring *ring, uint64_t size, uint64_t spare) {
     uint64_t head = FOV_LOAD_RELAXED(&ring->control->head), need = fov_ring_whole(size);
     uint64_t place = fov_ring_place(ring, head, &ring->head_lap);
     if (FOV_UNLIKELY(size > fov_ring_limit(ring))) return NULL;
-    ring->skip = 0;
     if (!ring->twice && need > ring->capacity - place) {
-        ring->skip = ring->capacity - place;
-        place = 0;
+        uint64_t skip = ring->capacity - place;
+        if (!fov_ring_room(ring, head, need + skip + spare)) return NULL;
+        ring->how = FOV_SKIP_TO_END;
+        ring->skip = skip;
+        return ring->data + FOV_RING_HEADER;
     }
-    need += ring->skip + spare;
-    if (need > ring->usable - (head - ring->cached_tail)) {
-        ring->cached_tail = FOV_LOAD_ACQUIRE(&ring->control->tail);
-        if (need > ring->usable - (head - ring->cached_tail)) return NULL;
-    }
+    if (!fov_ring_choose(ring, head, place, need + spare)) return NULL;
+    if (FOV_UNLIKELY(ring->skip)) place = (place + ring->skip) % ring->capacity;
     return ring->data + place + FOV_RING_HEADER;
 }
 
@@ -140,10 +211,7 @@ FOV_INLINE int fov_ring_stage(fov_ring *ring, const void *data, uint64_t size) {
     uint64_t place = fov_ring_place(ring, next, &ring->head_lap), head = next - ring->staged;
     if (FOV_UNLIKELY(size > fov_ring_limit(ring))) return 0;
     if (!ring->twice && need > ring->capacity - place) skip = ring->capacity - place;
-    if (FOV_UNLIKELY(need + skip > ring->usable - (next - ring->cached_tail))) {
-        ring->cached_tail = FOV_LOAD_ACQUIRE(&ring->control->tail);
-        if (need + skip > ring->usable - (next - ring->cached_tail)) return 0;
-    }
+    if (FOV_UNLIKELY(!fov_ring_room(ring, next, need + skip))) return 0;
     if (FOV_UNLIKELY(skip)) {
         uint32_t padding[2] = {(uint32_t)(skip - FOV_RING_HEADER), FOV_RECORD_SKIP};
         memcpy(ring->data + place, padding, sizeof padding);
@@ -169,7 +237,15 @@ static inline void fov_ring_commit(fov_ring *ring, uint8_t *body, uint64_t size,
     uint32_t header[2] = {(uint32_t)size, type};
     if (FOV_UNLIKELY(ring->skip)) {
         uint32_t skip[2] = {(uint32_t)(ring->skip - FOV_RING_HEADER), FOV_RECORD_SKIP};
-        memcpy(ring->data + (ring->capacity - ring->skip), skip, sizeof skip);
+        memcpy(ring->data + fov_ring_place(ring, head, &ring->head_lap), skip, sizeof skip);
+        if (ring->how == FOV_SKIP_REWIND) {
+            FOV_STORE_RELAXED(&ring->control->rewound_from, head);
+            FOV_STORE_RELAXED(&ring->control->rewound_to, head + ring->skip);
+        } else if (ring->how == FOV_SKIP_PASS) {
+            FOV_STORE_RELAXED(&ring->control->passed_from, head);
+            FOV_STORE_RELAXED(&ring->control->passed_to, head + ring->skip);
+        }
+        ring->limit = 0; /* to be found anew */
     }
     memcpy(body - FOV_RING_HEADER, header, sizeof header);
     FOV_STORE_RELEASE(&ring->control->head, head + ring->skip + fov_ring_whole(size));
@@ -188,12 +264,12 @@ FOV_INLINE int fov_ring_push(fov_ring *ring, const void *data, uint64_t size) {
 /* The record at `position` (tail, or the end of one before): 1, 0 = nothing yet, -1 = there is no record. */
 static inline int fov_ring_peek(fov_ring *ring, uint64_t position, fov_record *record) {
     for (;;) {
-        if (position == ring->cached_head || ring->cached_head - position > ring->capacity) {
+        if (position == ring->cached_head || ring->cached_head - position > 2 * ring->capacity) {
             ring->cached_head = FOV_LOAD_ACQUIRE(&ring->control->head);
             if (position == ring->cached_head) return 0;
         }
         uint64_t there = ring->cached_head - position;
-        if (there > ring->capacity || there < FOV_RING_HEADER || (position & 7)) return -1;
+        if (there > 2 * ring->capacity || there < FOV_RING_HEADER || (position & 7)) return -1;
         const uint8_t *start = ring->data + fov_ring_place(ring, position, &ring->tail_lap);
         uint32_t header[2];
         memcpy(header, start, sizeof header);
@@ -211,21 +287,38 @@ static inline int fov_ring_peek(fov_ring *ring, uint64_t position, fov_record *r
     }
 }
 
+/* Gives the pages of [from, to) back but for those that are kept: from that of `from` to the one before that of `to`. */
+static inline void fov_ring_discard_span(const fov_ring *ring, fov_map *map, uint64_t from, uint64_t to) {
+    const uint64_t page = FOV_RING_PAGE, keep = ring->control->keep & ~(page - 1);
+    from &= ~(page - 1);
+    to &= ~(page - 1);
+    while (from < to) {
+        uint64_t start = from % ring->capacity, size = to - from;
+        if (size > ring->capacity - start) size = ring->capacity - start;
+        from += size;
+        if (start + size <= keep) continue;
+        if (start < keep) size -= keep - start, start = keep;
+        fov_map_discard(map, start, size);
+    }
+}
+
 /* Gives the memory of the records before `position` back to the system; call it right before fov_ring_release.
  *
  * The page with `position` on it stays, and goes with the next call. The page with tail on it goes as a whole: what was
- * before tail is released, and the producer cannot be there again, since it keeps a page away from tail (usable). */
+ * before tail is released, and the producer cannot be there again, since it keeps a page away from tail (usable). What was
+ * skipped is no memory of these records: the producer may be there. */
 static inline void fov_ring_discard(const fov_ring *ring, fov_map *map, uint64_t position) {
-    const uint64_t page = FOV_RING_PAGE;
-    uint64_t tail = FOV_LOAD_RELAXED(&ring->control->tail);
-    if (position - tail > FOV_LOAD_ACQUIRE(&ring->control->head) - tail) return;
-    uint64_t start = (tail & ~(page - 1)) % ring->capacity;
-    uint64_t size = (position & ~(page - 1)) - (tail & ~(page - 1));
-    if (start + size > ring->capacity) {
-        fov_map_discard(map, 0, start + size - ring->capacity);
-        size = ring->capacity - start;
+    const fov_ring_control *c = ring->control;
+    uint64_t tail = FOV_LOAD_RELAXED(&c->tail);
+    if (position - tail > FOV_LOAD_ACQUIRE(&c->head) - tail) return;
+    const uint64_t skips[2][2] = {{FOV_LOAD_RELAXED(&c->rewound_from), FOV_LOAD_RELAXED(&c->rewound_to)},
+                                  {FOV_LOAD_RELAXED(&c->passed_from), FOV_LOAD_RELAXED(&c->passed_to)}};
+    for (int i = 0; i < 2; i++) {
+        if (skips[i][0] < tail || skips[i][0] >= position) continue;
+        fov_ring_discard_span(ring, map, tail, skips[i][0]);
+        tail = skips[i][1];
     }
-    fov_map_discard(map, start, size);
+    fov_ring_discard_span(ring, map, tail, position);
 }
 
 /* Everything before `position` may be overwritten from now on. 0, or -1 if it is not in [tail, head]. */

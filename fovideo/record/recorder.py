@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_KEPT_BYTES = 256 << 10  # a second of 2 Mbit/s: pages that stay cost nothing to fill again
 _WATCH_S = 0.1
 _STOP_S = 0.5
 
@@ -94,7 +95,7 @@ class Recorder:
         self, camera: CameraConfig, *, mode: Mode = Mode.RECORD, lease: int = 0, pending: bool = False
     ) -> None:
         """Begin with a camera; its stream has its name. UsageError if there is one of that name."""
-        ring = Ring(camera.ring_bytes)
+        ring = Ring(camera.ring_bytes, keep_bytes=min(_KEPT_BYTES, camera.ring_bytes // 8))
         intent = Intent(mode, lease, pending)
         lane = Lane(
             camera.name,

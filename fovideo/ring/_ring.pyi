@@ -13,10 +13,13 @@ class Ring:
     proportion to what is in the ring, apart from the rows of `units`. All methods raise ValueError once closed.
     """
 
-    def __new__(cls, capacity_bytes: int, *, fd: int = -1, shared: bool = True) -> Self:
+    def __new__(cls, capacity_bytes: int, *, fd: int = -1, shared: bool = True, keep_bytes: int = 0) -> Self:
         """
         capacity_bytes: rounded up to 64 KiB; memory is used as it is touched.
         fd: attach to the ring of another process (kept open by a duplicate); capacity_bytes 0 = whatever it has.
+        keep_bytes: memory at the start that stays when it is released, at most half of the ring. Records then go back there
+            whenever little is held, so that a ring which is emptied regularly touches few pages, and always the same.
+            0 = records run through the whole capacity. Shared memory only; nothing elsewhere.
         shared: False = plain memory without descriptor, as it is everywhere but on Linux.
         OSError: no memory, or `fd` is not a ring.
         """

@@ -11,6 +11,8 @@ from fovideo.ring.units import Kind, Units
 FULL = 0.75
 """Share of the capacity above which footage is given up although the pre-roll still wants it."""
 
+_HEADER_BYTES = 56
+
 
 def trim_position(
     units: Units, now_ns: int, preroll_ns: int, used_bytes: int, capacity_bytes: int
@@ -42,7 +44,8 @@ def trim_position(
 
     if used_bytes > FULL * capacity_bytes:
         small = np.zeros(len(units), bool)
-        small[1:] = units["end"][-1] - units["end"][:-1] <= FULL * capacity_bytes
+        sizes = units["end"] - units["position"] + _HEADER_BYTES  # of memory; positions may leave places out
+        small[1:] = sizes[::-1].cumsum()[-2::-1] <= FULL * capacity_bytes
         places = np.flatnonzero(frames)
         for fitting in (keys[small[keys]], places[small[places]], places[-1:]):
             if len(fitting):

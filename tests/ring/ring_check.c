@@ -1,8 +1,10 @@
 /* Producer, consumer and observer of one ring on three threads; the consumer checks every byte.
  *
- *   ring_check LAYOUT SECONDS CAPACITY LARGEST
+ *   ring_check LAYOUT SECONDS CAPACITY LARGEST [KEEP]
  *
- * LAYOUT: plain | shared. LARGEST: bytes of the largest record. Prints records and bytes; exit 1 on a wrong byte.
+ * LAYOUT: plain | shared. LARGEST: bytes of the largest record. KEEP: bytes of the area that are
+ * kept, to which the producer goes back; the consumer then stops now and then, so that it must pass over what is held.
+ * Prints records and bytes; exit 1 on a wrong byte.
  * With -DBROKEN the indices are stored without release order, which a race detector must see.
  */
 #include "fov_port.h"
@@ -20,7 +22,8 @@
 #include <time.h>
 
 static fov_ring ring;
-static uint64_t largest, stop, done;
+static fov_map map;
+static uint64_t largest, stop, done, rewinds, passes;
 static struct timespec end_time;
 
 static uint64_t mix(uint64_t x) {
@@ -57,7 +60,7 @@ static void *produce(void *unused) {
     uint8_t *buffer = (uint8_t *)malloc((size_t)largest + 1);
     (void)unused;
     while (!over()) {
-        number = produce_together(buffer, number);
+        if (!ring.control->keep) number = produce_together(buffer, number);
         for (int i = 0; i < 64; i++) {
             uint64_t size = size_of(number);
             uint8_t *body = fov_ring_reserve(&ring, size, 0);
@@ -65,6 +68,8 @@ static void *produce(void *unused) {
                 sched_yield();
                 continue;
             }
+            rewinds += ring.how == FOV_SKIP_REWIND;
+            passes += ring.how == FOV_SKIP_PASS;
             fill(body, size, number++);
             fov_ring_commit(&ring, body, size, FOV_RECORD_RAW);
         }
@@ -105,7 +110,12 @@ static int consume(uint64_t *records, uint64_t *bytes) {
         }
         *bytes += record.size;
         position = record.end;
-        if (mix(number++) % 3 == 0) fov_ring_release(&ring, position);
+        if (mix(number++) % 3) continue;
+        /* Now and then the consumer stops until the ring is all but full. */
+        if (ring.control->keep && mix(number) % 64 == 0)
+            for (int i = 0; i < 200 && fov_ring_used(&ring) < ring.capacity / 4 * 3 && !FOV_LOAD_ACQUIRE(&stop); i++) sched_yield();
+        fov_ring_discard(&ring, &map, position);
+        fov_ring_release(&ring, position);
     }
     free(expected);
     *records = number;
@@ -113,14 +123,14 @@ static int consume(uint64_t *records, uint64_t *bytes) {
 }
 
 int main(int argc, char **argv) {
-    fov_map map = {0};
     pthread_t producer, watcher;
     uint64_t records = 0, bytes = 0;
-    if (argc != 5) return 2;
+    if (argc < 5) return 2;
     uint64_t capacity = strtoull(argv[3], NULL, 10);
     double seconds = strtod(argv[2], NULL);
     int error = strcmp(argv[1], "plain") ? fov_map_create(&map, capacity) : fov_map_plain(&map, capacity);
     if (error || fov_ring_open(&ring, &map, 1)) return 2;
+    if (argc > 5) ring.control->keep = strtoull(argv[5], NULL, 10);
     largest = strtoull(argv[4], NULL, 10);
     if (largest > fov_ring_limit(&ring)) largest = fov_ring_limit(&ring);
     clock_gettime(CLOCK_MONOTONIC, &end_time);
@@ -133,7 +143,8 @@ int main(int argc, char **argv) {
     pthread_join(producer, NULL);
     FOV_STORE_RELEASE(&done, 1);
     pthread_join(watcher, NULL);
-    printf("%llu %llu\n", (unsigned long long)records, (unsigned long long)bytes);
+    printf("%llu %llu %llu %llu\n", (unsigned long long)records, (unsigned long long)bytes, (unsigned long long)rewinds,
+           (unsigned long long)passes);
     fov_map_close(&map);
     return wrong;
 }

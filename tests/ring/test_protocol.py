@@ -33,6 +33,26 @@ def test_records_that_are_published_together(padded: bool, batch: int) -> None:
         assert explore(Protocol(4, sizes, padded=padded, batch=batch, staged=3)) > 10
 
 
+@pytest.mark.parametrize(("capacity", "count", "batch"), [(4, 5, 1), (5, 4, 1), (7, 4, 2)])
+def test_rewinding(capacity: int, count: int, batch: int) -> None:
+    """Back to place 0 whenever that is allowed, and over what is held when the consumer stops there. What is free may
+    lie in two pieces, so a consumer that holds on to records needs a larger ring.
+    """
+    for sizes in itertools.product((1, 2), repeat=count):
+        assert explore(Protocol(capacity, sizes, batch=batch, rewinds=True)) > 10
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    ["rewinds_over", "passes_short", "headless", "passes_end", "tail_release", "tail_acquire", "head_release"],
+)
+def test_every_mistake_of_rewinding_is_found(mistake: str) -> None:
+    right = Protocol(4, (1,) * 6, rewinds=True)
+    explore(right)
+    with pytest.raises(ProtocolViolation):
+        explore(replace(right, **{mistake: mistake.startswith(("rewinds", "passes", "headless"))}))
+
+
 MISTAKES: list[dict[str, Any]] = [
     {"head_release": False},
     {"head_acquire": False},

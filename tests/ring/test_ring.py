@@ -110,6 +110,38 @@ def test_discarded_memory_goes_back_to_the_system() -> None:
 
 
 @linux
+def test_a_ring_that_is_emptied_goes_back_to_the_pages_that_it_kept() -> None:
+    with Ring(1 << 20, keep_bytes=1 << 18) as ring:
+        for _ in range(100):
+            for _ in range(5):
+                assert ring.push(b"x" * 20_000)
+            ring.release(int(ring.units()["end"][-2]), discard=True)
+        assert os.fstat(ring.fd).st_blocks * 512 < 300_000
+        assert ring.used_bytes < 50_000
+
+
+@linux
+def test_a_ring_that_went_back_still_holds_its_whole_capacity() -> None:
+    """The consumer stops right after the producer went back: what is free lies before and behind what is held."""
+    sent = [bytes([number % 251]) * 9_000 for number in range(200)]
+    with Ring(1 << 20, keep_bytes=1 << 18) as ring, Ring(0, fd=ring.fd) as reader:
+        for payload in sent[:30]:
+            assert ring.push(payload)
+        reader.release(int(reader.units()["end"][26]), discard=True)
+        done = 30
+        while ring.push(sent[done]):
+            done += 1
+        assert ring.head - ring.tail > ring.capacity_bytes
+        assert 0.97 * ring.capacity_bytes < ring.used_bytes < ring.capacity_bytes
+        rows = reader.units()
+        assert [bytes(reader.payload(r["position"], r["size"])) for r in rows] == sent[27:done]
+        for row in rows:
+            reader.release(int(row["end"]), discard=True)
+        assert ring.used_bytes == 0
+        assert os.fstat(ring.fd).st_blocks * 512 < 400_000
+
+
+@linux
 def test_memory_cannot_be_cut_by_a_peer() -> None:
     with Ring(65_536) as ring, pytest.raises(PermissionError):
         os.ftruncate(ring.fd, 4096)

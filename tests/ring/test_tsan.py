@@ -47,6 +47,17 @@ def test_no_race_and_no_wrong_byte(
     assert int(result.stdout.split()[0]) > 10
 
 
+@pytest.mark.parametrize(("capacity", "largest", "keep"), [(65_536, 3_000, 32_768), (262_144, 20_000, 32_768)])
+@pytest.mark.parametrize("sanitizer", ["thread", "address"])
+def test_a_ring_that_goes_back_to_its_pages(
+    built: dict[str, Path], sanitizer: str, capacity: int, largest: int, keep: int
+) -> None:
+    result = run(built[sanitizer], "shared", SECONDS, capacity, largest, keep)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert int(result.stdout.split()[0]) > 10
+
+
 def test_the_detector_sees_indices_without_order(built: dict[str, Path]) -> None:
     result = run(built["broken"], "plain", SECONDS, 65_536, 40)
     assert "data race" in result.stderr

@@ -29,6 +29,8 @@ class Protocol:
     padded: a record that would pass the end of the area goes to its start, behind a skip record.
     batch: records that the consumer reads before it releases them at once.
     staged: records that the producer writes before it publishes them at once, room permitting.
+    rewinds: where nothing forbids it, the producer may go back to place 0 before any record (it tries both); and
+        it passes over what is held when it comes to that. Not with padded or staged.
     """
 
     capacity: int
@@ -36,6 +38,7 @@ class Protocol:
     padded: bool = False
     batch: int = 1
     staged: int = 1
+    rewinds: bool = False
     head_release: bool = True
     head_acquire: bool = True
     tail_release: bool = True
@@ -44,6 +47,10 @@ class Protocol:
     early_head: bool = False  # head is stored before the last cell is written
     early_tail: bool = False  # tail is stored before the last cell is read
     stale: bool = False  # a cached index is never refreshed
+    rewinds_over: bool = False  # the producer goes back although a cell too many is still held there
+    passes_short: bool = False  # it passes to the skip's own cell
+    headless: bool = False  # it leaves no cell for the header of a pass
+    passes_end: bool = False  # after a pass it goes on beyond where the lap began
 
 
 class Message(NamedTuple):
@@ -76,6 +83,9 @@ class State(NamedTuple):
     record: tuple[int, int] = (0, 0)
     step: tuple[int, int] = (0, 0)
     stored: tuple[bool, bool] = (False, False)
+    skip: int = 0  # cells that the producer leaves out before the present record, once it has begun it
+    rewound: tuple[int, int] = (0, 0)  # the last skip to place 0: from, to
+    passed: int = 0  # end of the last skip over what was held
 
 
 def put(items: tuple[Any, ...], index: int, value: Any) -> tuple[Any, ...]:
@@ -120,38 +130,90 @@ def load(state: State, thread: int, *, acquire: bool) -> Iterator[State]:
         )
 
 
+def limit(protocol: Protocol, state: State) -> int:
+    """Position up to which the producer may write."""
+    tail, free = state.cached[PRODUCER], protocol.capacity + protocol.slack
+    to = state.rewound[1]
+    if tail >= to:
+        return tail + free
+    if state.passed > to:
+        return to + free + 2 * protocol.passes_end
+    return tail + free - (not protocol.headless)
+
+
+def skips(protocol: Protocol, state: State, position: int, size: int) -> list[int]:
+    """The ways to write the next record: cells to leave out before it. None: there is no room."""
+    capacity, place = protocol.capacity, position % protocol.capacity
+    if protocol.padded and size > capacity - place:
+        skip = capacity - place
+        return [skip] if position + skip + size <= limit(protocol, state) else []
+    ways = [0] if position + size <= limit(protocol, state) else []
+    if not protocol.rewinds:
+        return ways
+    tail, (start, to) = state.cached[PRODUCER], state.rewound
+    before = place - (position - tail)  # free cells of this lap before tail
+    room = before + 2 * protocol.rewinds_over
+    if tail >= max(to, state.passed) and place and size + 1 <= room:
+        ways.append(capacity - place)
+    if not ways and tail < to and state.passed <= to:
+        behind = to + start % capacity + (not protocol.passes_short)
+        if position < behind and behind + size <= to + capacity:
+            ways.append(behind - position)
+    return ways
+
+
 def produce(protocol: Protocol, state: State) -> Iterator[State]:
     number, capacity = state.record[PRODUCER], protocol.capacity
     if number == len(protocol.sizes):
         return
     position, size, step = state.position[PRODUCER], protocol.sizes[number], state.step[PRODUCER]
-    place = position % capacity
-    skip = capacity - place if protocol.padded and size > capacity - place else 0
-    room = capacity + protocol.slack - (position - state.cached[PRODUCER])
-    if step == 0 and size + skip > room:
+    ways = [state.skip] if step else skips(protocol, state, position, size)
+    if protocol.rewinds and not step and not protocol.stale:
+        yield from load(state, PRODUCER, acquire=protocol.tail_acquire)  # it looks whenever it likes
+    if not ways:
         if not protocol.stale:
             yield from load(state, PRODUCER, acquire=protocol.tail_acquire)
         if position != state.indices[PRODUCER][-1].value:
             yield store(state, PRODUCER, position, release=protocol.head_release)
         return
+    for skip in ways:
+        yield write(protocol, state._replace(skip=skip))
+
+
+def write(protocol: Protocol, state: State) -> State:
+    """The next access of the producer to the record that it has begun, or the store of its index."""
+    number, capacity, skip = state.record[PRODUCER], protocol.capacity, state.skip
+    position, size, step = state.position[PRODUCER], protocol.sizes[number], state.step[PRODUCER]
+    place = position % capacity
     publishes = (number + 1) % protocol.staged == 0 or number + 1 == len(protocol.sizes)
-    writes = [(place, SKIP)] if skip else []
+    writes = [(place, SKIP - skip)] if skip else []
     writes += [((position + skip + cell) % capacity, number) for cell in range(size)]
     end = position + skip + size
     if publishes and not state.stored[PRODUCER] and step == len(writes) - protocol.early_head:
         state = store(state, PRODUCER, end, release=protocol.head_release)
-        yield finish(state, PRODUCER, step, len(writes), end)
-        return
+        return skipped(protocol, finish(state, PRODUCER, step, len(writes), end), position)
     after = access(state, PRODUCER, *writes[step])
     after = after._replace(step=put(state.step, PRODUCER, step + 1))
     if step + 1 == len(writes) and not publishes:
-        yield after._replace(
+        return after._replace(
             position=put(state.position, PRODUCER, end),
             record=put(state.record, PRODUCER, number + 1),
             step=put(state.step, PRODUCER, 0),
+            skip=0,
         )
-        return
-    yield finish(after, PRODUCER, step + 1, len(writes), end)
+    return skipped(protocol, finish(after, PRODUCER, step + 1, len(writes), end), position)
+
+
+def skipped(protocol: Protocol, state: State, position: int) -> State:
+    """The producer remembers the skip of a record that began at `position`, when it is done with it."""
+    if state.position[PRODUCER] == position or not state.skip:
+        return state
+    to = position + state.skip
+    if protocol.rewinds and to % protocol.capacity == 0:
+        state = state._replace(rewound=(position, to))
+    elif protocol.rewinds:
+        state = state._replace(passed=to)
+    return state._replace(skip=0)
 
 
 def finish(state: State, thread: int, step: int, accesses: int, end: int) -> State:
@@ -185,8 +247,8 @@ def consume(protocol: Protocol, state: State) -> Iterator[State]:
     place = (position + step) % capacity
     after = access(state, CONSUMER, place, None)
     value = state.cells[place].value
-    if protocol.padded and step == 0 and value == SKIP:
-        yield after._replace(position=put(state.position, CONSUMER, position + capacity - place))
+    if step == 0 and value <= SKIP:
+        yield after._replace(position=put(state.position, CONSUMER, position + SKIP - value))
         return
     if value != number:
         raise ProtocolViolation(f"record {number} holds {value}")
@@ -208,7 +270,7 @@ def explore(protocol: Protocol) -> int:
     while todo:
         state = todo.pop()
         used = state.position[PRODUCER] - state.indices[CONSUMER][-1].value
-        if not 0 <= used <= protocol.capacity + protocol.slack:
+        if not 0 <= used <= (1 + protocol.rewinds) * protocol.capacity + protocol.slack:
             raise ProtocolViolation(f"{used} cells in use of {protocol.capacity}")
         ways = [way for side in (produce, consume) for way in side(protocol, state) if way != state]
         if not ways and state.record != (len(protocol.sizes),) * 2:

@@ -29,6 +29,7 @@ cdef extern from "fov_ring.h" nogil:
         uint64_t pushed_bytes
         uint64_t dropped_units
         uint64_t dropped_bytes
+        uint64_t keep
     ctypedef struct fov_ring:
         fov_ring_control* control
         uint64_t capacity

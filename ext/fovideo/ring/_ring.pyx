@@ -34,7 +34,7 @@ cdef object failed(str what, int code):
 
 
 cdef class Ring:
-    def __cinit__(self, long long capacity_bytes, *, int fd=-1, bint shared=True):
+    def __cinit__(self, long long capacity_bytes, *, int fd=-1, bint shared=True, long long keep_bytes=0):
         cdef _Mapping mapping = _Mapping()
         cdef int error
         self.fd = -1
@@ -56,7 +56,10 @@ cdef class Ring:
                 error = fov_map_plain(&mapping.map, capacity_bytes)
             if error:
                 raise failed(f"no memory for a ring of {capacity_bytes} bytes", error)
+            if not 0 <= keep_bytes <= capacity_bytes // 2:
+                raise ValueError(f"{keep_bytes} bytes to keep of {capacity_bytes}")
             fov_ring_open(&mapping.ring, &mapping.map, 1)
+            mapping.ring.control.keep = keep_bytes
         self.capacity_bytes = mapping.map.capacity
         self.fd = mapping.map.fd
         mapping.length = self.capacity_bytes * (2 if mapping.map.twice else 1)
