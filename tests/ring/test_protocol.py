@@ -44,7 +44,15 @@ def test_rewinding(capacity: int, count: int, batch: int) -> None:
 
 @pytest.mark.parametrize(
     "mistake",
-    ["rewinds_over", "passes_short", "headless", "passes_end", "tail_release", "tail_acquire", "head_release"],
+    [
+        "rewinds_over",
+        "passes_short",
+        "headless",
+        "passes_end",
+        "tail_release",
+        "tail_acquire",
+        "head_release",
+    ],
 )
 def test_every_mistake_of_rewinding_is_found(mistake: str) -> None:
     right = Protocol(4, (1,) * 6, rewinds=True)

@@ -47,7 +47,9 @@ def test_no_race_and_no_wrong_byte(
     assert int(result.stdout.split()[0]) > 10
 
 
-@pytest.mark.parametrize(("capacity", "largest", "keep"), [(65_536, 3_000, 32_768), (262_144, 20_000, 32_768)])
+@pytest.mark.parametrize(
+    ("capacity", "largest", "keep"), [(65_536, 3_000, 32_768), (262_144, 20_000, 32_768)]
+)
 @pytest.mark.parametrize("sanitizer", ["thread", "address"])
 def test_a_ring_that_goes_back_to_its_pages(
     built: dict[str, Path], sanitizer: str, capacity: int, largest: int, keep: int
