@@ -35,8 +35,9 @@ def test_records_that_are_published_together(padded: bool, batch: int) -> None:
 
 @pytest.mark.parametrize(("capacity", "count", "batch"), [(4, 5, 1), (5, 4, 1), (7, 4, 2)])
 def test_rewinding(capacity: int, count: int, batch: int) -> None:
-    """Back to place 0 whenever that is allowed, and over what is held when the consumer stops there. What is free may
-    lie in two pieces, so a consumer that holds on to records needs a larger ring.
+    """Back to place 0 whenever that is allowed, and over what is held when the consumer stops.
+
+    What is free may lie in two pieces, so a consumer that holds on to records needs a larger ring.
     """
     for sizes in itertools.product((1, 2), repeat=count):
         assert explore(Protocol(capacity, sizes, batch=batch, rewinds=True)) > 10

@@ -44,7 +44,9 @@ class RingMachine(RuleBasedStateMachine):
         expected, in_pieces = self.room_for(size), self.ring.head - self.ring.tail > self.ring.used_bytes
         pushed = self.ring.push(payload)
         if pushed is not expected:  # what is free lies in two places after going back to the start
-            assert self.keeps and not pushed and in_pieces
+            assert self.keeps
+            assert in_pieces
+            assert not pushed
         if pushed:
             self.records.append(payload)
             self.pushed += 1

@@ -29,8 +29,8 @@ class Protocol:
     padded: a record that would pass the end of the area goes to its start, behind a skip record.
     batch: records that the consumer reads before it releases them at once.
     staged: records that the producer writes before it publishes them at once, room permitting.
-    rewinds: where nothing forbids it, the producer may go back to place 0 before any record (it tries both); and
-        it passes over what is held when it comes to that. Not with padded or staged.
+    rewinds: where nothing forbids it, the producer may go back to place 0 before any record (it tries both);
+        and it passes over what is held when it comes to that. Not with padded or staged.
     """
 
     capacity: int
@@ -163,7 +163,7 @@ def skips(protocol: Protocol, state: State, position: int, size: int) -> list[in
 
 
 def produce(protocol: Protocol, state: State) -> Iterator[State]:
-    number, capacity = state.record[PRODUCER], protocol.capacity
+    number = state.record[PRODUCER]
     if number == len(protocol.sizes):
         return
     position, size, step = state.position[PRODUCER], protocol.sizes[number], state.step[PRODUCER]
