@@ -122,7 +122,7 @@ def test_a_ring_that_is_emptied_goes_back_to_the_pages_that_it_kept() -> None:
 
 @linux
 def test_a_ring_that_went_back_still_holds_its_whole_capacity() -> None:
-    """The consumer stops right after the producer went back: what is free lies on both sides of what is held."""
+    """The consumer stops after the producer went back: what is free lies on both sides of what is held."""
     sent = [bytes([number % 251]) * 9_000 for number in range(200)]
     with Ring(1 << 20, keep_bytes=1 << 18) as ring, Ring(0, fd=ring.fd) as reader:
         for payload in sent[:30]:
