@@ -16,9 +16,11 @@ def queues(folder: Path) -> Path | None:
         return None
     program = folder / "queues"
     source = ROOT / "benchmarks" / "native" / "queues.c"
-    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+    headers = ROOT / "ext" / "include"
+    newest = max(each.stat().st_mtime for each in (*headers.glob("*.h"), *source.parent.iterdir()))
+    if not program.exists() or program.stat().st_mtime < newest:
         folder.mkdir(parents=True, exist_ok=True)
-        include = [f"-I{ROOT / 'ext' / 'include'}", f"-I{source.parent}"]
+        include = [f"-I{headers}", f"-I{source.parent}"]
         subprocess.run(
             [compiler, "-O3", "-std=gnu11", *include, str(source), "-o", str(program), "-lpthread"],
             check=True,

@@ -23,4 +23,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     merge_bytes: int = 1 << 29
     plan_frames: int = 200_000
     gops: int = 1_000_000
-    records: int = 40_000
+    records: int = 20_000

@@ -27,7 +27,7 @@ def rows(settings: Settings) -> list[Row]:
             large.skipped = small.skipped = "no C compiler"
             continue
         few, many = settings.records, settings.records * 200
-        for _ in range(max(settings.rounds, 5)):
+        for _ in range(max(settings.rounds, 9)):
             large.ours.append(few * LARGE / seconds(program, "ring", how, LARGE, few) / 1e9)
             large.theirs.append(few * LARGE / seconds(program, "memcpy", how, LARGE, few) / 1e9)
             small.ours.append(many / seconds(program, "ring", how, SMALL, many) / 1e6)
