@@ -87,9 +87,14 @@ def align(
         if target.session == source.session:
             if target.epoch == source.epoch:
                 _take_copies(source, target, result)
+        elif source.is_apart(target):
+            continue
         elif len(source.frames) and len(target.frames):
             _take_content(source, target, primary, prior, machines, result)
     _take_stragglers(source, primary, result)
+    for target in targets:
+        if target.session != source.session and source.is_apart(target):
+            _add_rest(target, np.zeros(0, np.int64), True, 0, result)
     result.kept &= ~result.held
     result.clash &= ~(result.held | result.kept)
     return result

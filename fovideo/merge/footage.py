@@ -34,7 +34,7 @@ class Footage:
     not known. conflict: not part of what the timeline shows. reported: at some time of the session sender
     reports told the camera's clock; what came before was back-dated by them. moved_ns: by how much merges
     have corrected the time of each frame. adopted: brought by a merge; when it arrived follows from the
-    footage beside it.
+    footage beside it. home: the timeline that holds it. brought: a merge brought it there.
     """
 
     session: str
@@ -48,6 +48,8 @@ class Footage:
     conflict: bool = False
     reported: bool = False
     adopted: bool = False
+    home: str = ""
+    brought: bool = False
 
     @cached_property
     def clock(self) -> int:
@@ -68,6 +70,10 @@ class Footage:
     def put_off_ns(self) -> int:
         """By how much merges have corrected its times, in the main."""
         return int(np.median(self.moved_ns)) if self.moved_ns.any() else 0
+
+    def is_apart(self, other: Footage) -> bool:
+        """Whether no frame can be in both, since a merge brought what of one the timeline lacked."""
+        return self.home == other.home and (self.brought or other.brought)
 
     @cached_property
     def lag_ns(self) -> int | None:
@@ -139,6 +145,8 @@ def unpack(
         row=np.repeat(np.array(mine, np.int64), sizes),
         arrival_ns=arrivals(frames, stored_ns),
         reported=run.session in reported,
+        home=manifest.identity,
+        brought=bool(run.provenance.inserted_from),
         moved_ns=np.repeat(np.array([moved_ns(manifest, place) for place in mine], np.int64), sizes),
     )
     hidden = np.repeat(np.array([manifest.is_conflict(place) for place in mine], bool), sizes)
