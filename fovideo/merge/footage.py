@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fovideo.media.frames import Clock, FrameTable
-from fovideo.merge.line import Mask, Times
+from fovideo.merge.line import Mask, Times, covered, line_of
 from fovideo.merge.manifest import Manifest, Run
+from fovideo.timeline.cover import DEFAULT_INTERVAL_NS
 from fovideo.timeline.values import Gop
 from fovideo.times import NS_PER_MS, NS_PER_S
 
@@ -21,6 +22,8 @@ _RESTART_NS = 10 * NS_PER_S  # a camera that restarts its clock changes it by mo
 _ALIKE_NS = 200 * NS_PER_MS  # least delays of one machine's sessions differ by less
 _WAITED_NS = 2 * NS_PER_S + _ALIKE_NS  # what merges find to be the same arrived no further apart
 _BESIDE_NS = 2 * NS_PER_S  # footage so near says when its neighbours arrived
+_EDGE = 2  # frames at the edge of other footage that are no accident
+_FEW = 0.1  # share of frames that may lie where there is footage already
 _BLOCK_NS = 60 * NS_PER_S
 _BLOCKS = 15  # on either side: longer than any stall, short enough for clocks that drift
 
@@ -169,7 +172,11 @@ def at_home(identity: str, footage: Sequence[Footage]) -> list[Footage]:
     told = sorted({each.lag_ns for each in own if each.trusted and each.lag_ns is not None})
     apart_ns = {}
     for store in {each.store for each in footage} - {identity}:
-        brought = [each for each in footage if each.store == store and each.trusted]
+        brought = [
+            each
+            for each in footage
+            if each.store == store and each.trusted and abs(each.put_off_ns) <= _WAITED_NS
+        ]
         apart_ns[store] = _apart_ns(brought, [each for each in own if each.trusted])
     result = []
     for each in footage:
@@ -177,7 +184,7 @@ def at_home(identity: str, footage: Sequence[Footage]) -> list[Footage]:
             result.append(each)
             continue
         ahead_ns, lag_ns = apart_ns[each.store], each.lag_ns
-        if ahead_ns is None or lag_ns is None:
+        if ahead_ns is None or lag_ns is None or (each.trusted and abs(each.put_off_ns) > _WAITED_NS):
             lag_ns = _beside_ns(each, own)
         elif each.trusted:
             lag_ns += ahead_ns
@@ -198,29 +205,31 @@ def _least_ns(footage: Footage, lag_ns: int, own: Sequence[Footage]) -> int:
     low_ns, high_ns = footage.frames["time_ns"].min(), footage.frames["time_ns"].max()
     beside = [
         (each.lag_ns or 0) + footage.put_off_ns
-        for each in own
+        for each in _best(footage, own)
         if each.frames["time_ns"].min() - _BESIDE_NS <= high_ns
         and low_ns <= each.frames["time_ns"].max() + _BESIDE_NS
     ]
     nearest_ns = min(beside, key=lambda other_ns: abs(lag_ns - other_ns), default=lag_ns)
-    return nearest_ns if 0 <= lag_ns - nearest_ns <= _WAITED_NS else lag_ns
+    return nearest_ns if abs(lag_ns - nearest_ns) <= _WAITED_NS else lag_ns
 
 
 def _apart_ns(brought: Sequence[Footage], own: Sequence[Footage]) -> int | None:
     """By how much the clock of this timeline's machine is ahead of another's, as both heard the camera's.
 
-    A camera that restarted its clock makes several differences: the least is true, as machines are kept in
-    step.
+    A camera that restarted its clock makes several differences: true are those of footage that adjoins by
+    that clock, as what was brought filled a gap; then the least, as machines are kept in step.
     Frames that waited make small ones: the one that most frames speak for is true.
     """
-    found = [
-        (own_run.lag_ns - each.lag_ns, min(len(each.frames), len(own_run.frames)))
+    pairs = [
+        (_adjoins(each, own_run), own_run.lag_ns - each.lag_ns, min(len(each.frames), len(own_run.frames)))
         for each in brought
         for own_run in own
         if own_run.lag_ns is not None and each.lag_ns is not None
     ]
-    if not found:
+    if not pairs:
         return None
+    best = max(adjoins for adjoins, _, _ in pairs)
+    found = [(apart_ns, frames) for adjoins, apart_ns, frames in pairs if adjoins == best]
 
     def support(apart_ns: int) -> int:
         return sum(frames for other_ns, frames in found if abs(other_ns - apart_ns) <= _ALIKE_NS)
@@ -230,8 +239,31 @@ def _apart_ns(brought: Sequence[Footage], own: Sequence[Footage]) -> int | None:
     return max(good, key=lambda apart_ns: (support(apart_ns), apart_ns))
 
 
+def _adjoins(brought: Footage, own: Footage) -> int:
+    """Whether what a merge brought continues own footage on one clock: 1 = it does, -1 = it can't, as it lies
+    where there is footage, 0 = nothing is known.
+    """
+    track = brought.frames["track"].min()
+    times = brought.frames["time_ns"][brought.frames["track"] == track]
+    line = line_of(own.frames, track)
+    if not len(line):
+        return 0
+    interval_ns = line.interval_ns or DEFAULT_INTERVAL_NS
+    if covered(times, line, interval_ns // 2, interval_ns).mean() > _FEW:
+        return -1
+    near = np.count_nonzero(covered(times, line, 2 * interval_ns, interval_ns))
+    return int(near >= min(_EDGE, len(times)))
+
+
+def _best(brought: Footage, own: Sequence[Footage]) -> list[Footage]:
+    """Own footage that may lie beside what a merge brought: what adjoins it, if there is any."""
+    known = [_adjoins(brought, each) for each in own]
+    return [each for each, adjoins in zip(own, known, strict=True) if adjoins == max(known)]
+
+
 def _beside_ns(footage: Footage, own: Sequence[Footage]) -> int:
     """By how much frames arrived after they were recorded, if as the own footage beside them."""
+    own = _best(footage, own)
     lags = np.array([each.lag_ns or 0 for each in own], np.int64)
     lag_ns = lags[_nearest(footage.frames["time_ns"], footage.row, own)]
     return int(np.median(lag_ns + footage.moved_ns))

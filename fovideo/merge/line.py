@@ -23,6 +23,7 @@ COVERED = 1.75
 """Neighbours at most this many intervals apart have no room for a frame between them."""
 
 _TOLERANCE = 0.45
+_ACCIDENTS = 0.02  # share of frames that are like another one by chance
 _UNKNOWN_INTERVAL_NS = 40 * NS_PER_MS
 
 
@@ -125,3 +126,16 @@ def repeated_in(lines: Iterable[Line]) -> Digests:
         return np.zeros(0, np.uint64)
     values, counts = np.unique(np.concatenate(digests), return_counts=True)
     return np.asarray(values[counts > 1], np.uint64)
+
+
+def again_after_ns(lines: Iterable[Line]) -> int:
+    """After how long content comes again within a line, at the least but for a few accidents; 0 if it does
+    not.
+    """
+    found = []
+    for line in lines:
+        order = np.lexsort((line.time_ns, line.digest))
+        same = np.diff(line.digest[order].view(np.int64)) == 0
+        found.append(np.diff(line.time_ns[order])[same])
+    steps = np.concatenate(found) if found else np.zeros(0, np.int64)
+    return int(np.quantile(steps, _ACCIDENTS)) if len(steps) else 0

@@ -34,7 +34,8 @@ class Prior:
 
     expected_ns: best guess. near_ns: how far the clocks are from it if they are what they claim to be;
     window_ns: how far they may be at all. trusted: offsets beyond near_ns need the near ones to be refuted.
-    repeated: digests, sorted, that are known to come more than once in the stream.
+    repeated: digests, sorted, that are known to come more than once in the stream;
+    again_ns: after how long they come again, at the least; 0 = not known.
     """
 
     expected_ns: int = 0
@@ -42,6 +43,7 @@ class Prior:
     near_ns: int = NEAR_NS
     trusted: bool = False
     repeated: Digests = field(default_factory=lambda: np.zeros(0, np.uint64))
+    again_ns: int = 0
 
     def around(self, expected_ns: int, window_ns: int) -> Prior:
         """The same, with another guess that is good to window_ns."""

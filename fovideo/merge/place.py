@@ -15,7 +15,7 @@ import numpy as np
 from fovideo.merge.align import align, overall_offset, pinned_offset
 from fovideo.merge.clock import Clock
 from fovideo.merge.footage import Footage, at_home, reported_sessions, rows_to_compare, unpack
-from fovideo.merge.line import Times, line_of, repeated_in
+from fovideo.merge.line import Times, again_after_ns, line_of, repeated_in
 from fovideo.merge.machines import Machines
 from fovideo.merge.manifest import Manifest, Run
 from fovideo.merge.offset import NEAR_NS, Offset, Prior
@@ -23,6 +23,7 @@ from fovideo.merge.splice import CLASH, KEPT, NEW, THERE, States
 from fovideo.times import NS_PER_MS
 
 _CLOSE_NS = 15 * NS_PER_MS  # a good guess is this good: nearer than two frames that may be alike
+_CLEAR = 0.95  # share of what lies in the overlap that an offset explains if it is the right one
 _ENOUGH = 8  # matched frames that make a run's own offset better than its neighbours'
 
 
@@ -80,14 +81,19 @@ def place_runs(source: Manifest, target: Manifest, window_ns: int, expected_ns: 
     reported = reported_sessions(source) | reported_sessions(target)
     there = [footage for _, each in _unpacked(target, source, window_ns, reported) for footage in each]
     runs = _unpacked(source, target, window_ns, reported)
-    repeated = [
-        repeated_in(line_of(each.frames, source.primary) for each in side if not each.conflict)
+    lines = [
+        [line_of(each.frames, source.primary) for each in side if not each.conflict]
         for side in (there, [each for _, footage in runs for each in footage])
     ]
-    prior = Prior(window_ns=window_ns, repeated=np.union1d(*repeated))
+    repeated = np.union1d(*(repeated_in(side) for side in lines))
+    again_ns = again_after_ns(line for side in lines for line in side)
+    prior = Prior(window_ns=window_ns, repeated=repeated, again_ns=again_ns)
     everything = [each for _, footage in runs for each in footage]
     machines = Machines.of(everything, there, source.primary, window_ns, expected_ns)
     sketches = [_sketch(source, run, footage, there, prior, machines) for run, footage in runs]
+    if (told_ns := _told_by_content(sketches)) is not None:
+        machines = replace(machines, expected_ns=machines.expected_ns + told_ns, told=True)
+        sketches = [_retold(each, there, prior, machines, told_ns) for each in sketches]
     done: list[tuple[_Sketch, Placed]] = []
     for sketch in sorted(sketches, key=lambda each: (each.pinned_ns is None, -each.matched, each.start_ns)):
         borrowed = _borrow(sketch, done, there, machines, prior)
@@ -133,6 +139,32 @@ def _sketch(
         pinned_ns=pinned_ns,
         nominal_ns=nominal_ns,
     )
+
+
+def _told_by_content(sketches: Sequence[_Sketch]) -> int | None:
+    """By how much more than expected the machines' clocks are apart, where the runs that have many frames in
+    common with the target all say the same.
+    """
+    found = [
+        each.offset.offset_ns
+        for each in sketches
+        if each.offset is not None and each.matched >= _ENOUGH and each.offset.quality >= _CLEAR
+    ]
+    if not found or max(found) - min(found) > _CLOSE_NS:
+        return None
+    return int(np.median(found))
+
+
+def _retold(
+    sketch: _Sketch, there: Sequence[Footage], prior: Prior, machines: Machines, told_ns: int
+) -> _Sketch:
+    """A sketch with what is expected now. told_ns: by how much more than before."""
+    shown = next((each for each in sketch.footage if not each.conflict), None)
+    nominal_ns = sketch.nominal_ns if shown is None else _nominal_ns(shown, there, machines, prior)
+    offset = sketch.offset
+    if offset is not None:
+        offset = replace(offset, offset_ns=offset.offset_ns - told_ns)
+    return replace(sketch, offset=offset, nominal_ns=nominal_ns)
 
 
 def _nominal_ns(source: Footage, targets: Iterable[Footage], machines: Machines, prior: Prior) -> int:
@@ -187,7 +219,7 @@ def _nearest_ns(source: Footage, there: Sequence[Footage], machines: Machines, p
     nearest: tuple[int, int] | None = None
     for target in there:
         apart_ns, known = machines.apart_ns(source, target)
-        if not known or target.conflict or target.session == source.session:
+        if not (known or machines.told) or target.conflict or target.session == source.session:
             continue
         ours, theirs = source.arrival_ns + apart_ns, target.arrival_ns
         if not source.arrival_ns.any() or not theirs.any():
@@ -231,7 +263,11 @@ def _informed(sketch: _Sketch, borrowed: Clock, prior: Prior) -> Prior:
     """What is known of the run's offset now, beyond what the machines' clocks tell; best knowledge first.
     Where content repeats, a good guess is kept to.
     """
-    near_ns = NEAR_NS if sketch.offset is not None and not len(prior.repeated) else _CLOSE_NS
+    near_ns = (
+        NEAR_NS
+        if sketch.offset is not None and not len(prior.repeated)
+        else max(_CLOSE_NS, min(prior.again_ns * 2 // 5, NEAR_NS))
+    )
     if sketch.offset is not None and sketch.matched >= _ENOUGH:
         expected_ns = sketch.offset.offset_ns
     elif sketch.pinned_ns is not None:
