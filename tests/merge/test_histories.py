@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import os
 import random
+from collections.abc import Callable
 
 import pytest
 from merge_history import History, Reference, history, outage
@@ -16,6 +17,7 @@ from fovideo.merge import merge
 
 COUNT = int(os.environ.get("FOVIDEO_HISTORIES", "200"))
 PORTIONS = 10
+REBOOTS = 3
 
 
 class Killed(BaseException):
@@ -23,8 +25,9 @@ class Killed(BaseException):
 
 
 def told(seed: int) -> History:
-    """Histories of clocks and contents, and of sites with outages, in turn."""
-    return outage(seed) if seed // PORTIONS % 2 else history(seed)
+    """Histories of clocks and contents, and of sites with outages (where the camera may restart), in turn."""
+    kind = seed // PORTIONS % 4
+    return outage(seed, reboots=kind == REBOOTS) if kind % 2 else history(seed)
 
 
 def merged(source: Held, target: Held) -> int:
@@ -88,16 +91,34 @@ def test_killed_at_random_and_run_again(portion: int, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("portion", range(PORTIONS))
 def test_the_order_and_the_way_of_merges_do_not_matter(portion: int) -> None:
     for seed in range(2_000_000 + portion, 2_000_000 + COUNT // 2, PORTIONS):
-        tale, chance = told(seed), random.Random(seed)
-        everything = set(tale.target.ids())
-        for name in tale.sources:
-            everything |= set(tale.world.timeline(name).ids())
-        straight = copy.deepcopy(tale.target)
-        for name in chance.sample(tale.sources, len(tale.sources)):
-            merged(tale.world.timeline(name), straight)
-        *others, last = tale.sources  # all by way of the last
-        for name in others:
-            merged(tale.world.timeline(name), tale.world.timeline(last))
-        merged(tale.world.timeline(last), tale.target)
-        for timeline in (straight, tale.target):
-            assert timeline.ids() == dict.fromkeys(everything, 1), tale.label
+        any_order_any_way(told(seed), random.Random(seed))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param(lambda: history(2_000_987), id="single frames by way of another spare"),
+        pytest.param(
+            lambda: outage(2_001_332), id="a loop without sender reports, and a session that waited"
+        ),
+        pytest.param(lambda: outage(129, reboots=True), id="a session of which every frame waited"),
+    ],
+)
+def test_what_once_went_wrong(made: Callable[[], History]) -> None:
+    any_order_any_way(made(), random.Random(1))
+
+
+def any_order_any_way(tale: History, chance: random.Random) -> None:
+    """Merged straight and by way of the last source, each frame is there once."""
+    everything = set(tale.target.ids())
+    for name in tale.sources:
+        everything |= set(tale.world.timeline(name).ids())
+    straight = copy.deepcopy(tale.target)
+    for name in chance.sample(tale.sources, len(tale.sources)):
+        merged(tale.world.timeline(name), straight)
+    *others, last = tale.sources  # all by way of the last
+    for name in others:
+        merged(tale.world.timeline(name), tale.world.timeline(last))
+    merged(tale.world.timeline(last), tale.target)
+    for timeline in (straight, tale.target):
+        assert timeline.ids() == dict.fromkeys(everything, 1), tale.label

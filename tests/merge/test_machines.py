@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from merge_world import T0_NS, S, World, Wrong, camera
 
 from fovideo.media.frames import Clock, empty_frames
+from fovideo.merge.align import align
 from fovideo.merge.footage import Footage, arrivals, at_home
 from fovideo.merge.machines import Machines
 from fovideo.merge.manifest import load_manifest
@@ -116,3 +119,12 @@ def test_a_loop_seen_at_different_times_is_not_one() -> None:
     made = plan(spare, server)
     assert made.duplicate_frames == 100
     assert sum(stretch.frames for stretch in made.stretches) == 342
+
+
+def test_what_a_merge_brought_has_no_frame_in_common_with_what_was_there() -> None:
+    own, same = footage("server", 0, session="own"), footage("spare", 0, session="brought")
+    machines = Machines(600 * S)
+    assert align(same, [own], 1, Prior(), machines).held.all()
+    own, same = replace(own, home="server"), replace(same, home="server", brought=True)
+    assert not align(same, [own], 1, Prior(), machines).held.any()
+    assert not align(own, [same], 1, Prior(), machines).held.any()

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from merge_world import STEP_NS, Held, S, Shot, World, Wrong, camera
 
 from fovideo.media.frames import Clock
 from fovideo.replay import read_packets
 
+_RELATED = 25  # frames that relate the clocks of two recorders
 _GRID = 16  # sessions begin and end on multiples, so that footage is shared by many frames or by none
 
 
@@ -142,7 +143,8 @@ def outage(seed: int, *, reboots: bool = False) -> History:
     Sessions begin anywhere; the first sender report comes some seconds later, and what ends before it has
     times of its receipt only. Processes freeze, and what waited is received late. Machines' clocks differ,
     the camera's clock is its own, and its pictures move, stand still or run in a loop of any length. reboots:
-    the camera may also restart its clock.
+    the camera may also restart its clock, but not where two recorders have no frame in common: then nothing
+    relates their clocks.
     """
     chance = random.Random(seed)
     content = chance.choice(["moving", "still", "frozen", "loop", "loop"])
@@ -176,9 +178,20 @@ def outage(seed: int, *, reboots: bool = False) -> History:
                 lost = {number for number in range(at, stop) if chance.random() < loss}
                 _session(world, machine, shots[at:stop], clocks[began], lost, chance)
             at = stop + chance.choice([1, 40, 100, 150])
+    if len(clocks) > 1 and not _related(world):
+        return outage(seed)
     label = f"outage {seed}: {content} (loop {loop}), GOP {gop}, {count}, reports {reports}, loss {loss}"
     label += f", clocks {clocks}, {machines}"
     return History(world, names[1:], gop, False, label)
+
+
+def _related(world: World) -> bool:
+    """Whether any two recorders have frames in common."""
+    return all(
+        len(one.ids().keys() & other.ids().keys()) >= _RELATED
+        for one, other in combinations(world.timelines.values(), 2)
+        if one.rows and other.rows
+    )
 
 
 def _session(
