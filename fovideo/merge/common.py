@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from fovideo.media.frames import FrameTable
 from fovideo.merge import _rows
-from fovideo.merge.manifest import Manifest
-from fovideo.timeline.values import GopFlag, Splice
+from fovideo.merge.manifest import Columns, Manifest
+from fovideo.timeline.values import Gop, GopFlag, Splice
 from fovideo.times import NS_PER_MS, NS_PER_S
 
 MARGIN_ROWS = 64
@@ -34,8 +34,6 @@ _RECEIPT_NS = 5 * NS_PER_S  # one frame reaches two recorders at the same instan
 
 _JITTER = 4  # rows that differ by more than a part of so many of a frame interval are not the same
 
-Columns = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class Common:
@@ -44,13 +42,6 @@ class Common:
     serials: tuple[int, ...] = ()
     frames: int = 0
     others: int = 0
-
-
-def columns(manifest: Manifest) -> Columns:
-    """The rows as numbers, shape (rows, _rows.COLUMNS)."""
-    table = np.zeros((len(manifest.rows), _rows.COLUMNS), np.int64)
-    _rows.columns(manifest.rows, table)
-    return table
 
 
 def without_common(
@@ -63,7 +54,7 @@ def without_common(
     least = 2 * MARGIN_ROWS + LEAST_ROWS
     if min(len(source.rows), len(target.rows)) < least:
         return source, target, Common()
-    ours, theirs = columns(source), columns(target)
+    ours, theirs = source.columns, target.columns
     partner = _partners(ours, _plain(source, ours), theirs, _plain(target, theirs))
     shift = np.where(partner >= 0, theirs[partner, _rows.START] - ours[:, _rows.START], 0)
     partner[np.abs(shift - expected_ns) > _CLOSE_NS] = -1
@@ -101,14 +92,32 @@ def _received_together(ours: FrameTable, theirs: FrameTable) -> bool:
     return bool((np.abs(apart) <= _RECEIPT_NS).all())
 
 
-def _plain(manifest: Manifest, table: Columns) -> npt.NDArray[np.bool_]:
-    """Rows that are whole GOPs, shown, and begin at a keyframe that comes only once."""
+def is_whole(manifest: Manifest, table: Columns) -> npt.NDArray[np.bool_]:
+    """Rows that are whole GOPs, shown, and begin at a keyframe."""
     wanted = GopFlag.KEY | GopFlag.COMPLETE
-    plain = (table[:, _rows.FLAGS] & (wanted | GopFlag.GAPS)) == wanted
-    plain &= (table[:, _rows.SAMPLES] > 0) & (table[:, _rows.INTERVAL] > 0)
+    whole = (table[:, _rows.FLAGS] & (wanted | GopFlag.GAPS)) == wanted
+    whole &= (table[:, _rows.SAMPLES] > 0) & (table[:, _rows.INTERVAL] > 0)
     hidden = [number for number, each in manifest.provenances.items() if each.splice & Splice.CONFLICT]
     if hidden:
-        plain &= ~np.isin(table[:, _rows.PROVENANCE], hidden)
+        whole &= ~np.isin(table[:, _rows.PROVENANCE], hidden)
+    return np.asarray(whole, bool)
+
+
+def follows(table: Columns) -> npt.NDArray[np.bool_]:
+    """For each row but the first: whether it begins where the one before ends, with nothing in between."""
+    jitter_ns = table[1:, _rows.INTERVAL] // _JITTER
+    return np.asarray(np.abs(table[1:, _rows.START] - table[:-1, _rows.END]) <= jitter_ns, bool)
+
+
+def follows_at_once(before: Gop, row: Gop) -> bool:
+    """The same of two rows, at the same frame interval."""
+    apart_ns = abs(row.start_ns - before.end_ns)
+    return row.interval_ns == before.interval_ns > 0 and apart_ns <= row.interval_ns // _JITTER
+
+
+def _plain(manifest: Manifest, table: Columns) -> npt.NDArray[np.bool_]:
+    """Of these, rows whose keyframe comes only once."""
+    plain = is_whole(manifest, table)
     order = np.argsort(table[:, _rows.KEY], kind="stable")
     keys = table[order, _rows.KEY]
     twice = np.zeros(len(table), bool)
@@ -151,7 +160,7 @@ def _middles(
         mine, other = ours[:, column], theirs[there, column]
         joins &= (mine[1:] == mine[:-1]) & (other[1:] == other[:-1])
     # What follows at once, too: neither side may lack anything between two rows.
-    joins &= np.abs(ours[1:, _rows.START] - ours[:-1, _rows.END]) <= jitter_ns[1:]
+    joins &= follows(ours)
     edges = np.flatnonzero(np.diff(np.concatenate(([False], joins, [False])).astype(np.int8)))
     starts = ours[:, _rows.START]
     for first, last in edges.reshape(-1, 2).tolist():  # rows first..last, both of it

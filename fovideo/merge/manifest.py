@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +13,13 @@ import numpy.typing as npt
 from fovideo.errors import NoSuchStream
 from fovideo.media.codec import VIDEO_TRACK
 from fovideo.media.frames import FRAME, FrameTable
+from fovideo.merge import _rows
 from fovideo.segment import decode_table
 from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.values import Gop, Provenance, Splice
 from fovideo.times import NS_PER_MS, NS_PER_S
+
+Columns: TypeAlias = npt.NDArray[np.int64]
 
 _REACH_NS = 600 * NS_PER_S
 _SAME_CLOCK_NS = 250 * NS_PER_MS
@@ -48,6 +53,13 @@ class Manifest:
     primary: int = VIDEO_TRACK
     _tables: dict[int, FrameTable] = field(default_factory=dict, repr=False, compare=False)
 
+    @cached_property
+    def columns(self) -> Columns:
+        """The rows as numbers, shape (rows, _rows.COLUMNS)."""
+        table = np.zeros((len(self.rows), _rows.COLUMNS), np.int64)
+        _rows.columns(self.rows, table)
+        return table
+
     def stored(self, place: int) -> FrameTable:
         """Frame table of a row, stored times."""
         table = self._tables.get(place)
@@ -80,7 +92,10 @@ class Manifest:
         """Some of the rows. kept: one entry a row."""
         places = np.flatnonzero(kept).tolist()
         tables = {at: self._tables[place] for at, place in enumerate(places) if place in self._tables}
-        return replace(self, rows=tuple(self.rows[place] for place in places), _tables=tables)
+        made = replace(self, rows=tuple(self.rows[place] for place in places), _tables=tables)
+        if "columns" in self.__dict__:
+            made.__dict__["columns"] = self.columns[kept]
+        return made
 
     def runs(self) -> list[Run]:
         """Rows by session, epoch and how far they were moved, in order of their first row."""

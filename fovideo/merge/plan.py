@@ -12,9 +12,10 @@ import numpy as np
 
 from fovideo.errors import UsageError
 from fovideo.merge.clock import Clock
-from fovideo.merge.common import Common, without_common
+from fovideo.merge.common import without_common
 from fovideo.merge.inorder import in_order
 from fovideo.merge.line import Mask
+from fovideo.merge.lone import Between, without_lone
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.near import is_confirmed, near_waiting
 from fovideo.merge.outlook import missing_after
@@ -32,6 +33,7 @@ WINDOW_NS = 600 * NS_PER_S
 
 _EDGE_FRAMES = 8  # a live target may still be writing frames this close to its durable edge
 _EDGE_NS = 500 * NS_PER_MS
+_LONGEST_ROW_NS = 60 * NS_PER_S
 
 
 def plan(
@@ -63,6 +65,10 @@ def plan(
         sides.insert(0, near)
     for source, target in sides:
         source, target, common = without_common(source, target, from_ns, to_ns, expected_ns)
+        between: Between = {}
+        if from_ns is None and to_ns is None:
+            until_ns = _surely_durable_ns(target, window_ns, expected_ns)
+            source, target, between = without_lone(source, target, window_ns, until_ns)
         placement = place_runs(source, target, window_ns, expected_ns)
         if is_confirmed(placement):
             break
@@ -76,7 +82,7 @@ def plan(
     pattern = pattern_of(source, placement)
     cuts = Splicer(source, states, find_links(source, placement, pattern)).run()
     moved = moved_frames(source, placement, states, pattern)
-    stretches = build_stretches(source, cuts, clocks, moved, now_ns, lease)
+    stretches = build_stretches(source, cuts, clocks, moved, now_ns, lease, between)
     leader = max(runs, key=lambda placed: placed.matched, default=None)
     duplicates = _count(source, states, inside, THERE)
     return Plan(
@@ -92,15 +98,22 @@ def plan(
         settled=_in_row_order(
             whole_source,
             {source.rows[place].serial for place in inside if _is_settled(states[place])},
-            common,
+            (*common.serials, *(row.serial for rows in between.values() for row in rows)),
         ),
         missing=missing_after(whole_source, whole_target, stretches, losses, from_ns, to_ns),
         clock_offset_ns=leader.clock.offset_ns if leader is not None else 0,
     )
 
 
-def _in_row_order(source: Manifest, settled: set[int], common: Common) -> tuple[int, ...]:
-    settled |= set(common.serials)
+def _surely_durable_ns(target: Manifest, window_ns: int, expected_ns: int) -> int | None:
+    """Until when the target is durable by any clock that the source can have; None if it is not recorded."""
+    if not target.live_edge_ns:
+        return None
+    return target.live_edge_ns - abs(expected_ns) - 2 * window_ns - _LONGEST_ROW_NS
+
+
+def _in_row_order(source: Manifest, settled: set[int], left_out: Iterable[int]) -> tuple[int, ...]:
+    settled.update(left_out)
     return tuple(row.serial for row in source.rows if row.serial in settled)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from fovideo.merge.clock import Clock, combined, uncorrected_ns
 from fovideo.merge.line import Times
+from fovideo.merge.lone import Between, alike
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.splice import Cut
 from fovideo.merge.values import Kind, Piece, PlannedStretch, Span
@@ -22,6 +23,7 @@ from fovideo.timeline.values import Correction, Gop, Provenance, Splice
 from fovideo.times import NS_PER_S
 
 _SAME_SHIFT_NS = 1000  # what rounding may make of one shift
+_NOTHING: Between = {}
 _LONGEST_PAUSE_NS = NS_PER_S  # players show a hole inside of a file as a pause
 
 
@@ -34,11 +36,17 @@ def shift_at_target_ns(row: Gop, shift_ns: int, correction: Correction) -> int:
 
 @dataclass
 class _Open:
+    """A stretch that still grows. span: of its pieces, in target time. end_ns: of its last row."""
+
     key: tuple[object, ...]
+    kind: Kind
     provenance: Provenance
+    epoch: int
     shift_ns: int
     correction: Correction
-    cuts: list[Cut] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    follows: bool = False
     end_ns: int = 0
     leads: bool | None = None
 
@@ -50,46 +58,78 @@ def build_stretches(
     moved: Mapping[int, Times],
     now_ns: int,
     lease: int,
+    between: Between = _NOTHING,
 ) -> list[PlannedStretch]:
     """Stretches of the cuts, by time. clocks, moved: by place of the row; moved: decode times of its
-    frames, where they differ from the stored ones.
+    frames, where they differ from the stored ones. between: rows that the source holds besides, and that are
+    inserted as they stand, each on the clock of the row behind which they belong.
     """
-    done: list[PlannedStretch] = []
-    going: dict[tuple[object, ...], _Open] = {}
+    builder = _Builder(source, clocks, moved)
     for cut in cuts:
-        row, provenance = source.rows[cut.place], source.provenance(cut.place)
-        number, *after = clocks[cut.place].piece(row.start_ns)
-        if cut.rows is not None or cut.place in moved:
+        builder.add(cut)
+        if cut.place in between:
+            builder.add_whole(cut.place, between[cut.place])
+    made = [_closed(source, stretch, now_ns, lease) for stretch in builder.all()]
+    return sorted(made, key=lambda stretch: (stretch.span.from_ns, stretch.span.to_ns, stretch.kind))
+
+
+@dataclass
+class _Builder:
+    source: Manifest
+    clocks: Mapping[int, Clock]
+    moved: Mapping[int, Times]
+    _done: list[_Open] = field(default_factory=list)
+    _going: dict[tuple[object, ...], _Open] = field(default_factory=dict)
+
+    def add(self, cut: Cut) -> None:
+        row = self.source.rows[cut.place]
+        number, *after = self.clocks[cut.place].piece(row.start_ns)
+        if cut.rows is not None or cut.place in self.moved:
             # The target may join such pieces to one row, and takes the drift at the start of that.
-            number, *after = (number, clocks[cut.place].offset_at(row.start_ns))
+            number, *after = (number, self.clocks[cut.place].offset_at(row.start_ns))
+        made = self._lane(cut.place, row, cut.kind, (number, *after), cut.leads)
+        made.pieces.append(_piece(self.source, cut, self.moved))
+        made.spans.append(_span(self.source, cut, made.shift_ns, made.correction))
+        made.follows = made.follows or cut.follows
+        made.end_ns = row.end_ns
+
+    def add_whole(self, place: int, rows: tuple[Gop, ...]) -> None:
+        """Rows that follow the one at a place, of its session and on its clock."""
+        for part in alike(rows, self.clocks[place]):
+            first, last = part[0], part[-1]
+            made = self._lane(place, first, Kind.FILL, self.clocks[place].piece(first.start_ns), False)
+            made.pieces.extend([Piece(row.serial, (), row.frames, 0, row.size_bytes) for row in part])
+            made.spans += [_span_of(each, made.shift_ns, made.correction) for each in (first, last)]
+            made.end_ns = last.end_ns
+
+    def all(self) -> list[_Open]:
+        return [*self._done, *self._going.values()]
+
+    def _lane(self, place: int, row: Gop, kind: Kind, piece: tuple[int, ...], leads: bool | None) -> _Open:
+        """The stretch that takes what comes next of a session. place: of a row of the same provenance."""
+        provenance = self.source.provenance(place)
         before_ns = uncorrected_ns(row.start_ns, provenance.correction)
         shift_ns = row.shift_ns - (row.start_ns - before_ns)
-        key = (row.segment, row.provenance, row.epoch, number, *after)
-        lane = (provenance.session, row.epoch, cut.kind)
-        last = going.get(lane)
-        clashing = last is not None and None not in (cut.leads, last.leads) and cut.leads != last.leads
+        key = (row.segment, row.provenance, row.epoch, *piece)
+        lane = (provenance.session, row.epoch, kind)
+        last = self._going.get(lane)
+        clashing = last is not None and None not in (leads, last.leads) and leads != last.leads
         apart = last is not None and row.start_ns - last.end_ns > _LONGEST_PAUSE_NS
         other = last is None or last.key != key or abs(last.shift_ns - shift_ns) > _SAME_SHIFT_NS
         if last is None or other or clashing or apart:
             if last is not None:
-                done.append(_close(source, lane[2], last, moved, now_ns, lease))
-            correction = combined(provenance.correction, Correction(*after))
-            last = going[lane] = _Open(key, provenance, shift_ns, correction)
-        last.cuts.append(cut)
-        last.end_ns = row.end_ns
-        last.leads = cut.leads if last.leads is None else last.leads
-    done.extend(_close(source, lane[2], last, moved, now_ns, lease) for lane, last in going.items())
-    return sorted(done, key=lambda stretch: (stretch.span.from_ns, stretch.span.to_ns, stretch.kind))
+                self._done.append(last)
+            correction = combined(provenance.correction, Correction(*piece[1:]))
+            last = self._going[lane] = _Open(key, kind, provenance, row.epoch, shift_ns, correction)
+        last.leads = leads if last.leads is None else last.leads
+        return last
 
 
-def _close(
-    source: Manifest, kind: object, made: _Open, moved: Mapping[int, Times], now_ns: int, lease: int
-) -> PlannedStretch:
-    follows = kind is Kind.FILL and any(cut.follows for cut in made.cuts)
+def _closed(source: Manifest, made: _Open, now_ns: int, lease: int) -> PlannedStretch:
     splice = (
-        (Splice.FOLLOWS if follows else 0)
-        | (Splice.LEADS if kind is not Kind.CONFLICT and made.leads else 0)
-        | (Splice.CONFLICT if kind is Kind.CONFLICT else made.provenance.splice & Splice.CONFLICT)
+        (Splice.FOLLOWS if made.kind is Kind.FILL and made.follows else 0)
+        | (Splice.LEADS if made.kind is not Kind.CONFLICT and made.leads else 0)
+        | (Splice.CONFLICT if made.kind is Kind.CONFLICT else made.provenance.splice & Splice.CONFLICT)
     )
     provenance = msgspec.structs.replace(
         made.provenance,
@@ -99,24 +139,28 @@ def _close(
         correction=made.correction,
         splice=splice,
     )
-    spans = [_span(source, cut, made.shift_ns, made.correction) for cut in made.cuts]
     return PlannedStretch(
-        kind=Kind(str(kind)),
+        kind=made.kind,
         provenance=provenance,
         shift_ns=made.shift_ns,
-        epoch=source.rows[made.cuts[0].place].epoch,
-        span=Span(min(span.from_ns for span in spans), max(span.to_ns for span in spans)),
-        pieces=tuple(_piece(source, cut, moved) for cut in made.cuts),
+        epoch=made.epoch,
+        span=Span(min(span.from_ns for span in made.spans), max(span.to_ns for span in made.spans)),
+        pieces=tuple(made.pieces),
     )
 
 
 def _span(source: Manifest, cut: Cut, shift_ns: int, correction: Correction) -> Span:
     row = source.rows[cut.place]
-    shift_ns = shift_at_target_ns(row, shift_ns, correction)
     if cut.rows is None:
-        return Span(row.start_ns - row.shift_ns + shift_ns, row.end_ns - row.shift_ns + shift_ns)
+        return _span_of(row, shift_ns, correction)
+    shift_ns = shift_at_target_ns(row, shift_ns, correction)
     times = source.stored(cut.place)["time_ns"][cut.rows]
     return Span(int(times.min()) + shift_ns, int(times.max()) + shift_ns + row.interval_ns)
+
+
+def _span_of(row: Gop, shift_ns: int, correction: Correction) -> Span:
+    moved_ns = shift_at_target_ns(row, shift_ns, correction) - row.shift_ns
+    return Span(row.start_ns + moved_ns, row.end_ns + moved_ns)
 
 
 def _piece(source: Manifest, cut: Cut, moved: Mapping[int, Times]) -> Piece:
