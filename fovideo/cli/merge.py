@@ -169,7 +169,7 @@ def command(
                 "on_insert": None if record is None else record.inserted,
             }
             if saved is not None:
-                report = _carry_out(origin, goal, saved, settings)
+                report = _carry_out(origin, goal, saved, settings | {"patience_ns": patience})
             else:
                 report = merge(
                     origin,

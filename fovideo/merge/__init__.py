@@ -4,7 +4,7 @@ Knows nothing of what kind of timeline it serves: see fovideo.timeline.endpoint.
 """
 
 from fovideo.merge.control import MergeControl
-from fovideo.merge.execute import carry_out, make_plan, merge
+from fovideo.merge.execute import make_plan, merge
 from fovideo.merge.inserting import Progress
 from fovideo.merge.manifest import Manifest, load_manifest
 from fovideo.merge.match import Matching, match
@@ -12,6 +12,7 @@ from fovideo.merge.offset import Prior
 from fovideo.merge.order import Order
 from fovideo.merge.pace import Pace
 from fovideo.merge.plan import WINDOW_NS, plan
+from fovideo.merge.planned import carry_out
 from fovideo.merge.report import MergeReport, StreamReport
 from fovideo.merge.saved import SavedPlan, load_plans, save_plans
 from fovideo.merge.union import Union

@@ -119,51 +119,6 @@ def make_plan(
     return Job(source, target, from_ns, to_ns, lease, window_ns, expected_ns, wall_clock).plan(stream)[2]
 
 
-def carry_out(
-    source: Timeline,
-    target: Timeline,
-    plan: Plan,
-    *,
-    order: Order = Order.OLDEST,
-    pace: Pace | None = None,
-    control: MergeControl | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    on_insert: Callable[[str, Provenance, int, int], None] | None = None,
-    clock: Callable[[], int] = time.monotonic_ns,
-) -> StreamReport:
-    """Do what a plan says, verify it, and settle. Raises PlanStale if either timeline is not the one that was
-    planned with, or has changed since: then nothing is inserted. Should one change while it is carried out,
-    what was inserted before that stays.
-    """
-    _require_sides(source, target, plan)
-    manifest = load_manifest(source, plan.stream)
-    _require_rows(manifest, plan)
-    start_ns = min((stretch.span.from_ns for stretch in plan.stretches), default=0)
-    end_ns = max((stretch.span.to_ns for stretch in plan.stretches), default=0)
-    held = load_manifest(target, plan.stream, start_ns, end_ns)
-    if held.generation != plan.generation:
-        raise PlanStale(
-            f"{plan.stream} has changed since the plan was made", where=target.location, hint="plan again"
-        )
-    inserter = Inserter(
-        source=source,
-        target=target,
-        pace=pace or Pace(),
-        order=order,
-        control=control or MergeControl(),
-        progress=progress,
-        on_insert=on_insert,
-        clock=clock,
-    )
-    done = Done()
-    try:
-        inserter.insert(manifest, held, plan, done)
-    except Stopped:
-        _log.info("%s: stopped", plan.stream)
-    verify(target, manifest, done.steps)
-    return explained(_report(source, manifest, plan, done), source, target, manifest, plan)
-
-
 class Job(msgspec.Struct, frozen=True):
     """What is to be merged; one stream after the other."""
 
@@ -230,7 +185,7 @@ class Job(msgspec.Struct, frozen=True):
             verify(self.target, manifest, done.steps[before:])
             raise
         verify(self.target, manifest, done.steps[before:])
-        report = _without_own(_report(self.source, manifest, made, done), done.steps[:before])
+        report = _without_own(report_done(self.source, manifest, made, done), done.steps[:before])
         return explained(report, self.source, self.target, manifest, made)
 
     def _clear_up(self, manifest: Manifest, done: Done) -> None:
@@ -272,7 +227,7 @@ class Job(msgspec.Struct, frozen=True):
         return manifest, held, made
 
 
-def _report(source: Timeline, manifest: Manifest, made: Plan, done: Done) -> StreamReport:
+def report_done(source: Timeline, manifest: Manifest, made: Plan, done: Done) -> StreamReport:
     """Settles what is in, and says what was done."""
     settled = settle(source, manifest, made, done.left)
     report = report_of(made, done.steps, verified=True, settled_rows=settled)
@@ -281,29 +236,6 @@ def _report(source: Timeline, manifest: Manifest, made: Plan, done: Done) -> Str
         left_frames=sum(step.frames for step in done.left),
         left=joined(step.span for step in done.left),
     )
-
-
-def _require_sides(source: Timeline, target: Timeline, made: Plan) -> None:
-    for side, planned, role in ((source, made.source, "source"), (target, made.target, "target")):
-        if side.identity != planned:
-            raise PlanStale(
-                f"is not the {role} that was planned with", where=side.location, hint="plan again"
-            )
-
-
-def _require_rows(manifest: Manifest, made: Plan) -> None:
-    """Raise PlanStale if the source lacks rows of the plan, or holds others under their serials."""
-    rows = {row.serial: place for place, row in enumerate(manifest.rows)}
-    for stretch in made.stretches:
-        for piece in stretch.pieces:
-            place = rows.get(piece.serial)
-            if place is None:
-                raise PlanStale(
-                    "the source no longer holds what was planned", where=made.stream, hint="plan again"
-                )
-            size = manifest.rows[place].size_bytes
-            if size != piece.size_bytes if not piece.rows else piece.rows[-1] >= len(manifest.stored(place)):
-                raise PlanStale("the source has changed since the plan", where=made.stream, hint="plan again")
 
 
 def _without_own(report: StreamReport, earlier: Sequence[PlannedStretch]) -> StreamReport:

@@ -51,22 +51,25 @@ def _steps(stretch: PlannedStretch, rows: Mapping[int, Gop], step_bytes: int) ->
     size_bytes = 0
     for piece in stretch.pieces:
         if taken and size_bytes + piece.size_bytes > step_bytes and _is_whole_gop(piece, rows):
-            yield _step(stretch, taken, rows)
+            yield part_of(stretch, taken, rows)
             taken, size_bytes = [], 0
         taken.append(piece)
         size_bytes += piece.size_bytes
     if len(taken) == len(stretch.pieces):
         yield stretch
     else:
-        yield _step(stretch, taken, rows)
+        yield part_of(stretch, taken, rows)
 
 
 def _is_whole_gop(piece: Piece, rows: Mapping[int, Gop]) -> bool:
     return not piece.rows and bool(rows[piece.serial].flags & GopFlag.KEY)
 
 
-def _step(stretch: PlannedStretch, pieces: Sequence[Piece], rows: Mapping[int, Gop]) -> PlannedStretch:
-    """Some pieces of a stretch. If the last one is a part of a row, the span reaches to the end of that."""
+def part_of(stretch: PlannedStretch, pieces: Sequence[Piece], rows: Mapping[int, Gop]) -> PlannedStretch:
+    """Some of the pieces of a stretch. rows: of the source, by serial.
+
+    If the last one is a part of a row, the span reaches to the end of that.
+    """
     correction = stretch.provenance.correction
     starts, ends = [], []
     for piece in pieces:

@@ -17,7 +17,7 @@ from fovideo.merge.values import Piece, PlannedStretch
 from fovideo.timeline.endpoint import Timeline
 from fovideo.times import NS_PER_MS, NS_PER_S, format_ns
 
-_REACH_NS = NS_PER_S  # B-frames and rounding may move a row's ends
+REACH_NS = NS_PER_S  # B-frames and rounding may move a row's ends
 _TIME_NS = 2 * NS_PER_MS
 _LONGEST_ROW_NS = 60 * NS_PER_S  # drift is corrected by row, and the target may cut rows elsewhere
 
@@ -29,22 +29,12 @@ def verify(target: Timeline, source: Manifest, stretches: Sequence[PlannedStretc
     held = load_manifest(
         target,
         source.stream,
-        min(stretch.span.from_ns for stretch in stretches) - _REACH_NS,
-        max(stretch.span.to_ns for stretch in stretches) + _REACH_NS,
+        min(stretch.span.from_ns for stretch in stretches) - REACH_NS,
+        max(stretch.span.to_ns for stretch in stretches) + REACH_NS,
     )
-    shifts = _shifts_by_table(held)
-    there: dict[tuple[str, int], FrameTable] | None = None
-    places = {row.serial: place for place, row in enumerate(source.rows)}
+    there = Frames(source, held)
     for stretch in stretches:
-        key = (stretch.provenance.session, stretch.epoch)
-        tolerance_ns = _tolerance_ns(stretch)
-        left = [piece for piece in stretch.pieces if not _is_there(source, places, piece, stretch, shifts)]
-        if not left:
-            continue
-        if there is None:
-            there = _by_session(held)
-        planned = [_planned(source, places[piece.serial], piece.rows, stretch) for piece in left]
-        lost = _absent(np.concatenate(planned), there.get(key, _EMPTY), tolerance_ns)
+        lost = there.lacking(stretch, stretch.pieces)
         if len(lost):
             raise MergeError(
                 f"{len(lost)} frames of {source.stream} were inserted and are not there, the first of "
@@ -52,6 +42,28 @@ def verify(target: Timeline, source: Manifest, stretches: Sequence[PlannedStretc
                 where=target.location,
                 hint="run the merge again; if it stays so, run fovideo check on the target",
             )
+
+
+class Frames:
+    """What a target holds, to look planned frames of a source up in it."""
+
+    def __init__(self, source: Manifest, held: Manifest) -> None:
+        self._source, self._held = source, held
+        self._places = {row.serial: place for place, row in enumerate(source.rows)}
+        self._shifts = _shifts_by_table(held)
+        self._there: dict[tuple[str, int], FrameTable] | None = None
+
+    def lacking(self, stretch: PlannedStretch, pieces: Sequence[Piece]) -> FrameTable:
+        """Frames of these pieces that are not there under their session, stored time, digest and time."""
+        source, places = self._source, self._places
+        left = [piece for piece in pieces if not _is_there(source, places, piece, stretch, self._shifts)]
+        if not left:
+            return _EMPTY
+        if self._there is None:
+            self._there = _by_session(self._held)
+        key = (stretch.provenance.session, stretch.epoch)
+        planned = [_planned(source, places[piece.serial], piece.rows, stretch) for piece in left]
+        return _absent(np.concatenate(planned), self._there.get(key, _EMPTY), _tolerance_ns(stretch))
 
 
 def _tolerance_ns(stretch: PlannedStretch) -> int:

@@ -11,10 +11,12 @@ from pathlib import Path
 import av
 import pytest
 from command import fovideo, fovideo_json, one_line
-from served import open_store, record, served
+from served import open_store, record, served, stretch_of
+from waiting import wait_until
 
 from fovideo.replay import make_clip
 from fovideo.store import Store
+from fovideo.timeline.endpoint import Stretch
 
 T0_NS = 1_790_000_000_000_000_000
 
@@ -49,8 +51,34 @@ def test_a_plan_is_saved_looked_at_and_done(tmp_path: Path, sides: tuple[Path, P
     done = fovideo_json("merge", "--plan", plan)
     assert done["streams"][0]["inserted_frames"] == 300
     assert frames(sides[1]) == 400
+    with open_store(sides[1]) as server:
+        record(server, 500, 10)
+        server.insert(changed(server))
     assert "changed since the plan" in one_line(fovideo("merge", "--plan", plan))
     assert "plan" in one_line(fovideo("merge", "--plan", plan, "--stream", "gate"))
+
+
+def changed(server: Store) -> Stretch:
+    """As another merge changes it."""
+    row = server.gops("gate")[-1]
+    return stretch_of(server, [row])
+
+
+def test_a_plan_that_is_killed_goes_on(tmp_path: Path, sides: tuple[Path, Path]) -> None:
+    """SIGKILL after the first insertion, while it waits so as to keep to its rate."""
+    plan = tmp_path / "plan.json"
+    fovideo_json("merge", *sides, "--save-plan", plan)
+    command = [sys.executable, "-m", "fovideo", "merge", "--plan", str(plan), "--rate", "1kB"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_until(lambda: frames(sides[1]) > 100, "something is inserted", 60)
+        process.kill()
+    there = frames(sides[1])
+    assert there < 400
+    done = fovideo_json("merge", "--plan", plan)
+    assert done["streams"][0]["inserted_frames"] == 400 - there
+    assert frames(sides[1]) == 400
+    with Store.open(sides[1]) as store:
+        assert len({int(d) for row in store.gops("gate") for d in store.frames("gate", row)["digest"]}) == 400
 
 
 def test_a_plan_for_other_stores_is_refused(tmp_path: Path, sides: tuple[Path, Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -235,8 +236,94 @@ def test_saved_plans(tmp_path: Path) -> None:
     assert (saved.source, saved.target) == ("spare", "server")
     assert carry_out(spare, server, saved.plans[0]).inserted_frames == 495
     assert server.ids() == dict.fromkeys(range(600), 1)
-    with pytest.raises(PlanStale, match="has changed since the plan was made"):
-        carry_out(spare, server, saved.plans[0])
+
+
+@settings(max_examples=20)
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(list(Order))), max_size=5), st.booleans())
+def test_a_saved_plan_that_is_cut_off_goes_on(cuts: list[tuple[int, Order]], answered: bool) -> None:
+    """Cut off before or after an insertion, again and again: each frame is inserted once, all are settled."""
+    spare, server = sides(a_world(300))
+    plan = make_plan(spare, server, "gate")
+    there = len(server.ids())
+    for steps, order in cuts:
+        with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
+            killed_after(patch, steps, answered=answered)
+            carry_out(spare, server, plan, order=order, pace=SMALL, control=Now())
+        assert set(server.ids().values()) <= {1}
+        assert len(server.ids()) >= there
+        there = len(server.ids())
+    report = carry_out(spare, server, plan, pace=SMALL, control=Now())
+    assert report.verified
+    assert report.inserted_frames == 300 - there
+    assert report.duplicate_frames == 55 + there - 105
+    assert server.ids() == dict.fromkeys(range(300), 1)
+    assert spare.settled == {row.serial for row in spare.rows}
+    again = carry_out(spare, server, plan)
+    assert (again.inserted_frames, again.duplicate_frames) == (0, 250)
+
+
+class Killed(BaseException):
+    """The merging process is gone."""
+
+
+def killed_after(patch: pytest.MonkeyPatch, steps: int, *, answered: bool) -> None:
+    insert, left = Held.insert, [steps]
+
+    def dying(self: Held, stretch: Stretch) -> Inserted:
+        left[0] -= 1
+        if left[0] < 0 and not answered:
+            raise Killed
+        done = insert(self, stretch)
+        if left[0] < 0:
+            raise Killed
+        return done
+
+    patch.setattr(Held, "insert", dying)
+
+
+@pytest.mark.parametrize("change", ["another merge", "removed", "settled"])
+def test_a_saved_plan_that_was_cut_off_is_refused_by_a_store_that_changed(
+    change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = a_world(300)
+    world.record("other", camera(340)[290:])
+    spare, server = sides(world)
+    plan = make_plan(spare, server, "gate")
+    with monkeypatch.context() as patch:
+        killed_after(patch, 3, answered=True)
+        with pytest.raises(Killed):
+            carry_out(spare, server, plan, pace=SMALL, control=Now())
+    if change == "another merge":
+        merge(world.timeline("other"), server)
+    elif change == "removed":
+        server.rows.remove(server.rows[-1])
+        server.generation += 2
+    else:
+        server.generation += 1
+    with pytest.raises(PlanStale, match="server: gate has changed since the plan was made"):
+        carry_out(spare, server, plan)
+    merge(spare, server)
+    assert set(range(290)) <= set(server.ids())
+    assert set(server.ids().values()) == {1}
+
+
+def test_a_saved_plan_rides_out_a_cut_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    spare, server = sides(a_world())
+    plan, insert, calls = make_plan(spare, server, "gate"), Held.insert, []
+
+    def flaky(self: Held, stretch: Stretch) -> Inserted:
+        calls.append(stretch)
+        if len(calls) in (2, 5):
+            raise Cut("the connection was cut")
+        done = insert(self, stretch)
+        if len(calls) in (3, 7):
+            raise Cut("the connection was cut")
+        return done
+
+    monkeypatch.setattr(Held, "insert", flaky)
+    report = carry_out(spare, server, plan, pace=SMALL, control=Now(), patience_ns=60 * NS_PER_S)
+    assert (report.inserted_frames, report.duplicate_frames) == (495, 55)
+    assert server.ids() == dict.fromkeys(range(600), 1)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"fovideo_plan": 9}', "\xff"])

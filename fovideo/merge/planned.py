@@ -1,0 +1,189 @@
+"""Carry a saved plan out, and go on with one that was cut off.
+
+Each insertion is named by its contents, and by the instant of the plan in its provenance. So the target's
+index says what of a plan is in; whatever else has happened to the target since makes the plan stale.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+
+from fovideo.errors import FovideoError, PlanStale
+from fovideo.merge.control import MergeControl
+from fovideo.merge.execute import report_done
+from fovideo.merge.inserting import Done, Inserter, Progress, Stopped
+from fovideo.merge.manifest import Manifest, load_manifest
+from fovideo.merge.order import Order, part_of
+from fovideo.merge.pace import Pace, retry_after_ns
+from fovideo.merge.remaining import explained
+from fovideo.merge.report import StreamReport
+from fovideo.merge.values import Kind, Piece, Plan, PlannedStretch
+from fovideo.merge.verify import REACH_NS, Frames, verify
+from fovideo.timeline.endpoint import Timeline
+from fovideo.timeline.values import Gop, Provenance
+
+_log = logging.getLogger(__name__)
+
+_Name: TypeAlias = tuple[int, tuple[int, ...]]
+"""Of a piece, within its plan."""
+
+
+def carry_out(
+    source: Timeline,
+    target: Timeline,
+    plan: Plan,
+    *,
+    order: Order = Order.OLDEST,
+    pace: Pace | None = None,
+    control: MergeControl | None = None,
+    patience_ns: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+    on_insert: Callable[[str, Provenance, int, int], None] | None = None,
+    clock: Callable[[], int] = time.monotonic_ns,
+) -> StreamReport:
+    """Do what a plan says, verify it, and settle. What an earlier attempt inserted is not inserted again; it
+    counts as duplicate.
+
+    Raises PlanStale if either timeline is not the one that was planned with, or has changed since otherwise:
+    then nothing is inserted. Should one change while it is carried out, what was inserted before that stays.
+    patience_ns: for how long to try again without progress while a side does not answer.
+    """
+    _require_sides(source, target, plan)
+    inserter = Inserter(
+        source=source,
+        target=target,
+        pace=pace or Pace(),
+        order=order,
+        control=control or MergeControl(),
+        progress=progress,
+        on_insert=on_insert,
+        clock=clock,
+    )
+    before: Left | None = None
+    tries, trying_ns, last = 0, clock(), -1
+    while True:
+        done = Done()
+        try:
+            manifest, held, left = _look(source, target, plan)
+            before = before or left
+            if left.frames != last:
+                tries, trying_ns, last = 0, clock(), left.frames
+            try:
+                inserter.insert(manifest, held, left.plan, done)
+            except Stopped:
+                _log.info("%s: stopped", plan.stream)
+            verify(target, manifest, [*left.there, *done.steps])
+            break
+        except FovideoError as error:
+            pause_ns = retry_after_ns(tries)
+            waits = error.passing and trying_ns + patience_ns - clock() >= pause_ns
+            if not waits or not inserter.control.wait(pause_ns):
+                raise
+            tries += 1
+            _log.warning("%s: %s; going on", plan.stream, error)
+    # Of this run is what earlier attempts have left and this one has not.
+    rows = {row.serial: row for row in manifest.rows}
+    missing = {_name(piece) for step in done.left for piece in step.pieces}
+    done.steps = [
+        step for stretch in before.plan.stretches for step in _parts(stretch, rows, missing, inside=False)
+    ]
+    earlier = sum(stretch.frames for stretch in before.there if stretch.kind is not Kind.CONFLICT)
+    known = msgspec.structs.replace(plan, duplicate_frames=plan.duplicate_frames + earlier)
+    return explained(report_done(source, manifest, known, done), source, target, manifest, plan)
+
+
+class Left(NamedTuple):
+    """What of a plan is still to be done, and which parts of it are there."""
+
+    plan: Plan
+    there: tuple[PlannedStretch, ...]
+
+    @property
+    def frames(self) -> int:
+        return sum(stretch.frames for stretch in self.plan.stretches)
+
+
+def left_of(plan: Plan, source: Manifest, held: Manifest) -> Left:
+    """Pure. held: of the target now, of all that the plan reaches. Raises PlanStale if the target has changed
+    in another way than by this plan.
+    """
+    if held.generation == plan.generation:
+        return Left(plan, ())
+    instants = {(each.provenance.inserted_from, each.provenance.inserted_ns) for each in plan.stretches}
+    by_plan = {
+        number
+        for number, each in held.provenances.items()
+        if (each.inserted_from, each.inserted_ns) in instants
+    }
+    segments = {row.segment for row in held.rows if row.provenance in by_plan}
+    # Each insertion makes at least one segment, and counts the generation up by one.
+    others = [row for row in held.rows if row.provenance not in by_plan]
+    planned_ns = max((inserted_ns for _, inserted_ns in instants), default=0)
+    foreign = any(held.provenances[row.provenance].inserted_ns > planned_ns for row in others)
+    if foreign or not plan.generation < held.generation <= plan.generation + len(segments):
+        raise PlanStale(f"{plan.stream} has changed since the plan was made", hint="plan again")
+    rows = {row.serial: row for row in source.rows}
+    frames = Frames(source, held)
+    left: list[PlannedStretch] = []
+    there: list[PlannedStretch] = []
+    for stretch in plan.stretches:
+        lacking = {_name(piece) for piece in stretch.pieces if len(frames.lacking(stretch, [piece]))}
+        left += _parts(stretch, rows, lacking, inside=True)
+        there += _parts(stretch, rows, lacking, inside=False)
+    rest = msgspec.structs.replace(plan, stretches=tuple(left), generation=held.generation)
+    return Left(rest, tuple(there))
+
+
+def _look(source: Timeline, target: Timeline, plan: Plan) -> tuple[Manifest, Manifest, Left]:
+    manifest = load_manifest(source, plan.stream)
+    _require_rows(manifest, plan)
+    start_ns = min((stretch.span.from_ns for stretch in plan.stretches), default=0) - REACH_NS
+    end_ns = max((stretch.span.to_ns for stretch in plan.stretches), default=0) + REACH_NS
+    held = load_manifest(target, plan.stream, start_ns, end_ns)
+    try:
+        return manifest, held, left_of(plan, manifest, held)
+    except PlanStale as error:
+        raise PlanStale(error.what, where=target.location, hint=error.hint) from None
+
+
+def _parts(
+    stretch: PlannedStretch, rows: Mapping[int, Gop], names: Collection[_Name], *, inside: bool
+) -> Iterator[PlannedStretch]:
+    """The runs of its pieces that are among those of these names, or that are not."""
+    for found, run in itertools.groupby(stretch.pieces, lambda piece: _name(piece) in names):
+        if found is inside:
+            pieces = list(run)
+            yield stretch if len(pieces) == len(stretch.pieces) else part_of(stretch, pieces, rows)
+
+
+def _name(piece: Piece) -> _Name:
+    return piece.serial, piece.rows
+
+
+def _require_sides(source: Timeline, target: Timeline, made: Plan) -> None:
+    for side, planned, role in ((source, made.source, "source"), (target, made.target, "target")):
+        if side.identity != planned:
+            raise PlanStale(
+                f"is not the {role} that was planned with", where=side.location, hint="plan again"
+            )
+
+
+def _require_rows(manifest: Manifest, made: Plan) -> None:
+    """Raise PlanStale if the source lacks rows of the plan, or holds others under their serials."""
+    rows = {row.serial: place for place, row in enumerate(manifest.rows)}
+    for stretch in made.stretches:
+        for piece in stretch.pieces:
+            place = rows.get(piece.serial)
+            if place is None:
+                raise PlanStale(
+                    "the source no longer holds what was planned", where=made.stream, hint="plan again"
+                )
+            size = manifest.rows[place].size_bytes
+            if size != piece.size_bytes if not piece.rows else piece.rows[-1] >= len(manifest.stored(place)):
+                raise PlanStale("the source has changed since the plan", where=made.stream, hint="plan again")
