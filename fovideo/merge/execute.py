@@ -12,7 +12,7 @@ from fovideo.errors import FovideoError, MergeError, NoSuchStream, PlanStale
 from fovideo.merge.control import MergeControl
 from fovideo.merge.inserting import Done, Inserter, Progress, Stopped, settle
 from fovideo.merge.manifest import Manifest, load_manifest
-from fovideo.merge.order import Order
+from fovideo.merge.order import Order, turns
 from fovideo.merge.pace import Pace, retry_after_ns
 from fovideo.merge.plan import WINDOW_NS, plan
 from fovideo.merge.remaining import explained
@@ -56,7 +56,8 @@ def merge(
     the source's, if that is known; window_ns: how far it may be from that.
     waiting: the target holds all of the source but the rows that wait to be merged (GopFlag.PENDING): a
     spare's passes plan only these, and what lies around them.
-    order: of each stream's footage; first: spans that are merged before everything else, of all streams.
+    order: of the footage; newest goes over all streams hour by hour.
+    first: spans that are merged before everything else, of all streams.
     pace: rate and brake (None = no rate, but yield to live recording). control: to pause and end it.
     patience_ns: for how long to try again without progress while a side does not answer.
     on_insert: called before each insertion with its stream, and its provenance and span in the target
@@ -65,7 +66,8 @@ def merge(
     from there. Raises NoSuchStream for a name the source lacks, MergeError if the target does not settle down
     or lost a frame, and the errors of both timelines.
     """
-    known = [info.name for info in source.streams()]
+    infos = source.streams()
+    known = [info.name for info in infos]
     for name in streams or ():
         if name not in known:
             raise NoSuchStream(f"no stream {name!r}", where=source.location)
@@ -86,7 +88,8 @@ def merge(
         reports, whole = {name: job.dry(name) for name in names}, len(names)
     else:
         reports, done = {}, {name: Done() for name in names}
-        for window in (*(job.within(span) for span in first), job):
+        spans = [*first, *turns([info for info in infos if info.name in names], order)]
+        for window in (*(job.within(span) for span in spans), job):
             whole = 0
             for name in names:
                 if not hand.cancelled:

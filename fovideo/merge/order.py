@@ -13,7 +13,8 @@ import msgspec
 
 from fovideo.merge.stretch import shift_at_target_ns
 from fovideo.merge.values import Piece, PlannedStretch, Span
-from fovideo.timeline.values import Gop, GopFlag
+from fovideo.timeline.values import Gop, GopFlag, StreamInfo
+from fovideo.times import NS_PER_S
 
 STEP_BYTES = 64 << 20
 """What one insertion brings at most, if its footage has keyframes."""
@@ -22,11 +23,31 @@ LOCAL_STEP_BYTES = 256 << 20
 """The same where the kernel copies it from file to file."""
 
 
+_TURN_NS = 3600 * NS_PER_S
+_MOST_TURNS = 48
+
+
 class Order(StrEnum):
-    """Which footage of a stream is inserted first."""
+    """Which footage of a stream is inserted first; the newest of several streams hour by hour, of all in
+    turn.
+    """
 
     OLDEST = "oldest"
     NEWEST = "newest"
+
+
+def turns(infos: Sequence[StreamInfo], order: Order) -> list[Span]:
+    """What of several streams is merged before the rest of any: the last hour of all, then the hour before.
+
+    infos: of the source, whose clock may be another one: what these spans miss is left for the end. Longer
+    spans, where there would be very many.
+    """
+    held = [info for info in infos if info.frames]
+    if order is not Order.NEWEST or len(held) < 2:
+        return []
+    start_ns, end_ns = min(info.start_ns for info in held), max(info.end_ns for info in held)
+    turn_ns = max(_TURN_NS, (end_ns - start_ns) // _MOST_TURNS)
+    return [Span(at_ns - turn_ns, at_ns) for at_ns in range(end_ns, start_ns + turn_ns, -turn_ns)]
 
 
 def steps(
