@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+import gst_cameras
 import pytest
 from cutting_proxy import cutting_proxy
+from scripted_camera import Server
+from tls import CERTIFICATE, KEY
 
 from fovideo.errors import CameraError, UsageError
 from fovideo.merge import merge
@@ -81,6 +86,91 @@ def test_a_replay_fills_a_gap(camera: RtspServer, card: Store, tmp_path: Path) -
         off = [abs(here - there) for (here, _), (there, _) in zip(times(server), times(card), strict=True)]
         assert max(off) <= NS_PER_MS
         assert merge(card, server).streams[0].inserted_frames == 0
+
+
+def test_a_replay_over_tls(card: Store, tmp_path: Path) -> None:
+    """Of a camera that signed its own certificate, as most do."""
+    pem = tmp_path / "camera.pem"
+    pem.write_text(KEY + CERTIFICATE)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    told: list[str] = []
+    with (
+        RtspServer(user="admin", password="hush", tls=context) as secured,
+        Store.open(tmp_path / "server", write=True, create=True) as server,
+    ):
+        url = secured.add_stream("replay", TimelineSource(card, "gate"))
+        assert url.startswith("rtsps://")
+        url = url.replace("127.0.0.1", "admin:hush@127.0.0.1") if "@" not in url else url
+        with replayed_footage(
+            url, "gate", from_ns=START_NS, to_ns=START_NS + 12 * NS_PER_S, on_retry=told.append
+        ) as footage:
+            (origin,) = {each.source for each in footage.provenances("gate").values()}
+            assert origin == f"rtsps://127.0.0.1:{secured.port}/replay"
+            merge(footage, server)
+        assert told == []
+        assert [digest for _, digest in times(server)] == [digest for _, digest in times(card)]
+
+
+def test_a_replay_over_tls_where_there_is_none(camera: RtspServer, clip: Path) -> None:
+    url = address(camera).replace("rtsp://", "rtsps://")
+    with (
+        pytest.raises(CameraError, match="is it rtsps") as caught,
+        replayed_footage(url, "gate", from_ns=START_NS, to_ns=START_NS + 1, on_retry=lambda text: None),
+    ):
+        pass
+    assert "hush" not in str(caught.value)
+
+
+def test_a_server_that_is_not_ours_and_has_no_recording(tmp_path: Path) -> None:
+    """GStreamer's: a live stream, that knows no ONVIF replay."""
+    gst_cameras.require()
+    path = gst_cameras.access_units("car-detection.mp4", tmp_path)
+    with (
+        gst_cameras.gst_cameras(path) as server,
+        pytest.raises(CameraError, match="no recording to replay"),
+        replayed_footage(
+            server.url(), "gate", from_ns=START_NS, to_ns=START_NS + NS_PER_S, on_retry=lambda text: None
+        ),
+    ):
+        pass
+
+
+ANSWERS = {
+    "OPTIONS": "",
+    "DESCRIBE": "Content-Type: application/sdp\r\n",
+    "SETUP": "Session: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n",
+    "PLAY": "Session: 1\r\nRange: npt=0.000-\r\n",
+}
+SDP = (
+    "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\n"
+    "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:1\r\n"
+)
+
+
+def test_a_server_that_takes_the_clock_for_nothing() -> None:
+    """It answers as if it had been asked for the beginning."""
+
+    def behave(connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as lines:
+            while request := lines.readline():
+                number = ""
+                while (line := lines.readline().strip()) != b"":
+                    if line.lower().startswith(b"cseq"):
+                        number = line.decode()
+                method = request.split()[0].decode()
+                body = SDP if method == "DESCRIBE" else ""
+                head = f"RTSP/1.0 200 OK\r\n{number}\r\n{ANSWERS.get(method, '')}"
+                connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    with (
+        Server(behave) as server,
+        pytest.raises(CameraError, match=r"does not play by the clock: it answers with 'npt=0\.000-'"),
+        replayed_footage(
+            server.url, "gate", from_ns=START_NS, to_ns=START_NS + NS_PER_S, on_retry=lambda text: None
+        ),
+    ):
+        pass
 
 
 def test_a_replay_that_is_cut_goes_on(camera: RtspServer, card: Store, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fovideo.camera._native import Flow
+from fovideo.camera.config import CameraConfig
 from fovideo.camera.native import sdp
 from fovideo.camera.native.client import RtspClient, refusal
 from fovideo.camera.native.offer import NotServed, Offer, control_url, offers
@@ -103,11 +104,26 @@ def _start(client: RtspClient, playing: Playing) -> None:
     wish = {"Range": span, "Rate-Control": "no"}
     answer = client.ask("PLAY", playing.url, {"Require": "onvif-replay", **wish})
     if answer.status == _NOT_SUPPORTED:
-        raise CameraBroken("it has no recording to replay (ONVIF replay)", where=camera.source)
+        raise _no_replay(camera)
     if answer.status == _INVALID_RANGE:
         raise CameraBroken("it holds nothing of the time that was asked for", where=camera.source)
     if not 200 <= answer.status < 300:
         raise refusal(camera, answer)
+    played = answer.headers.first("range")
+    if played and not played.lower().startswith("clock"):
+        raise CameraBroken(
+            f"it does not play by the clock: it answers with {played[:40]!r}",
+            where=camera.source,
+            hint="it needs RTSP's Range: clock=, as of ONVIF replay",
+        )
+
+
+def _no_replay(camera: CameraConfig) -> CameraBroken:
+    return CameraBroken(
+        "it has no recording to replay (ONVIF replay)",
+        where=camera.source,
+        hint="ONVIF's replay service names the url; a live stream has none",
+    )
 
 
 def clock_text(time_ns: int) -> str:
@@ -142,6 +158,8 @@ def _set_up(client: RtspClient, playing: Playing, base: str, offer: Offer) -> No
                 if pair is not None:
                     pair.close()
                 return
+            if client.camera.is_replay and answer.status == _NOT_SUPPORTED:
+                raise _no_replay(client.camera)
             raise refusal(client.camera, answer)
         _take_session(client, playing, answer.headers.first("session"))
         transport = _agreed(client, answer.headers.first("transport"), pair, len(playing.tracks))

@@ -17,6 +17,7 @@ from fovideo.camera.native.dialog import Playing, play
 from fovideo.camera.native.ingest import Ingest
 from fovideo.camera.native.message import Request, Response, encode_response, parse_message
 from fovideo.camera.native.offer import NotServed
+from fovideo.camera.native.tls import without_tls
 from fovideo.camera.reach import dial
 from fovideo.camera.session_start import SessionStart
 from fovideo.camera.translate import SILENT
@@ -64,7 +65,8 @@ class NativeSession:
         """Deliver until the session is stopped. Raises CameraError for everything else, and NotServed, before
         anything went into the ring, for what libavformat has to read.
         """
-        if not self._camera.url.lower().startswith("rtsp://"):
+        is_plain = self._camera.url.lower().startswith("rtsp://")
+        if not is_plain and not self._camera.is_replay:
             raise NotServed("not plain RTSP")
         deadline_ns = self._clocks.monotonic_ns() + self._camera.open_timeout_ns
         connection = dial(
@@ -75,6 +77,9 @@ class NativeSession:
         )
         if connection is None:
             return
+        if not is_plain:
+            left_ns = max(deadline_ns - self._clocks.monotonic_ns(), NS_PER_S)
+            connection = without_tls(self._camera, connection, left_ns / NS_PER_S)
         with RtspClient(
             self._camera, connection, deadline_ns=deadline_ns, now_ns=self._clocks.monotonic_ns
         ) as client:
