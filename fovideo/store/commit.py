@@ -15,6 +15,7 @@ from fovideo.index import Index, Update
 from fovideo.segment import Room, SegmentHeader
 from fovideo.store.apply import apply_changes, name_segment
 from fovideo.store.assemble import Noted
+from fovideo.store.behind import Behind
 from fovideo.store.files import Files
 from fovideo.store.folder import Folder
 from fovideo.store.options import StoreOptions
@@ -53,6 +54,7 @@ class Committer:
         self._next_id = self._reserved_to = 0
         self._pool: ThreadPoolExecutor | None = None
         self._room = Room()
+        self.behind = Behind()
         self._latencies: deque[tuple[int, int]] = deque(maxlen=_LATENCIES)
         self._committing_ns = 0
 
@@ -276,6 +278,7 @@ class Committer:
                 for file in list(self._owners):
                     file.close()
                 self._owners.clear()
+                self.behind.close()
                 if self._pool is not None:
                     self._pool.shutdown()
                     self._pool = None

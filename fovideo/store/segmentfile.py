@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from fovideo.media.frames import FrameTable
 from fovideo.segment import Notes, Room, SegmentHeader, compose_fragment, encode_header
 from fovideo.store.assemble import Assembler
+from fovideo.store.behind import Behind
 from fovideo.store.files import Files
 
 
@@ -66,10 +67,13 @@ class SegmentFile:
     def dirty(self) -> bool:
         return self.size_bytes > self.safe_bytes
 
-    def append(self, piece: Piece) -> None:
-        """Write a fragment. On OSError the file ends as before."""
+    def append(self, piece: Piece, behind: Behind | None = None) -> None:
+        """Write a fragment. On OSError the file ends as before.
+
+        behind: the disk has it while the caller goes on; an error is then the caller's to undo (restore).
+        """
         whole = compose_fragment(
-            self._room,
+            self._room if behind is None else behind.room(),
             b"" if self.size_bytes else self._begin,
             self.size_bytes,
             self.header,
@@ -80,11 +84,15 @@ class SegmentFile:
             piece.notes,
         )
         offset = self.size_bytes or len(self._begin)
-        try:
-            end = self.size_bytes + self.files.write(self.fd, [whole], self.size_bytes)
-        except OSError:
-            self._cut()
-            raise
+        end = self.size_bytes + len(whole)
+        if behind is not None:
+            behind.write(self.files, self.fd, whole, self.size_bytes)
+        else:
+            try:
+                self.files.write(self.fd, [whole], self.size_bytes)
+            except OSError:
+                self._cut()
+                raise
         self.sequence += 1
         self.assembler.add(offset, end - offset, piece.epoch, piece.frames, piece.notes)
         self.size_bytes = end

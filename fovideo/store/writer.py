@@ -11,6 +11,7 @@ from fovideo.errors import StoreError, StoreFull, UsageError
 from fovideo.media.codec import Track
 from fovideo.media.frames import FrameFlag, FrameTable, empty_frames, summary
 from fovideo.segment import Notes, SegmentHeader
+from fovideo.store.behind import Behind
 from fovideo.store.breaks import cut, primary_track
 from fovideo.store.segmentfile import Piece, SegmentFile
 from fovideo.timeline.values import Loss, Provenance
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from fovideo.store.commit import Committer
 
 _NO_NOTES = Notes()
+_MUCH_BYTES = 4 << 20
 
 
 class StreamWriter:
@@ -134,12 +136,19 @@ class StreamWriter:
         point = None
         if file is not None and (len(pieces) > 1 or self._is_over(file, pieces[0])):
             point = file.savepoint()  # else a failure changes nothing
+        behind = None
+        if len(pieces) > 1 and sum(summary(piece.frames, 0).bytes for piece in pieces) >= _MUCH_BYTES:
+            behind = self._committer.behind
         made: list[SegmentFile] = []
         previous, started_ns = self.previous, self._started_ns
         try:
             for piece in pieces:
-                self._write(piece, made)
+                self._write(piece, made, behind)
+            if behind is not None:
+                behind.wait()
         except BaseException as error:
+            if behind is not None:
+                behind.settle()
             for new in made:
                 self._committer.abandon(new)
             self._file, self.previous, self._started_ns = file, previous, started_ns
@@ -150,13 +159,13 @@ class StreamWriter:
                 raise disk_error(error, str(self._committer.folder.root)) from error
             raise
 
-    def _write(self, piece: Piece, made: list[SegmentFile]) -> None:
+    def _write(self, piece: Piece, made: list[SegmentFile], behind: Behind | None) -> None:
         file = self._file
         if file is None or self._is_over(file, piece):
             self._seal()
             file = self._begin(piece)
             made.append(file)
-        file.append(piece)
+        file.append(piece, behind)
 
     def _is_over(self, file: SegmentFile, piece: Piece) -> bool:
         """Whether this piece must or should begin a new segment."""

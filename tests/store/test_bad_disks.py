@@ -56,6 +56,34 @@ def test_an_append_that_does_not_fit_takes_nothing(tmp_path: Path) -> None:
         assert store.check().sound
 
 
+@pytest.mark.parametrize("room", [0, 1_500_000, 3_000_000, 5_600_000])
+@pytest.mark.parametrize("before", [0, 30])
+def test_large_fragments_that_are_written_behind_are_taken_all_or_none(
+    tmp_path: Path, room: int, before: int
+) -> None:
+    """The disk has one fragment while the next one is made; it fills up at any of them."""
+    disk = FullDisk(1 << 30)
+    options = StoreOptions(segment_duration_ns=2 * NS_PER_S)
+    with Store.open(tmp_path / "s", write=True, create=True, options=options, files=disk) as store:
+        writer = store.writer("gate", session())
+        writer.set_format([VIDEO])
+        if before:
+            writer.append(*video(0, before), epoch=0)
+            store.commit()
+        much = video(before, 120, size=50_000)
+        disk.room = room
+        with pytest.raises(StoreFull):
+            writer.append(*much, epoch=0)
+        store.commit()
+        assert numbers(store) == list(range(before))
+        disk.room = 1 << 30
+        writer.append(*much, epoch=0)
+        writer.close()
+        store.commit()
+        assert numbers(store) == list(range(before + 120))
+        assert store.check().sound
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_disk_that_fills_and_empties(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
