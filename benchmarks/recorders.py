@@ -67,7 +67,7 @@ def ffmpeg(cameras: Cameras, count: int, folder: Path):  # type: ignore[no-untyp
 def motion(cameras: Cameras, count: int, folder: Path):  # type: ignore[no-untyped-def]
     """Debian's motion, pass-through, one process with a thread a camera."""
     shared = "daemon off\nwebcontrol_port 0\nmovie_passthrough on\nmovie_output on\n"
-    shared += "emulate_motion on\npicture_output off\n"
+    shared += "emulate_motion on\npicture_output off\nmovie_filename %t\n"
     names = []
     for number in range(count):
         name = folder / f"camera{number}.conf"

@@ -27,6 +27,9 @@ cdef extern from "fov_av_container.h":
         void* format_context
         fov_timeout_info interrupt
 
+cdef extern from "fov_stack.h" nogil:
+    void fov_stack_trim()
+
 cdef extern from "fov_av.h" nogil:
     enum:
         FOV_AV_NOPTS
@@ -220,6 +223,7 @@ def run(container, Ring ring not None, Counters counters not None, *, tracks, ui
                     continue
                 if first:
                     first = False
+                    fov_stack_trim()
                     video_ns = now_ns
                     FOV_STORE_RELAXED(&counters._last_video_ns, now_ns)
                     with gil:
