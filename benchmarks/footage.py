@@ -22,6 +22,7 @@ TRACK = Track(id=1, codec=Codec.H264, parameter_sets=SETS, width=1280, height=72
 START_NS = 1_790_000_000_000_000_000
 INTERVAL_NS = 40_000_000
 PER_GOP = 25
+_ROWS_AT_ONCE = 500_000
 
 
 def frames(first: int, count: int, size: int, digests: np.ndarray) -> FrameTable:
@@ -58,30 +59,31 @@ def gop_rows(path: Path, count: int, stream: str = "gate") -> None:
     environment = lmdb.open(str(path / "index"), max_dbs=16, map_size=1 << 36, sync=False)
     gops, serials = environment.open_db(b"gops"), environment.open_db(b"serials")
     table = encode_table(frames(0, PER_GOP, 1000, np.arange(PER_GOP, dtype=np.uint64)))
-    with environment.begin(write=True) as transaction:
-        made = []
-        for number in range(1, count):
-            start_ns = START_NS + number * PER_GOP * INTERVAL_NS
-            row = Gop(
-                stream,
-                known.serial + number,
-                start_ns,
-                start_ns + PER_GOP * INTERVAL_NS,
-                0,
-                known.segment,
-                known.offset,
-                known.size_bytes,
-                known.provenance,
-                0,
-                PER_GOP,
-                INTERVAL_NS,
-                GopFlag.KEY | GopFlag.COMPLETE,
-                table,
-            )
-            key = index_rows.gop_key(1, start_ns, row.serial)
-            made.append((index_rows.number_key(row.serial), key))
-            transaction.put(key, index_rows.encode(row), db=gops, append=False)
-        for serial, key in made:
-            transaction.put(serial, key, db=serials)
+    for first in range(1, count, _ROWS_AT_ONCE):
+        with environment.begin(write=True) as transaction:
+            made = []
+            for number in range(first, min(first + _ROWS_AT_ONCE, count)):
+                start_ns = START_NS + number * PER_GOP * INTERVAL_NS
+                row = Gop(
+                    stream,
+                    known.serial + number,
+                    start_ns,
+                    start_ns + PER_GOP * INTERVAL_NS,
+                    0,
+                    known.segment,
+                    known.offset,
+                    known.size_bytes,
+                    known.provenance,
+                    0,
+                    PER_GOP,
+                    INTERVAL_NS,
+                    GopFlag.KEY | GopFlag.COMPLETE,
+                    table,
+                )
+                key = index_rows.gop_key(1, start_ns, row.serial)
+                made.append((index_rows.number_key(row.serial), key))
+                transaction.put(key, index_rows.encode(row), db=gops)
+            for serial, key in made:
+                transaction.put(serial, key, db=serials)
     environment.sync(True)
     environment.close()

@@ -111,11 +111,13 @@ class View:
     def gops(self, stream: StreamRow, from_ns: int | None = None, to_ns: int | None = None) -> list[Gop]:
         """Rows whose [start_ns, end_ns) meets [from_ns, to_ns), by (start_ns, serial)."""
         first = 0 if from_ns is None else from_ns - stream.longest_ns
-        result = []
-        for key, value in self._items(
-            "gops", rows.gop_key(stream.id, first, 0), stream.id.to_bytes(4, "big")
-        ):
-            if to_ns is not None and int.from_bytes(key[4:12], "big") >= to_ns:
+        stop = rows.numbered_key(stream.id + 1, 0) if to_ns is None else rows.gop_key(stream.id, to_ns, 0)
+        result: list[Gop] = []
+        cursor = self._txn.cursor(self._tables["gops"])
+        if not cursor.set_range(rows.gop_key(stream.id, first, 0)):
+            return result
+        for key, value in cursor:
+            if key >= stop:
                 break
             row = rows.decode_gop(value)
             if from_ns is None or row.end_ns > from_ns:

@@ -127,10 +127,10 @@ class Supply:
             path = self._spool / f"{SPOOL_PREFIX}{uuid.uuid4().hex}"
             self._paths.append(path)
             return Batch(planned, tracks, self._fetching.fetch(self._stream, rows, path), job.last)
-        parts = [
-            piece_bytes(self._source, row, piece, tracks, planned.provenance)
-            for row, piece in zip(rows, job.pieces, strict=True)
-        ]
+        parts: list[bytes | FileRange] = []
+        for number, (row, piece) in enumerate(zip(rows, job.pieces, strict=True)):
+            known = _behind(parts[-1], rows[number - 1], row) if parts and not piece.rows else None
+            parts.append(known or piece_bytes(self._source, row, piece, tracks, planned.provenance))
         return Batch(planned, tracks, tuple(parts), job.last)
 
     def _clean(self, keep: int = 0) -> None:
@@ -138,3 +138,15 @@ class Supply:
         while len(self._paths) > keep:
             with contextlib.suppress(OSError):
                 self._paths.pop(0).unlink()
+
+
+def _behind(part: bytes | FileRange, before: Gop, row: Gop) -> FileRange | None:
+    """Where a row lies that follows another in its file, if that one lies where the index says."""
+    if not isinstance(part, FileRange) or (part.offset, part.size_bytes) != (
+        before.offset,
+        before.size_bytes,
+    ):
+        return None
+    if row.segment != before.segment or row.offset != part.offset + part.size_bytes:
+        return None
+    return FileRange(part.path, row.offset, row.size_bytes)
