@@ -229,12 +229,12 @@ def _apart_ns(brought: Sequence[Footage], own: Sequence[Footage]) -> int | None:
     if not pairs:
         return None
     best = max(adjoins for adjoins, _, _ in pairs)
-    found = [(apart_ns, frames) for adjoins, apart_ns, frames in pairs if adjoins == best]
+    found = [(apart_ns, frames) for adjoins, apart_ns, frames in pairs if adjoins >= min(best, 0)]
 
     def support(apart_ns: int) -> int:
         return sum(frames for other_ns, frames in found if abs(other_ns - apart_ns) <= _ALIKE_NS)
 
-    least_ns = min((apart_ns for apart_ns, _ in found), key=abs)
+    least_ns = min((apart_ns for adjoins, apart_ns, _ in pairs if adjoins == best), key=abs)
     good = [apart_ns for apart_ns, _ in found if abs(apart_ns - least_ns) <= _RESTART_NS]
     return max(good, key=lambda apart_ns: (support(apart_ns), apart_ns))
 

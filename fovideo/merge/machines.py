@@ -9,15 +9,15 @@ reports, it follows without comparing a single frame.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fovideo.media.frames import Clock, empty_frames
+from fovideo.media.frames import Clock
 from fovideo.merge.footage import Footage
-from fovideo.merge.line import Line, Mask, Times, line_of, tolerance_of
-from fovideo.merge.offset import Prior, find_offset, judge, repeats
+from fovideo.merge.line import Mask, Times, line_of, tolerance_of
+from fovideo.merge.offset import Prior, judge
 from fovideo.times import NS_PER_MS, NS_PER_S
 
 SLACK_NS = 2 * NS_PER_S
@@ -54,10 +54,8 @@ class Machines:
     ) -> Machines:
         """Learn from all runs with sender reports: where both know the camera's clock, it cancels out.
 
-        A camera that restarted its clock makes several differences of one pair of machines, or a wrong one,
-        if each heard it on one side of the restart only. Believed are those at which frames are the same,
-        then what frames tell by their arrival alone, if their content comes but once, then the least, as
-        machines are kept in step.
+        A camera that restarted its clock makes several differences of one pair of machines. Believed are
+        those at which frames are the same, then the least, as machines are kept in step.
         """
         found: dict[tuple[str, str], list[tuple[int, Footage, Footage]]] = {}
         for source in filter(_tells, sources):
@@ -65,12 +63,7 @@ class Machines:
                 apart_ns = (target.lag_ns or 0) - (source.lag_ns or 0)
                 if abs(apart_ns - expected_ns) <= window_ns + SLACK_NS:
                     found.setdefault((source.store, target.store), []).append((apart_ns, source, target))
-        known = {}
-        for stores, each in found.items():
-            told_ns = None
-            if not any(_same(source, target, primary) for _, source, target in each):
-                told_ns = _by_arrival(sources, targets, stores, primary, window_ns)
-            known[stores] = _believed(each, primary, expected_ns) if told_ns is None else told_ns
+        known = {stores: _believed(each, primary, expected_ns) for stores, each in found.items()}
         return cls(window_ns, expected_ns, known)
 
     def apart_ns(self, source: Footage, target: Footage) -> tuple[int, bool]:
@@ -141,38 +134,6 @@ def _believed(found: list[tuple[int, Footage, Footage]], primary: int, expected_
         for apart_ns, source, target in found
     )
     return apart_ns
-
-
-def _by_arrival(
-    sources: Sequence[Footage],
-    targets: Sequence[Footage],
-    stores: tuple[str, str],
-    primary: int,
-    window_ns: int,
-) -> int | None:
-    """By how much the target's clock is ahead, if frames of the two stores are the same; whatever the times
-    say that they have.
-    """
-    ours, theirs = (
-        _arriving((each for each in side if each.store == store), primary)
-        for side, store in zip((sources, targets), stores, strict=True)
-    )
-    if repeats(ours, theirs, np.zeros(0, np.uint64)):
-        return None
-    found = find_offset(ours, theirs, Prior(window_ns=window_ns + SLACK_NS, near_ns=SLACK_NS))
-    if found is None or found.matched < _STRONG or found.quality < _EXPLAINS:
-        return None
-    return found.offset_ns
-
-
-def _arriving(footage: Iterable[Footage], primary: int) -> Line:
-    """Frames in order of their arrival, at that time."""
-    tables = [empty_frames()]
-    for each in footage:
-        if not each.conflict and each.arrival_ns.all():
-            tables.append(each.frames.copy())
-            tables[-1]["time_ns"] = each.arrival_ns
-    return line_of(np.concatenate(tables), primary)
 
 
 def _same(source: Footage, target: Footage, primary: int) -> bool:

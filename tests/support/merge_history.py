@@ -143,8 +143,8 @@ def outage(seed: int, *, reboots: bool = False) -> History:
     Sessions begin anywhere; the first sender report comes some seconds later, and what ends before it has
     times of its receipt only. Processes freeze, and what waited is received late. Machines' clocks differ,
     the camera's clock is its own, and its pictures move, stand still or run in a loop of any length. reboots:
-    the camera may also restart its clock, but not where two recorders have no frame in common: then nothing
-    relates their clocks.
+    the camera may also restart its clock, but not where two recorders have no frame in common of which both
+    were told by reports: then nothing relates their clocks.
     """
     chance = random.Random(seed)
     content = chance.choice(["moving", "still", "frozen", "loop", "loop"])
@@ -186,12 +186,9 @@ def outage(seed: int, *, reboots: bool = False) -> History:
 
 
 def _related(world: World) -> bool:
-    """Whether any two recorders have frames in common."""
-    return all(
-        len(one.ids().keys() & other.ids().keys()) >= _RELATED
-        for one, other in combinations(world.timelines.values(), 2)
-        if one.rows and other.rows
-    )
+    """Whether any two recorders that heard sender reports were told the time of the same frames by them."""
+    told = [numbers for held in world.timelines.values() if (numbers := held.told())]
+    return all(len(one & other) >= _RELATED for one, other in combinations(told, 2))
 
 
 def _session(

@@ -20,7 +20,7 @@ from streams import decode_times
 from fovideo.errors import NoSuchStream, PlanStale
 from fovideo.media.codec import Codec, Track
 from fovideo.media.frames import Clock, FrameFlag, FrameTable, empty_frames
-from fovideo.segment import SegmentHeader, encode_fragment, encode_table, samples, scan
+from fovideo.segment import SegmentHeader, decode_table, encode_fragment, encode_table, samples, scan
 from fovideo.timeline.endpoint import FileRange, Inserted, Stretch
 from fovideo.timeline.values import Gop, GopFlag, Loss, Provenance, Splice, StreamInfo
 
@@ -274,6 +274,11 @@ class Held:
             if conflicts or not self._provenances[row.provenance].splice & Splice.CONFLICT:
                 found.update(self.ids_of(row))
         return found
+
+    def told(self) -> set[int]:
+        """Ids of frames that are on the camera's own clock."""
+        rows = [row for row in self.rows if (decode_table(row.table)["clock"] == Clock.SENDER_REPORT).all()]
+        return {number for row in rows for number in self.ids_of(row)}
 
     def ids_of(self, row: Gop) -> list[int]:
         data = self._data[row.serial]
