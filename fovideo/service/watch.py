@@ -234,7 +234,7 @@ def answered(now_ns: int, health: Health, heard: dict[str, str], took_ns: int = 
             durable_to_ns=camera.durable_to_ns,
             interruptions=camera.sessions + camera.dropped + camera.lost,
             holding=camera.held_bytes > 0,
-            settled=name not in heard or {camera.clock, heard[name]} <= SURE_CLOCKS,
+            settled={camera.clock, heard.get(name, camera.clock)} <= SURE_CLOCKS,
             late_ns=camera.late_ns,
         )
         for name, camera in health.cameras.items()

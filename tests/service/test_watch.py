@@ -238,7 +238,8 @@ def test_times_before_the_first_sender_report_are_not_settled() -> None:
     assert not answered(5, early, {"gate": "local"}).cameras["gate"].settled, "one may come soon"
     assert not answered(5, health(7), {"gate": "local"}).cameras["gate"].settled
     assert answered(5, health(7), {"gate": "sender-report"}).cameras["gate"].settled
-    assert answered(5, early, {}).cameras["gate"].settled
+    assert answered(5, health(7), {}).cameras["gate"].settled
+    assert not answered(5, early, {}).cameras["gate"].settled, "what this spare has of it has times, too"
 
 
 def test_notes_that_cannot_be_read() -> None:

@@ -56,6 +56,23 @@ class Session:
     own: set[int] = field(default_factory=set)
     edge: int = 0
     interruptions: int = 0
+    guess: Guess = field(default_factory=lambda: Guess())
+
+
+@dataclass
+class Guess:
+    """How far a session's times are wrong before the first sender report, and for how many beats still."""
+
+    beats: int = 0
+    off: int = 0
+
+    @classmethod
+    def of(cls, world: SiteWorld) -> Guess:
+        return cls(world.chance.randint(0, 12), world.chance.randint(-4, 4))
+
+    @property
+    def error(self) -> int:
+        return self.off if self.beats > 0 else 0
 
 
 class Server:
@@ -92,20 +109,29 @@ class Server:
                 if session.wait < 0:
                     session.connected, session.interruptions = True, session.interruptions + 1
                     session.memory.append(world.beat)
+                    session.guess = Guess.of(world)
+            session.guess.beats -= session.connected
             keeps = LATE if self.name in world.late else 1
             if len(session.memory) > keeps and not frozen and self.name not in world.slow:
                 session.own.update(session.memory[:-keeps])
                 session.edge = session.memory[-keeps - 1] + 1
                 del session.memory[:-keeps]
 
-    def health(self, world: SiteWorld) -> Answered:
+    def health(self, world: SiteWorld, heard: dict[str, Guess]) -> Answered:
+        """heard: the cameras that the asking spare hears, and how far its own times are wrong."""
         seen = {}
         for camera, session in self.sessions.items():
-            edge = (session.edge + self.skew) * BEAT_NS if session.edge else 0
-            self.told[camera, edge] = session.edge
+            error = session.guess.error
+            edge = (session.edge + error + self.skew) * BEAT_NS if session.edge else 0
+            self.told[camera, edge] = session.edge + error
+            guesses = (session.guess, heard.get(camera, session.guess))
             waits = world.beat - session.memory[0] if session.memory else 0
             seen[camera] = CameraSeen(
-                edge, session.interruptions, bool(session.memory), late_ns=waits * BEAT_NS
+                edge,
+                session.interruptions,
+                bool(session.memory),
+                settled=all(guess.beats <= 0 for guess in guesses),
+                late_ns=waits * BEAT_NS,
             )
         return Answered(0, f"i{self.instance}", seen)
 
@@ -136,6 +162,7 @@ class Spare:
         self.recording: dict[str, list[int] | None] = dict.fromkeys(self.of)
         self.connected = dict.fromkeys(self.of, False)
         self.last_heard = dict.fromkeys(self.of, -1000)
+        self.guesses = {camera: Guess() for camera in self.of}
         self.interruptions = dict.fromkeys(self.of, 0)
         self.merging: dict[str, tuple[int, StartMerge, dict[str, set[int]], int]] = {}
         self.memories: dict[str, object] = {}
@@ -191,7 +218,9 @@ class Spare:
                     (self.ring[camera] if written is None else written).extend(late)
                 if not self.connected[camera]:
                     self.connected[camera] = True
+                    self.guesses[camera] = Guess.of(world)
                     self.interruptions[camera] += 1
+                self.guesses[camera].beats -= 1
                 self.last_heard[camera] = world.beat
                 self.received[camera].add(world.beat)
                 written = self.recording[camera]
@@ -279,7 +308,7 @@ class Spare:
         self.tell(server, Witnessed(now, now if self.reached else -1))
         self.merged(server)
         if self.answers(server):
-            health = server.health(world)
+            health = server.health(world, {camera: self.guesses[camera] for camera in heard})
             self.tell(server, Answered(now, health.instance, health.cameras))
         else:
             alive = server.name not in world.frozen and not world.cut(self.name, server.name)
@@ -326,7 +355,7 @@ class Spare:
     def portion(self, server: Server, portion: object) -> set[int]:
         camera, frames = portion.stream, set(self.pending[portion.stream])
         if portion.until_ns is not None:
-            edge = server.told.get((camera, portion.until_ns), 0)
+            edge = server.told.get((camera, portion.until_ns), 0) - self.guesses[camera].error
             frames = {frame for frame in frames if frame < edge}
         if portion.lag_ns:
             newest = max(frames, default=0)
