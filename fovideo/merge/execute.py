@@ -157,8 +157,10 @@ class Job(msgspec.Struct, frozen=True):
                 self._clear_up(manifest, done)
                 report = self._carry_out(manifest, held, made, inserter, done)
             except PlanStale:
-                stale += 1
+                stale = 1 if len(done.steps) > before else stale + 1
                 _log.info("%s: %s changed meanwhile: planning again", stream, self.target.location)
+                if stale > 2:  # another merge is faster: let it come to its end
+                    inserter.control.wait(retry_after_ns(stale - 3))
             except FovideoError as error:
                 if len(done.steps) > before:
                     tries, trying_ns = 0, inserter.clock()
@@ -171,7 +173,7 @@ class Job(msgspec.Struct, frozen=True):
             else:
                 return report
         raise MergeError(
-            f"{stream} kept changing during {_ATTEMPTS} attempts to merge into it",
+            f"{stream} kept changing during {_ATTEMPTS} attempts to merge into it, one after the other",
             where=self.target.location,
             hint="run the merge again when no other merge into it is running",
         )

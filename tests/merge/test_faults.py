@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from merge_world import Held, World, camera, table_of
 
 from fovideo.errors import MergeError, SegmentDamaged, StoreDamaged, StoreError
-from fovideo.merge import Piece, merge
+from fovideo.merge import MergeControl, Pace, Piece, merge
 from fovideo.merge.cutting import cut_down
 from fovideo.segment import samples, scan
 from fovideo.timeline.endpoint import Inserted, Stretch
+from fovideo.times import NS_PER_S
 
 
 @pytest.fixture
@@ -50,8 +51,37 @@ def test_a_target_that_loses_frames_is_found_out(world: World, monkeypatch: pyte
 def test_a_target_that_changes_all_the_time(world: World) -> None:
     server = world.timeline("server")
     server.stale = list(range(100))
+    control = Unhurried()
     with pytest.raises(MergeError, match="kept changing"):
-        merge(world.timeline("spare"), server)
+        merge(world.timeline("spare"), server, control=control)
+    assert control.waited_ns > NS_PER_S, "whoever changes it gets the time to end"
+
+
+def test_a_target_that_changes_often(world: World) -> None:
+    """Another merge inserts beside this one: as long as some of its own gets in, it goes on."""
+    server = world.timeline("server")
+    server.stale = [number for number in range(100) if number % 3]
+    report = merge(world.timeline("spare"), server, pace=Gop(brake_ns=0), control=Unhurried())
+    assert report.streams[0].inserted_frames == 145
+    assert server.inserts > 30
+    assert server.ids() == dict.fromkeys(range(250), 1)
+
+
+class Gop(Pace, frozen=True):
+    """A GOP a step."""
+
+    def step_bytes(self, live: bool, largest: int = 0) -> int:
+        return 1
+
+
+class Unhurried(MergeControl):
+    """Waits without waiting; counts the time."""
+
+    waited_ns = 0
+
+    def wait(self, ns: int = 0) -> bool:
+        self.waited_ns += ns
+        return super().wait()
 
 
 def test_a_source_that_cannot_be_told_keeps_its_copy(

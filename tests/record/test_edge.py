@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,6 +136,37 @@ def test_a_server_that_is_not_ours_and_has_no_recording(tmp_path: Path) -> None:
         ),
     ):
         pass
+
+
+def test_a_recorder_that_knows_sender_reports_only(camera: RtspServer, card: Store, tmp_path: Path) -> None:
+    """No header extension comes, as the server never hears that it is asked for; sender reports do."""
+
+    def behave(connection: socket.socket) -> None:
+        with connection, socket.create_connection(("127.0.0.1", camera.port)) as server:
+            back = threading.Thread(target=pass_on, args=(server, connection), daemon=True)
+            back.start()
+            with contextlib.suppress(OSError):
+                while data := connection.recv(65536):
+                    server.sendall(data.replace(b"Require: onvif-replay\r\n", b""))
+
+    def pass_on(one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+
+    told: list[str] = []
+    with Server(behave) as front, Store.open(tmp_path / "server", write=True, create=True) as server:
+        url = address(camera, front.port)
+        from_ns, to_ns = START_NS + 3 * NS_PER_S, START_NS + 10 * NS_PER_S
+        with replayed_footage(url, "gate", from_ns=from_ns, to_ns=to_ns, on_retry=told.append) as footage:
+            report = merge(footage, server).streams[0]
+        assert told == []
+        assert report.inserted_frames >= 175
+        brought = times(server)
+        there = {digest: time_ns for time_ns, digest in times(card)}
+        assert max(abs(there[digest] - time_ns) for time_ns, digest in brought) <= NS_PER_MS
+        merge(card, server)
+        assert [digest for _, digest in times(server)] == [digest for _, digest in times(card)]
 
 
 ANSWERS = {
