@@ -36,6 +36,26 @@ _JITTER = 4  # rows that differ by more than a part of so many of a frame interv
 
 
 @dataclass(frozen=True)
+class Margins:
+    """What stays at either end of a stretch of rows, and how long the middle must be to be left out."""
+
+    rows: int
+    ns: int
+    least_rows: int
+
+    def middles(
+        self, joins: npt.NDArray[np.bool_], starts: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[int, int]]:
+        """Of stretches of rows. joins: for each row but the first, whether it continues the one before."""
+        edges = np.flatnonzero(np.diff(np.concatenate(([False], joins, [False])).astype(np.int8)))
+        for first, last in edges.reshape(-1, 2).tolist():  # rows first..last, both of it
+            start = max(first + self.rows, int(np.searchsorted(starts, starts[first] + self.ns)))
+            stop = min(last + 1 - self.rows, int(np.searchsorted(starts, starts[last] - self.ns)))
+            if stop - start >= self.least_rows:
+                yield start, stop
+
+
+@dataclass(frozen=True)
 class Common:
     """What was left out. serials: of the source's rows. frames: of their primary track; others: the rest."""
 
@@ -161,10 +181,5 @@ def _middles(
         joins &= (mine[1:] == mine[:-1]) & (other[1:] == other[:-1])
     # What follows at once, too: neither side may lack anything between two rows.
     joins &= follows(ours)
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], joins, [False])).astype(np.int8)))
-    starts = ours[:, _rows.START]
-    for first, last in edges.reshape(-1, 2).tolist():  # rows first..last, both of it
-        start = max(first + MARGIN_ROWS, int(np.searchsorted(starts, starts[first] + MARGIN_NS)))
-        stop = min(last + 1 - MARGIN_ROWS, int(np.searchsorted(starts, starts[last] - MARGIN_NS)))
-        if stop - start >= LEAST_ROWS:
-            yield start, stop
+    margins = Margins(MARGIN_ROWS, MARGIN_NS, LEAST_ROWS)
+    yield from margins.middles(joins, ours[:, _rows.START])

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fovideo.merge import _rows
 from fovideo.merge.clock import Clock
-from fovideo.merge.common import LEAST_ROWS, MARGIN_NS, MARGIN_ROWS, follows, is_whole
+from fovideo.merge.common import LEAST_ROWS, MARGIN_NS, MARGIN_ROWS, Margins, follows, is_whole
 from fovideo.merge.manifest import Columns, Manifest
 from fovideo.merge.match import STEP_PPM
 from fovideo.timeline.values import Gop
@@ -88,13 +88,8 @@ def _middles(
     joins = good[1:] & good[:-1] & follows(ours)
     for column in (_rows.PROVENANCE, _rows.EPOCH, _rows.SHIFT, _rows.INTERVAL):
         joins &= ours[1:, column] == ours[:-1, column]
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], joins, [False])).astype(np.int8)))
-    starts = ours[:, _rows.START]
-    for first, last in edges.reshape(-1, 2).tolist():  # rows first..last, both of it
-        start = max(first + MARGIN_ROWS, int(np.searchsorted(starts, starts[first] + MARGIN_NS)))
-        stop = min(last + 1 - MARGIN_ROWS, int(np.searchsorted(starts, starts[last] - MARGIN_NS)))
-        if stop - start >= LEAST_ROWS:
-            yield start, stop
+    margins = Margins(MARGIN_ROWS, MARGIN_NS, LEAST_ROWS)
+    yield from margins.middles(joins, ours[:, _rows.START])
 
 
 def _is_lone(ours: Columns, theirs: Columns, window_ns: int) -> npt.NDArray[np.bool_]:
