@@ -20,7 +20,7 @@
  * Where memory is shared, a page of the capacity is never used: it lets the consumer give released pages back.
  *
  * Rewinding. A ring that keeps pages (control->keep, mapped twice) costs what it holds without pages that come and go: when
- * nearly all is released, the producer skips from where it is to the next position of place 0, whose pages are still
+ * most of what came is released, the producer skips from where it is to the next position of place 0, whose pages are still
  * there. The places behind stay usable: if the consumer then stops, and the new lap comes to what is still held of the
  * old one, the producer passes over that, by a skip to the place behind it. So positions in flight may span two capacities,
  * never one place twice:
@@ -171,8 +171,8 @@ static inline int fov_ring_choose(fov_ring *ring, uint64_t head, uint64_t place,
     fov_ring_look(ring);
     const uint64_t rewound = fov_ring_skipped(c->rewound_to, head), passed = fov_ring_skipped(c->passed_to, head);
     const uint64_t tail = ring->cached_tail, held = head - tail, most = 1u << 31;
-    /* Little is held, all of it in this lap: go back to the pages that are there. */
-    if (place >= c->keep / 4 && held <= place / 8 && tail >= rewound && tail >= passed &&
+    /* Less is held than is free before it, all of it in this lap: go back to the pages that are there. */
+    if (place >= c->keep / 4 && held <= place / 2 && tail >= rewound && tail >= passed &&
         need + FOV_RING_HEADER + FOV_RING_PAGE <= place - held && ring->capacity - place < most) {
         ring->how = FOV_SKIP_REWIND;
         ring->skip = ring->capacity - place;
