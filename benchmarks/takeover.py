@@ -11,6 +11,7 @@ import json
 import random
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +42,29 @@ def main() -> None:
     print(json.dumps({key: value for key, value in found.items() if key != "kills"}, indent=1))
 
 
-def run(folder: Path, kills: int, chance: random.Random) -> dict[str, Any]:
-    """The measurements, as they go into the file. Times in seconds."""
+def run(
+    folder: Path,
+    kills: int,
+    chance: random.Random,
+    *,
+    standby: str = "hot",
+    at_rest: Callable[[DemoSite, dict[str, Any]], dict[str, Any]] = lambda site, health: {},
+) -> dict[str, Any]:
+    """The measurements, as they go into the file. Times in seconds.
+
+    standby: of all cameras. at_rest: called before the first kill with the spare's health; what it measures.
+    """
     with demo_site(folder) as site:
-        cameras = _start(site, folder)
+        cameras = _start(site, folder, standby)
         names = [camera.name for camera in cameras]
         plan = load_site(folder / "site.toml")
         server, spare = plan.server("rec-1").reached_at, plan.spare("spare-1").reached_at
         site.start("rec-1", "serve")
         site.start("spare-1", "spare")
         site.wait_for(server, lambda health: _edge_ns(health, names) > 0, "the server records")
-        site.wait_for(spare, lambda health: _hears(health, names), "the spare stands by")
+        heard = [] if standby == "cold" else names
+        site.wait_for(spare, lambda health: _hears(health, heard), "the spare stands by")
+        rest = at_rest(site, site.wait_for(spare, _at_rest, "all is handed back", 120))
         begin_ns = time.time_ns()
         results = []
         for number in range(kills):
@@ -80,6 +93,7 @@ def run(folder: Path, kills: int, chance: random.Random) -> dict[str, Any]:
         site.stop("rec-1")
         verdicts = [_judged(folder, camera, begin_ns, end_ns) for camera in cameras]
     return {
+        **rest,
         "kills": results,
         "detection_s": _spread([each["detection_s"] for each in results]),
         "on_disk_s": _spread([each["on_disk_s"] for each in results]),
@@ -90,12 +104,12 @@ def run(folder: Path, kills: int, chance: random.Random) -> dict[str, Any]:
     }
 
 
-def _start(site: DemoSite, folder: Path) -> list[CameraProcess]:
+def _start(site: DemoSite, folder: Path, standby: str) -> list[CameraProcess]:
     clips = [folder / "gate.mp4", folder / "yard.mp4"]
     make_clip(clips[0], width=320, height=180, seconds=6, gop=50, seed=1)
     make_clip(clips[1], width=320, height=180, seconds=5, gop=25, b_frames=2, seed=2)
     cameras = [site.start_camera(number, clip) for number, clip in enumerate(clips)]
-    site.write_config(cameras, SETTINGS)
+    site.write_config(cameras, f'{SETTINGS}[defaults.camera]\nstandby = "{standby}"\n')
     return cameras
 
 

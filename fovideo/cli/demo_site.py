@@ -82,6 +82,10 @@ class DemoSite:
         option = "--server" if role == "serve" else "--spare"
         self._start(name, [role, str(self.folder / "site.toml"), option, name])
 
+    def pid(self, name: str) -> int:
+        """Of a server or spare that runs."""
+        return self._processes[name].pid
+
     def kill(self, name: str) -> None:
         """SIGKILL (where there is none: the like of it)."""
         process = self._processes.pop(name)
