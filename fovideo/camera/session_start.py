@@ -42,4 +42,7 @@ class SessionStart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     @classmethod
     def decode(cls, payload: bytes | memoryview) -> SessionStart:
         """Raises ValueError (msgspec.ValidationError) for anything else."""
-        return msgspec.msgpack.decode(payload, type=cls)
+        return _decode(payload)
+
+
+_decode = msgspec.msgpack.Decoder(SessionStart).decode

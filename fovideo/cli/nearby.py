@@ -21,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 
+from fovideo.decoding import from_json
 from fovideo.errors import UsageError
 from fovideo.merge.running import MergeStatus, RunningMerge
 
@@ -52,7 +53,7 @@ def offered(running: RunningMerge) -> Iterator[None]:
 
         def handle(self) -> None:
             with contextlib.suppress(OSError, msgspec.MsgspecError):
-                word = msgspec.json.decode(self.rfile.readline(_LONGEST_BYTES), type=_Word)
+                word = from_json(self.rfile.readline(_LONGEST_BYTES), _Word)
                 if hmac.compare_digest(word.secret, secret):
                     _obey(running, word.order)
                     self.wfile.write(msgspec.json.encode(running.status()) + b"\n")
@@ -117,11 +118,11 @@ def _obey(running: RunningMerge, order: str) -> None:
 def _ask(path: Path, order: str) -> MergeStatus | None:
     """None if it is over; what a killed one left is removed."""
     try:
-        address = msgspec.json.decode(path.read_bytes(), type=_Address)
+        address = from_json(path.read_bytes(), _Address)
         with socket.create_connection(("127.0.0.1", address.port), _PATIENCE_S) as connection:
             connection.sendall(msgspec.json.encode(_Word(address.secret, order)) + b"\n")
             with connection.makefile("rb") as answer:
-                return msgspec.json.decode(answer.readline(_LONGEST_BYTES), type=MergeStatus)
+                return from_json(answer.readline(_LONGEST_BYTES), MergeStatus)
     except TimeoutError:
         return None
     except (OSError, msgspec.MsgspecError):

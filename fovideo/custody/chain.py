@@ -13,10 +13,11 @@ from typing import Final, NamedTuple
 import msgspec
 
 from fovideo.custody.entries import End, Entry
+from fovideo.decoding import json_decoder
 
 FIRST_LINK: Final = bytes(32)
 _LINE = re.compile(rb'(\{.*),"link":"([0-9a-f]{64})"(?:,"signature":"([A-Za-z0-9+/]*={0,2})")?\}', re.DOTALL)
-_decode = msgspec.json.Decoder(Entry).decode
+_decode = json_decoder(Entry).decode
 
 
 class Line(NamedTuple):

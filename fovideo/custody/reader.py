@@ -23,6 +23,7 @@ from fovideo.custody.entries import (
     joined,
     span_of,
 )
+from fovideo.decoding import from_json
 from fovideo.errors import ManifestDamaged, UsageError
 from fovideo.timeline.values import check_stream_name
 from fovideo.times import format_ns, parse_ns
@@ -97,7 +98,7 @@ class ManifestReader:
 
     def _recognise(self, text: bytes) -> None:
         try:
-            opening = msgspec.json.decode(text, type=_Opening)
+            opening = from_json(text, _Opening)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             opening = _Opening()
         if opening.kind != "fovideo-manifest":

@@ -18,6 +18,7 @@ from fovideo.custody.attest import Progress, Taken, attest, rows_of
 from fovideo.custody.entries import VERSION, Header
 from fovideo.custody.keys import key_id
 from fovideo.custody.writer import Written, refuse_existing, require_writable, unwritable, write_manifest
+from fovideo.decoding import from_json
 from fovideo.errors import NoSuchStream, UsageError
 from fovideo.platform import fsync_dir
 from fovideo.timeline.endpoint import Timeline
@@ -138,7 +139,7 @@ def _note_of(path: Path) -> Path:
 
 def _read(note: Path) -> _Begun | None:
     try:
-        return msgspec.json.decode(note.read_bytes(), type=_Begun)
+        return from_json(note.read_bytes(), _Begun)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from fovideo.decoding import msgpack_decoder
 from fovideo.timeline.values import Gop, Loss, Provenance
 
 LATEST_NS: Final = (1 << 63) - 1
@@ -127,8 +128,8 @@ def segment_of(serial: int) -> int:
 
 
 encode = msgspec.msgpack.Encoder().encode
-decode_gop = msgspec.msgpack.Decoder(Gop).decode
-decode_stream = msgspec.msgpack.Decoder(StreamRow).decode
-decode_segment = msgspec.msgpack.Decoder(SegmentRow).decode
-decode_provenance = msgspec.msgpack.Decoder(ProvenanceRow).decode
-decode_loss = msgspec.msgpack.Decoder(Loss).decode
+decode_gop = msgpack_decoder(Gop).decode
+decode_stream = msgpack_decoder(StreamRow).decode
+decode_segment = msgpack_decoder(SegmentRow).decode
+decode_provenance = msgpack_decoder(ProvenanceRow).decode
+decode_loss = msgpack_decoder(Loss).decode

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
+from fovideo.decoding import msgpack_decoder
 from fovideo.errors import NoSuchStream
 from fovideo.index import rows
 from fovideo.index.rows import SegmentRow, StreamRow
 from fovideo.media.codec import Track
 from fovideo.timeline.values import Gop, Loss, Provenance, StreamInfo
 
-_decode_tracks = msgspec.msgpack.Decoder(tuple[Track, ...]).decode
-_decode_int = msgspec.msgpack.Decoder(int).decode
+_decode_tracks = msgpack_decoder(tuple[Track, ...]).decode
+_decode_int = msgpack_decoder(int).decode
 
 
 class View:

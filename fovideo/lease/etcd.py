@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from fovideo.decoding import from_json
 from fovideo.errors import ConfigError
 from fovideo.failover.numbers import following
 from fovideo.lease.values import Claim, LeasesAway
@@ -82,7 +83,7 @@ class EtcdLeases:
             elif kind == "claim":
                 role, _, holder = rest.rpartition("/")
                 with contextlib.suppress(msgspec.MsgspecError):
-                    found = msgspec.json.decode(value, type=_Value)
+                    found = from_json(value, _Value)
                     claims.append(Claim(role, holder, found.number, found.cameras))
         self._seen = seen
         return tuple(claims)
@@ -253,7 +254,7 @@ def _in_words(error: BaseException) -> str:
     """One line that holds no secret: what the member said, or what the connection did."""
     detail = str(getattr(error, "detail_text", "") or "")
     try:
-        said = msgspec.json.decode(detail.encode() or b"{}", type=dict[str, Any])
+        said = from_json(detail.encode() or b"{}", dict[str, Any])
         detail = str(said.get("message") or said.get("error") or detail)
     except msgspec.MsgspecError:
         pass

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from fovideo.decoding import from_json
 from fovideo.errors import FovideoError, LicenceError
 from fovideo.times import parse_ns
 
@@ -69,7 +70,7 @@ def read_licence(data: bytes, public_key: str, *, where: str = "") -> Terms:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
-        file = msgspec.json.decode(data, type=_File)
+        file = from_json(data, _File)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise LicenceError("not a licence file", where=where, hint="ask the issuer for it again") from None
     if file.format != FORMAT:
@@ -85,7 +86,7 @@ def read_licence(data: bytes, public_key: str, *, where: str = "") -> Terms:
             "the issuer did not sign this as it is", where=where, hint="is it the right key, the right file?"
         ) from None
     try:
-        terms = msgspec.json.decode(file.terms, type=Terms)
+        terms = from_json(file.terms, Terms)
         terms.expires_ns  # noqa: B018 - raises for what is no time
     except (msgspec.MsgspecError, FovideoError) as error:
         raise LicenceError(f"its terms make no sense here: {error}", where=where) from None

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from fovideo.decoding import from_json
 from fovideo.errors import UsageError
 from fovideo.merge.report import joined
 from fovideo.merge.values import Kind, Plan
@@ -51,7 +52,7 @@ def save_plans(
 def load_plans(path: str | os.PathLike[str]) -> SavedPlan:
     """Read them again. UsageError if it is no file of plans."""
     try:
-        saved = msgspec.json.decode(Path(path).read_bytes(), type=SavedPlan)
+        saved = from_json(Path(path).read_bytes(), SavedPlan)
     except OSError as error:
         raise UsageError(f"cannot read the plan: {error.strerror}", where=str(path)) from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import httpx
 import msgspec
 
+from fovideo.decoding import from_json
 from fovideo.errors import FovideoError, PeerError, PeerUnauthorized, UsageError
 from fovideo.peer.bulk import Answer, Bulk, NotConnected
 from fovideo.peer.credentials import Credentials
@@ -246,7 +247,7 @@ class Connection:
 
     def _failure(self, answer: Answer) -> FovideoError:
         try:
-            return msgspec.json.decode(answer.content, type=Failure).error.error(self.url)
+            return from_json(answer.content, Failure).error.error(self.url)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return PeerError(
                 f"answers {answer.status}, not as a fovideo server does",

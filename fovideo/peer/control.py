@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from fovideo.decoding import from_json
 from fovideo.errors import PeerError
 from fovideo.merge.running import MergeResult
 from fovideo.peer.connection import Connection
@@ -52,7 +53,7 @@ class Control:
         """How far a pull is, and its report once it has ended. NothingThere if it is not known (any more)."""
         answer = self._connection.get(f"/merges/{id}")
         try:
-            return msgspec.json.decode(answer.content, type=MergeResult)
+            return from_json(answer.content, MergeResult)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise PeerError(f"its answer cannot be read: {error}", where=self._connection.url) from None
 
@@ -68,7 +69,7 @@ class Control:
         """Any order of POST /v1/control/NAME."""
         answer = self._connection.post(f"/control/{name}", msgspec.json.encode(body), again=True)
         try:
-            return msgspec.json.decode(answer.content, type=dict[str, Any])
+            return from_json(answer.content, dict[str, Any])
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise PeerError(f"its answer cannot be read: {error}", where=self._connection.url) from None
 

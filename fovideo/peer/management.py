@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
+from fovideo.decoding import from_json
 from fovideo.errors import FovideoError, PeerError, UsageError
 from fovideo.peer.connection import Connection
 from fovideo.peer.credentials import Credentials, credentials_from
@@ -160,7 +161,7 @@ class ManagementClient:
 
     def _decode(self, answer: httpx.Response, kind: type[T]) -> T:
         try:
-            return msgspec.json.decode(answer.content, type=kind)
+            return from_json(answer.content, kind)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise PeerError(f"its answer cannot be read: {error}", where=self.url) from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import msgspec
 
+from fovideo.decoding import from_json
 from fovideo.errors import PeerError
 from fovideo.peer.connection import Connection, Unanswered
 from fovideo.peer.credentials import Credentials
@@ -29,7 +30,7 @@ class Probe:
         """
         answer = self._connection.get("/health")
         try:
-            return msgspec.json.decode(answer.content, type=Health)
+            return from_json(answer.content, Health)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise PeerError(f"its health cannot be read: {error}", where=self._connection.url) from None
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
+from fovideo.decoding import from_json, from_msgpack
 from fovideo.errors import NoSuchStream, PeerError, StoreError
 from fovideo.media.codec import Track
 from fovideo.peer.connection import Connection, Unanswered
@@ -220,13 +221,13 @@ class RemoteStore:
 
     def _decoded(self, content: bytes, kind: type[T]) -> T:
         try:
-            return msgspec.msgpack.decode(content, type=kind)
+            return from_msgpack(content, kind)
         except msgspec.MsgspecError as error:
             raise self._unreadable(error) from None
 
     def _json(self, answer: httpx.Response, kind: type[T]) -> T:
         try:
-            return msgspec.json.decode(answer.content, type=kind)
+            return from_json(answer.content, kind)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise self._unreadable(error) from None
 

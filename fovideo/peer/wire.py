@@ -11,6 +11,7 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from fovideo import errors
+from fovideo.decoding import from_msgpack
 from fovideo.errors import (
     FovideoError,
     NothingThere,
@@ -157,7 +158,7 @@ def head_length(data: bytes | bytearray) -> int | None:
 def decode_head(data: bytes | bytearray) -> StretchHead:
     """The head in exactly these bytes. PeerError if it is none."""
     try:
-        return msgspec.msgpack.decode(memoryview(data)[_LENGTH.size :], type=StretchHead)
+        return from_msgpack(memoryview(data)[_LENGTH.size :], StretchHead)
     except msgspec.MsgspecError as error:
         raise PeerError(f"the head of the stretch cannot be read: {error}") from None
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import zstandard
 
+from fovideo.decoding import msgpack_decoder
 from fovideo.errors import SegmentDamaged
 from fovideo.media.codec import METADATA_TRACK
 from fovideo.media.frames import FrameTable
@@ -89,7 +90,7 @@ class Fragment(msgspec.Struct, frozen=True, eq=False):
     key_start: bool
 
 
-_decode_notes = msgspec.msgpack.Decoder(Notes).decode
+_decode_notes = msgpack_decoder(Notes).decode
 
 
 def parse_fragment(data: Buffer, offset: int = 0, *, verify: bool = True) -> Fragment:

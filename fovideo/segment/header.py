@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from fovideo.decoding import json_decoder
 from fovideo.errors import SegmentDamaged, UsageError
 from fovideo.media.codec import AUDIO_TRACK, METADATA_TRACK, VIDEO_TRACK, Track
 from fovideo.media.nal import crc32c
@@ -50,7 +51,7 @@ class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True):
     pending: bool = False
 
 
-_decode = msgspec.json.Decoder(SegmentHeader).decode
+_decode = json_decoder(SegmentHeader).decode
 
 
 def encode_header(

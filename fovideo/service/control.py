@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from fovideo.decoding import convert, from_json
 from fovideo.errors import PeerUnauthorized, UsageError
 from fovideo.service.access import Access
 
@@ -61,7 +62,7 @@ def wanted(body: Mapping[str, Any], key: str, kind: type[AnyValue]) -> AnyValue:
 def wanted_as(body: Mapping[str, Any], kind: type[AnyValue]) -> AnyValue:
     """The body as a value. UsageError if it is none."""
     try:
-        return msgspec.convert(body, kind)
+        return convert(body, kind)
     except msgspec.ValidationError as error:
         raise UsageError(f"the body cannot be used: {error}") from None
 
@@ -74,7 +75,7 @@ def as_json(value: msgspec.Struct) -> dict[str, Any]:
 
 def _body(data: bytes) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(data or b"{}", type=dict[str, Any])
+        return from_json(data or b"{}", dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UsageError(f"the body is no JSON object: {error}") from None
 

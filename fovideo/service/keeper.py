@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from fovideo.decoding import from_json
 from fovideo.errors import ConfigError
 from fovideo.platform.files import fsync_dir
 from fovideo.site import Site, load_site, site_from
@@ -40,7 +41,7 @@ class Keeper:
     def seen_hash(self) -> str:
         """Digest of the manager's files when they were read last, "" = never."""
         try:
-            return msgspec.json.decode((self._folder / _SEEN).read_bytes(), type=str)
+            return from_json((self._folder / _SEEN).read_bytes(), str)
         except (OSError, msgspec.MsgspecError):
             return ""
 
@@ -53,7 +54,7 @@ class Keeper:
     def lease(self) -> int:
         """The highest number under which this process ever stood in for the management server."""
         try:
-            return msgspec.json.decode((self._folder / _LEASE).read_bytes(), type=int)
+            return from_json((self._folder / _LEASE).read_bytes(), int)
         except (OSError, msgspec.MsgspecError):
             return 0
 
@@ -89,7 +90,7 @@ class Keeper:
     @staticmethod
     def _read(path: Path) -> Version | None:
         try:
-            version = msgspec.json.decode(path.read_bytes(), type=Version)
+            version = from_json(path.read_bytes(), Version)
         except (OSError, msgspec.MsgspecError):
             version = None
         if version is None or not version.is_sound:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from fovideo.decoding import from_json
 from fovideo.errors import PeerUnauthorized, UsageError
 from fovideo.peer import Directory, Health, ManagementStatus
 from fovideo.peer.management import Publication, PublishedVersion
@@ -73,7 +74,7 @@ def _publication(body: bytes, kind: str) -> Publication:
     """JSON, or the text alone."""
     try:
         if kind.partition(";")[0].strip() == "application/json":
-            return msgspec.json.decode(body, type=Publication)
+            return from_json(body, Publication)
         return Publication(body.decode())
     except UnicodeDecodeError:
         raise UsageError("the configuration is not UTF-8 text") from None

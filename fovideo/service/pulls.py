@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from fovideo.decoding import from_json
 from fovideo.errors import FovideoError, NothingThere, UsageError
 from fovideo.merge import MergeControl, MergeReport, Order, Pace, Span, merge
 from fovideo.merge.pace import retry_after_ns
@@ -119,7 +120,7 @@ class Pulls:
         if noted is None:
             return
         try:
-            pulls = msgspec.json.decode(noted, type=list[Pull])
+            pulls = from_json(noted, list[Pull])
         except msgspec.MsgspecError as error:
             _log.error("%s: what was to be merged into it cannot be read: %s", self._name, error)
             return

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from fovideo.decoding import from_msgpack
 from fovideo.errors import NothingThere, StoreError, UsageError
 from fovideo.peer.wire import (
     MSGPACK,
@@ -135,7 +136,7 @@ class _Api:
     async def settle(self, request: Request) -> Response:
         stream = _stream(request)
         try:
-            settled = msgspec.msgpack.decode(await request.body(), type=Settled)
+            settled = from_msgpack(await request.body(), Settled)
         except msgspec.MsgspecError as error:
             raise UsageError(f"the body cannot be read: {error}") from None
         return await _answer(request, lambda: self._timeline.settle(stream, settled.gops))

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from fovideo.decoding import from_json
 from fovideo.errors import FovideoError, StoreError
 from fovideo.failover import (
     Action,
@@ -252,7 +253,7 @@ def decode_standing(data: bytes | None) -> Standing | None:
     if data is None:
         return None
     try:
-        return msgspec.json.decode(data, type=Standing)
+        return from_json(data, Standing)
     except msgspec.MsgspecError as error:
         _log.error("what was noted of a takeover cannot be read: %s", error)
         return None

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from fovideo.decoding import convert
 from fovideo.errors import ConfigError, UsageError
 from fovideo.site.check import problems
 from fovideo.site.check_roles import role_problems
@@ -309,7 +310,7 @@ class _Loader:
                 self._convert(inner, info.type, f"{where}: {info.encode_name}")
         self._known_keys(table, [info.encode_name for info in msgspec.structs.fields(into)], where)
         try:
-            return msgspec.convert(table, into, dec_hook=_decode)
+            return convert(table, into, dec_hook=_decode)
         except msgspec.ValidationError as error:
             raise self._error(where, *_in_words(str(error))) from None
 

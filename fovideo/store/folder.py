@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock, Timeout
 
+from fovideo.decoding import from_json
 from fovideo.errors import NotAStore, StoreBusy, StoreDamaged, StoreError
 from fovideo.store.files import Files
 
@@ -55,7 +56,7 @@ class Folder:
         except OSError as error:
             raise StoreError(f"cannot be read: {error.strerror}", where=where) from error
         try:
-            marker = msgspec.json.decode(text, type=Marker)
+            marker = from_json(text, Marker)
         except msgspec.MsgspecError as error:
             raise NotAStore(f"store.json says nothing useful: {error}", where=where) from None
         if marker.format != FORMAT:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 from filelock import FileLock
 
+from fovideo.decoding import from_json
 from fovideo.errors import NotAStore, StoreDamaged, StoreError, StoreFull
 from fovideo.index import Index
 from fovideo.index.env import REPAIR_HINT
@@ -150,6 +151,6 @@ def _holder(folder: Folder, options: StoreOptions) -> int:
     try:
         with index.view() as view:
             note = view.meta(_WRITER)
-        return 0 if note is None else msgspec.json.decode(note, type=_Holder).pid
+        return 0 if note is None else from_json(note, _Holder).pid
     finally:
         index.close()

@@ -24,7 +24,7 @@ def fovideo(*arguments: str | Path, timeout: float = 60, **environ: str) -> subp
 def fovideo_json(*arguments: str | Path, status: int = 0, timeout: float = 120, **environ: str) -> Any:
     """Run with --json; the parsed document. Asserts the exit status."""
     done = fovideo(*arguments, "--json", timeout=timeout, **environ)
-    assert done.returncode == status, done.stderr
+    assert done.returncode == status, (done.returncode, done.stdout[-1000:], done.stderr)
     return json.loads(done.stdout)
 
 

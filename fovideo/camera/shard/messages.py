@@ -9,6 +9,7 @@ import msgspec
 from fovideo.camera.config import CameraConfig
 from fovideo.camera.session_start import SessionStart
 from fovideo.camera.state import CameraState, ReaderStatus
+from fovideo.decoding import msgpack_decoder
 
 LARGEST_BYTES = 1 << 18
 """Of a message."""
@@ -68,5 +69,5 @@ News: TypeAlias = State | Session | Pressure | Known
 """From a worker."""
 
 encode = msgspec.msgpack.Encoder().encode
-decode_order = msgspec.msgpack.Decoder(Order).decode
-decode_news = msgspec.msgpack.Decoder(News).decode
+decode_order = msgpack_decoder(Order).decode
+decode_news = msgpack_decoder(News).decode
