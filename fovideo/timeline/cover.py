@@ -94,8 +94,9 @@ def covers(rows: Sequence[Gop], tables: Tables | None = None) -> Cover:
     _fill_intervals(whole)
     parts = [whole]
     if tables is not None:
+        usual_ns = _usual_interval_ns(np.array([row.interval_ns for row in rows], np.int64))
         parts += [
-            _inner(row, number, tables(row))
+            _inner(row, number, tables(row), usual_ns)
             for number, row in enumerate(rows)
             if row.frames and not is_plain(row)
         ]
@@ -108,10 +109,10 @@ def is_plain(row: Gop) -> bool:
     return row.flags & (GopFlag.GAPS | GopFlag.KEY) == GopFlag.KEY
 
 
-def _inner(row: Gop, number: int, frames: FrameTable) -> Cover:
+def _inner(row: Gop, number: int, frames: FrameTable, usual_ns: int) -> Cover:
     frames = primary(frames)
     frames = frames[np.argsort(frames["time_ns"], kind="stable")]
-    interval_ns = row.interval_ns or DEFAULT_INTERVAL_NS
+    interval_ns = row.interval_ns or usual_ns
     starts = np.concatenate(([0], np.flatnonzero(holes(frames["time_ns"], frames["flags"], interval_ns)) + 1))
     stops = np.append(starts[1:], len(frames))
     result = np.empty(len(starts), dtype=COVER)
@@ -128,11 +129,16 @@ def _fill_intervals(cover: Cover) -> None:
     """Replace unknown intervals in place by the median of the known ones."""
     unknown = cover["interval_ns"] <= 0
     if unknown.any():
-        known = cover["interval_ns"][~unknown]
-        interval_ns = int(np.median(known)) if len(known) else DEFAULT_INTERVAL_NS
+        interval_ns = _usual_interval_ns(cover["interval_ns"])
         cover["interval_ns"][unknown] = interval_ns
         cover["end_ns"][unknown] += interval_ns - 1  # such a row ends 1 ns behind its last frame
     np.maximum(cover["end_ns"], cover["start_ns"] + 1, out=cover["end_ns"])
+
+
+def _usual_interval_ns(intervals_ns: npt.NDArray[np.int64]) -> int:
+    """Of rows that do not know theirs (single frames): the median of the others."""
+    known = intervals_ns[intervals_ns > 0]
+    return int(np.median(known)) if len(known) else DEFAULT_INTERVAL_NS
 
 
 def breaks(cover: Cover) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:

@@ -191,3 +191,11 @@ def test_a_frame_missing_inside_of_reordered_footage_is_a_gap() -> None:
         reordered(16, 14, 15, serial=2),
     ]
     assert gaps(rows, tables=tables) == [Gap(7 * STEP, 8 * STEP)]
+
+
+def test_single_frames_last_as_long_as_the_others() -> None:
+    """Two spares that each bring one frame of a slow camera: where one ends, the next begins."""
+    step = 3  # in ticks: slower than the interval that is taken where nothing else is known
+    alone = [row([at * step], serial=at, interval=0, key=False) for at in (3, 4)]
+    rows = [row([0, step, 2 * step], serial=0), *alone, row([5 * step, 6 * step, 7 * step], serial=9)]
+    assert gaps(rows, tables=tables) == []
