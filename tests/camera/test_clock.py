@@ -196,6 +196,16 @@ def test_the_first_pts_of_an_rtsp_session_is_known(joined: int) -> None:
     assert set(stamped.frames["error_ns"]) == {MS}
 
 
+@pytest.mark.parametrize("late_us", [-13_333, 5_333])
+@pytest.mark.parametrize("joined", range(10))
+def test_a_session_that_begins_among_b_frames_at_another_tracks_start(joined: int, late_us: int) -> None:
+    rows, truth = Camera(gop=B_FRAMES, missing=frozenset({0}), joined=joined).run()
+    rows["pts_ns"][1:] = np.array(truth[1:]) - truth[0] + late_us * 1000
+    stamped = Stamper(start(first_pts_ns=0)).stamp(rows, final=True)
+    assert stamped.frames["time_ns"].tolist() == truth
+    assert stamped.frames["error_ns"][0] >= MS + abs(late_us) * 1000
+
+
 def test_a_first_pts_that_cannot_be_is_not_believed() -> None:
     rows, truth = Camera(gop=(0,), missing=frozenset({0}), pts_base_ns=5 * S).run()
     stamped = Stamper(start(first_pts_ns=0)).stamp(rows, final=True)

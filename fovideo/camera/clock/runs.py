@@ -16,7 +16,7 @@ from fovideo.media.frames import FrameFlag
 from fovideo.times import NS_PER_MS, NS_PER_S
 
 _TOLERANCE_NS = 2 * NS_PER_MS  # between times that a steady camera says
-_AHEAD = 3  # frames that tell the interval at the start, B-frames or not
+_AHEAD = 4  # frames that tell the interval at the start, B-frames or not
 
 
 class Member(NamedTuple):
@@ -153,14 +153,22 @@ def _first(
     said, guess = clock.first_pts, times[0] - step
     in_order = keys_first and bool(unit.flags & FrameFlag.KEY) and len(ahead) == _AHEAD
     if said is not None and said not in times and abs(guess - said) < step * depth:
-        off_ns = abs(guess - said)
-        if off_ns < _TOLERANCE_NS or not (in_order and len(steps) == _AHEAD - 1 and _equal(steps)):
-            return Member(index, unit, said)
-        # An even beat says when it was shown; what the camera took for the start was another track's.
-        return Member(index, unit, guess, off_ns)
+        # An even beat says when it was shown; what the camera took for the start may be another track's.
+        slots = _slots(times, guess, step, 1 if in_order else depth)
+        slot = min(slots, key=lambda slot: abs(slot - said), default=said)
+        off_ns = abs(slot - said)
+        return Member(index, unit, said) if off_ns < _TOLERANCE_NS else Member(index, unit, slot, off_ns)
     # If those ahead are B-frames, it is shown after some of them.
     return Member(index, unit, guess, step * (1 if in_order else depth))
 
 
-def _equal(steps: list[int]) -> bool:
-    return max(steps) - min(steps) < _TOLERANCE_NS
+def _slots(times: list[int], middle: int, step: int, depth: int) -> list[int]:
+    """Free places in a beat, less than `depth` of them from the middle; none where there is no even beat.
+
+    times: of frames that keep it, sorted; step: the least distance of two.
+    """
+    since = [time - times[0] for time in times]
+    if len(times) < _AHEAD or any(abs(at - (at + step // 2) // step * step) >= _TOLERANCE_NS for at in since):
+        return []
+    places = (middle + place * step for place in range(1 - depth, depth))
+    return [place for place in places if all(abs(place - time) > step // 2 for time in times)]
