@@ -1,5 +1,6 @@
 """Compiled parts of fovideo: every ext/fovideo/**/*.pyx becomes the module of the same path in fovideo/."""
 
+import os
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -23,7 +24,11 @@ DIRECTIVES = {
 
 
 class BuildExt(build_ext):
-    """Compiler flags by compiler: only here is it known which one builds."""
+    """All cores; compiler flags by compiler, since only here is it known which one builds."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
 
     def build_extensions(self) -> None:
         for extension in self.extensions:
