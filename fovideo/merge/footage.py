@@ -309,11 +309,15 @@ def rows_meeting(rows: Sequence[Gop], others: Sequence[Gop], reach_ns: int) -> M
     if not rows or not others:
         return np.zeros(len(rows), bool)
     bounds = np.array(sorted((row.start_ns, row.end_ns) for row in others), np.int64)
-    starts, ends = bounds[:, 0], np.maximum.accumulate(bounds[:, 1])
-    from_ns = np.array([row.start_ns - reach_ns for row in rows], np.int64)
-    to_ns = np.array([row.end_ns + reach_ns for row in rows], np.int64)
-    before = np.searchsorted(starts, to_ns, side="left") - 1
-    return np.asarray((before >= 0) & (ends[np.maximum(before, 0)] > from_ns), bool)
+    mine = np.array([(row.start_ns, row.end_ns) for row in rows], np.int64)
+    return meeting(mine[:, 0], mine[:, 1], bounds[:, 0], bounds[:, 1], reach_ns)
+
+
+def meeting(starts: Times, ends: Times, other_starts: Times, other_ends: Times, reach_ns: int) -> Mask:
+    """Which spans come within reach_ns of any of the others, which are at least one, and sorted by start."""
+    reached = np.maximum.accumulate(other_ends)
+    before = np.searchsorted(other_starts, ends + reach_ns, side="left") - 1
+    return np.asarray((before >= 0) & (reached[np.maximum(before, 0)] > starts - reach_ns), bool)
 
 
 def rows_to_compare(manifest: Manifest, other: Manifest, window_ns: int) -> set[int]:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from fovideo.merge import _rows
 from fovideo.merge.clock import Clock
 from fovideo.merge.common import LEAST_ROWS, MARGIN_NS, MARGIN_ROWS, Margins, follows, is_whole
+from fovideo.merge.footage import meeting
 from fovideo.merge.manifest import Columns, Manifest
 from fovideo.merge.match import STEP_PPM
 from fovideo.timeline.values import Gop
@@ -96,7 +97,5 @@ def _is_lone(ours: Columns, theirs: Columns, window_ns: int) -> npt.NDArray[np.b
     """Rows that come within window_ns of none of the others."""
     if not len(theirs):
         return np.ones(len(ours), bool)
-    ends = np.maximum.accumulate(theirs[:, _rows.END])
-    before = np.searchsorted(theirs[:, _rows.START], ours[:, _rows.END] + window_ns, side="left") - 1
-    near = (before >= 0) & (ends[np.maximum(before, 0)] > ours[:, _rows.START] - window_ns)
-    return np.asarray(~near, bool)
+    start, end = _rows.START, _rows.END
+    return ~meeting(ours[:, start], ours[:, end], theirs[:, start], theirs[:, end], window_ns)
