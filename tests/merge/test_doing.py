@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -184,21 +185,28 @@ def test_it_yields_to_live_recording() -> None:
     assert not seen[-1].braking
 
 
-@pytest.mark.parametrize("lost", ["request", "answer"])
-def test_cut_connections(lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    spare, server = sides(a_world())
-    insert, calls = Held.insert, []
+def cut_insertions(
+    monkeypatch: pytest.MonkeyPatch, *, requests: Sequence[int], answers: Sequence[int]
+) -> None:
+    """The connection is cut in the requests, or before the answers, of insertions with these numbers."""
+    insert, numbers = Held.insert, itertools.count(1)
 
     def flaky(self: Held, stretch: Stretch) -> Inserted:
-        calls.append(stretch)
-        if len(calls) in (3, 4, 9) and lost == "request":
+        number = next(numbers)
+        if number in requests:
             raise Cut("the connection was cut")
         done = insert(self, stretch)
-        if len(calls) in (3, 7):
+        if number in answers:
             raise Cut("the connection was cut")
         return done
 
     monkeypatch.setattr(Held, "insert", flaky)
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+def test_cut_connections(lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spare, server = sides(a_world())
+    cut_insertions(monkeypatch, requests=(3, 4, 9) if lost == "request" else (), answers=(3, 7))
     with pytest.raises(Cut):
         merge(spare, server, pace=SMALL, control=Now())
     already = len(server.ids())
@@ -309,18 +317,8 @@ def test_a_saved_plan_that_was_cut_off_is_refused_by_a_store_that_changed(
 
 def test_a_saved_plan_rides_out_a_cut_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     spare, server = sides(a_world())
-    plan, insert, calls = make_plan(spare, server, "gate"), Held.insert, []
-
-    def flaky(self: Held, stretch: Stretch) -> Inserted:
-        calls.append(stretch)
-        if len(calls) in (2, 5):
-            raise Cut("the connection was cut")
-        done = insert(self, stretch)
-        if len(calls) in (3, 7):
-            raise Cut("the connection was cut")
-        return done
-
-    monkeypatch.setattr(Held, "insert", flaky)
+    plan = make_plan(spare, server, "gate")
+    cut_insertions(monkeypatch, requests=(2, 5), answers=(3, 7))
     report = carry_out(spare, server, plan, pace=SMALL, control=Now(), patience_ns=60 * NS_PER_S)
     assert (report.inserted_frames, report.duplicate_frames) == (495, 55)
     assert server.ids() == dict.fromkeys(range(600), 1)
