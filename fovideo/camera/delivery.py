@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
-import msgspec
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from fovideo.camera.clocks import Clocks
-from fovideo.camera.config import CameraConfig
-from fovideo.camera.demux import Counters, can_demux, demux
+from fovideo.camera.assignment import Assignment
+from fovideo.camera.demux import can_demux, demux
 from fovideo.camera.ending import Ending
 from fovideo.camera.metadata import Documents
 from fovideo.camera.open import Opened
@@ -23,46 +20,27 @@ from fovideo.errors import CameraError, CameraFrozen, FileCutShort
 from fovideo.media.codec import METADATA_TRACK, VIDEO_TRACK
 from fovideo.media.frames import FrameFlag
 from fovideo.media.nal import packing_of
-from fovideo.ring import NO_TIME, Kind, Ring
+from fovideo.ring import NO_TIME, Kind
 from fovideo.times import NS_PER_S
 
 _FULL = 0.5  # share of the ring at which the consumer is woken, and a file waits
 _ROOM_POLL_S = 0.02
 
 
-class Listener(msgspec.Struct, frozen=True):
-    """Whom a session tells. live: the first frame came. pressure: the ring is half full, or drops."""
-
-    live: Callable[[SessionStart], None]
-    pressure: Callable[[], None]
-
-
 class Delivery:
     """Puts one session's units into a ring: FORMAT before the first frame, END at the end."""
 
-    def __init__(
-        self,
-        camera: CameraConfig,
-        opened: Opened,
-        ring: Ring,
-        *,
-        number: int,
-        name: str,
-        stopping: threading.Event,
-        counters: Counters,
-        clocks: Clocks,
-        listener: Listener,
-    ) -> None:
-        """number, name: of the session: in this ring, and as 16 hex digits."""
-        self._camera, self._opened, self._ring, self._number = camera, opened, ring, number
-        self._stopping, self._counters, self._clocks = stopping, counters, clocks
-        self._listener = listener
+    def __init__(self, assignment: Assignment, opened: Opened) -> None:
+        camera, clocks = assignment.camera, assignment.clocks
+        self._opened, self._camera, self._clocks = opened, camera, clocks
+        self._ring, self._number, self._counters = assignment.ring, assignment.number, assignment.counters
+        self._stopping, self._listener = assignment.stopping, assignment.listener
         self._documents = Documents()
         self._announced = False
         self._start = SessionStart(
             tracks=tuple(source.track for source in opened.tracks),
             source=camera.source,
-            session=name,
+            session=assignment.name,
             wall_at_start_ns=clocks.wall_ns(),
             receipt_at_start_ns=clocks.monotonic_ns(),
             container_start_ns=opened.container_start_ns,

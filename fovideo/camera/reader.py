@@ -7,11 +7,10 @@ import random
 import secrets
 import threading
 from collections.abc import Callable
-from typing import TypedDict
 
+from fovideo.camera.assignment import Assignment, Listener
 from fovideo.camera.clocks import Clocks
 from fovideo.camera.config import CameraConfig
-from fovideo.camera.delivery import Listener
 from fovideo.camera.demux import Counters
 from fovideo.camera.native import Ingest, NativeSession, NotServed
 from fovideo.camera.session import Session
@@ -26,15 +25,6 @@ _log = logging.getLogger(__name__)
 _PATIENT = (CameraState.UNAUTHORIZED, CameraState.UNSUPPORTED)
 
 StateListener = Callable[[CameraState, CameraError | None], None]
-
-
-class _SessionSettings(TypedDict):
-    number: int
-    name: str
-    stopping: threading.Event
-    counters: Counters
-    clocks: Clocks
-    listener: Listener
 
 
 def backoff_ns(failures: int, camera: CameraConfig, chance: random.Random) -> int:
@@ -181,18 +171,20 @@ class Reader:
 
     def _read(self) -> None:
         """One session, by the reader that the camera is configured for and that serves it."""
-        settings: _SessionSettings = {
-            "number": (self._counters.sessions + 1) & 0xFFFFFFFF,
-            "name": self._session_name,
-            "stopping": self._stopping,
-            "counters": self._counters,
-            "clocks": self._clocks,
-            "listener": Listener(self._live, self._on_pressure),
-        }
+        assignment = Assignment(
+            camera=self.camera,
+            ring=self._ring,
+            number=(self._counters.sessions + 1) & 0xFFFFFFFF,
+            name=self._session_name,
+            stopping=self._stopping,
+            counters=self._counters,
+            clocks=self._clocks,
+            listener=Listener(self._live, self._on_pressure),
+        )
         if self.camera.ingest == "native" and not self.camera.is_file:
             if self._ingest is None:
                 self._ingest, self._own_ingest = Ingest(), True
-            native = NativeSession(self.camera, self._ring, ingest=self._ingest, **settings)
+            native = NativeSession(assignment, self._ingest)
             self._session = native
             try:
                 native.run()
@@ -202,7 +194,7 @@ class Reader:
                     what = f"its replay cannot be read: {reason}"
                     raise CameraBroken(what, where=self.camera.source) from None
                 _log.info("camera %s: read by libavformat: %s", self.camera.name, reason)
-        session = self._session = Session(self.camera, self._ring, **settings)
+        session = self._session = Session(assignment)
         session.run()
 
     def _live(self, start: SessionStart) -> None:

@@ -9,37 +9,21 @@ import threading
 
 from av.container import InputContainer
 
-from fovideo.camera.clocks import Clocks
-from fovideo.camera.config import CameraConfig
-from fovideo.camera.delivery import Delivery, Listener
-from fovideo.camera.demux import Counters
+from fovideo.camera.assignment import Assignment
+from fovideo.camera.delivery import Delivery
 from fovideo.camera.interrupt import can_interrupt, interrupt
 from fovideo.camera.open import Opened, open_camera
 from fovideo.camera.reach import reach
 from fovideo.camera.translate import SILENT, translated
 from fovideo.errors import CameraError, CameraFrozen, CameraUnreachable
-from fovideo.ring import Ring
 
 
 class Session:
     """One connection to a camera, from opening to its end."""
 
-    def __init__(
-        self,
-        camera: CameraConfig,
-        ring: Ring,
-        *,
-        number: int,
-        name: str,
-        stopping: threading.Event,
-        counters: Counters,
-        clocks: Clocks,
-        listener: Listener,
-    ) -> None:
-        """number, name: of the session: in this ring, and as 16 hex digits."""
-        self._camera, self._ring, self._number, self._name = camera, ring, number, name
-        self._stopping, self._counters, self._clocks = stopping, counters, clocks
-        self._listener = listener
+    def __init__(self, assignment: Assignment) -> None:
+        self._assignment, self._camera = assignment, assignment.camera
+        self._stopping, self._clocks = assignment.stopping, assignment.clocks
         self._lock = threading.Lock()
         self._container: InputContainer | None = None
         self._opened_ns = 0
@@ -57,17 +41,7 @@ class Session:
             if self._stopping.is_set():
                 return
         opened, interruptible = self._open()
-        delivery = Delivery(
-            self._camera,
-            opened,
-            self._ring,
-            number=self._number,
-            name=self._name,
-            stopping=self._stopping,
-            counters=self._counters,
-            clocks=self._clocks,
-            listener=self._listener,
-        )
+        delivery = Delivery(self._assignment, opened)
         self._opened_ns = self._clocks.monotonic_ns()
         try:
             if interruptible:
@@ -101,7 +75,7 @@ class Session:
         """Interrupt the session if it has been silent for too long. Any thread, a few times a second."""
         if self._camera.is_file or not self._opened_ns:
             return
-        if now_ns - max(self._opened_ns, self._counters.last_receipt_ns) > self._camera.freeze_ns:
+        if now_ns - max(self._opened_ns, self._assignment.counters.last_receipt_ns) > self._camera.freeze_ns:
             self._silent = True
             self.interrupt()
 

@@ -8,10 +8,7 @@ import threading
 
 from fovideo.camera import _native
 from fovideo.camera._native import Flow
-from fovideo.camera.clocks import Clocks
-from fovideo.camera.config import CameraConfig
-from fovideo.camera.delivery import Listener
-from fovideo.camera.demux import Counters
+from fovideo.camera.assignment import Assignment
 from fovideo.camera.native.client import GARBAGE, RtspClient, redirected
 from fovideo.camera.native.dialog import Playing, play
 from fovideo.camera.native.ingest import Ingest
@@ -22,7 +19,7 @@ from fovideo.camera.reach import dial
 from fovideo.camera.session_start import SessionStart
 from fovideo.camera.translate import SILENT
 from fovideo.errors import CameraBroken, CameraError, CameraFrozen, CameraUnreachable
-from fovideo.ring import NO_TIME, Kind, Ring
+from fovideo.ring import NO_TIME, Kind
 from fovideo.times import NS_PER_S
 
 _log = logging.getLogger(__name__)
@@ -36,26 +33,13 @@ class NativeSession:
     It belongs to the thread that runs it; `interrupt`, `check` and `sync` may be called by others.
     """
 
-    def __init__(
-        self,
-        camera: CameraConfig,
-        ring: Ring,
-        *,
-        number: int,
-        name: str,
-        stopping: threading.Event,
-        counters: Counters,
-        clocks: Clocks,
-        listener: Listener,
-        ingest: Ingest,
-    ) -> None:
-        """number, name: of the session: in this ring, and as 16 hex digits."""
-        self._camera, self._ring, self._number, self._name = camera, ring, number, name
-        self._stopping, self._counters, self._clocks = stopping, counters, clocks
-        self._listener, self._ingest = listener, ingest
+    def __init__(self, assignment: Assignment, ingest: Ingest) -> None:
+        self._assignment, self._ingest = assignment, ingest
+        self._camera, self._stopping, self._clocks = assignment.camera, assignment.stopping, assignment.clocks
         self._lock = threading.Lock()
         self._client: RtspClient | None = None
         self._flow: Flow | None = None
+        counters = assignment.counters
         self._before = (counters.frames, counters.bytes, counters.dropped_frames)
         self._lost = 0
         self._due_ns = 0
@@ -105,7 +89,7 @@ class NativeSession:
     def sync(self) -> int:
         """Bring the counters up to date; returns the packets that this session has lost. Any thread."""
         with self._lock:
-            flow, counters = self._flow, self._counters
+            flow, counters = self._flow, self._assignment.counters
             if flow is None:
                 return self._lost
             frames, size_bytes, dropped = self._before
@@ -136,12 +120,17 @@ class NativeSession:
         start = SessionStart(
             tracks=playing.recorded,
             source=self._camera.source,
-            session=self._name,
+            session=self._assignment.name,
             wall_at_start_ns=self._clocks.wall_ns(),
             receipt_at_start_ns=self._clocks.monotonic_ns(),
             interval_ns=playing.interval_ns,
         )
-        flow = Flow(self._ring, session=self._number, start=start.encode(), freeze_ns=self._camera.freeze_ns)
+        flow = Flow(
+            self._assignment.ring,
+            session=self._assignment.number,
+            start=start.encode(),
+            freeze_ns=self._camera.freeze_ns,
+        )
         playing.attach(flow)
         early = client.release()
         if early:
@@ -166,9 +155,9 @@ class NativeSession:
         """Wait for news of the flow and deal with it."""
         events = flow.wait(max(0, self._due_ns - self._clocks.monotonic_ns()) / NS_PER_S)
         if events & _native.LIVE:
-            self._listener.live(start)
+            self._assignment.listener.live(start)
         if events & _native.PRESSURE:
-            self._listener.pressure()
+            self._assignment.listener.pressure()
         if events & _native.MESSAGE:
             for data in flow.messages():
                 self._hear(data, flow, client, playing)
@@ -210,13 +199,13 @@ class NativeSession:
             self._flow = None
         _log.debug("camera %s: %s", self._camera.name, flow.counters())
         if flow.announced:
-            self._ring.push_unit(
+            self._assignment.ring.push_unit(
                 kind=Kind.END,
                 track=0,
                 pts_ns=NO_TIME,
                 wall_ns=NO_TIME,
                 receipt_ns=self._clocks.monotonic_ns(),
-                session=self._number,
+                session=self._assignment.number,
                 payload=b"",
             )
 
