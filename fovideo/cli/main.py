@@ -6,12 +6,13 @@ import errno
 import sys
 from typing import NoReturn
 
+import click
 import click.exceptions
 import rich_click as rich
 
 from fovideo import __version__
 from fovideo.cli.logs import log_to_stderr
-from fovideo.cli.output import errors
+from fovideo.cli.output import errors, give_up, out
 from fovideo.errors import FovideoError
 from fovideo.platform import allow_descriptors, hold_standard_descriptors, keep_memory_small
 
@@ -37,9 +38,23 @@ COMMANDS = (
     "demo",
 )
 
+_NO_READER = 128 + 13  # as the shell says of a program that SIGPIPE has ended
+
+
+class _NobodyReadsError(Exception):
+    """The pipe behind stdout was closed. No OSError, of which click makes an exit code of its own."""
+
 
 class _Commands(rich.RichGroup):
     """Imports a command's module when it is called, so that `fovideo --help` is quick."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            status: object = super().invoke(ctx)
+            out.file.flush()
+        except BrokenPipeError:
+            raise _NobodyReadsError from None
+        return status
 
     def list_commands(self, ctx: rich.Context) -> list[str]:
         return list(COMMANDS)
@@ -69,7 +84,9 @@ def fovideo(context: rich.Context, verbose: int) -> None:
 
 
 def main() -> None:
-    """Exit codes: 0 done, 1 done but something is missing, 2 usage, 3 failed, 130 interrupted."""
+    """Exit codes: 0 done, 1 done but something is missing, 2 usage, 3 failed, 130 interrupted, 141 nobody
+    reads the output any more.
+    """
     hold_standard_descriptors()
     try:
         status = fovideo.main(standalone_mode=False)
@@ -84,9 +101,9 @@ def main() -> None:
         _fail(_usage(error), error.exit_code)
     except FovideoError as error:
         _fail(str(error), error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+    except _NobodyReadsError:
+        give_up(sys.stdout)
+        sys.exit(_NO_READER)
     except OSError as error:
         _fail(_os_error(error), FovideoError.exit_code)
     except KeyboardInterrupt:

@@ -13,6 +13,7 @@ import rich_click as click
 from fovideo.cli import custody, params, peers
 from fovideo.cli.merge_report import show_merge
 from fovideo.cli.merge_source import Wanted, open_source
+from fovideo.cli.merges import left_of
 from fovideo.cli.nearby import offered
 from fovideo.cli.output import errors, out, print_json, progress
 from fovideo.cli.peers import open_timeline
@@ -155,13 +156,19 @@ def command(
         goal = stack.enter_context(closing(open_timeline(target, write=not read_only)))
         if save_plan is not None:
             return _save(origin, goal, asked, save_plan, as_json=as_json)
-        running = RunningMerge(os.urandom(4).hex(), origin.location, goal.location, control)
+        running = RunningMerge(
+            os.urandom(4).hex(),
+            origin.location,
+            goal.location,
+            control,
+            streams=0 if saved is None else len(saved.plans),
+        )
         if not dry_run:
             stack.enter_context(offered(running))
         running.begun(time.time_ns())
         with progress(quiet=as_json) as bar:
             record = wanted.begin(origin, goal)
-            settings: dict[str, Any] = {
+            settings: dict[str, Any] = {  # of merge() and carry_out()
                 "order": Order(order),
                 "pace": Pace(rate_bytes=rate, brake_ns=brake),
                 "control": control,
@@ -207,14 +214,19 @@ def _show(report: MergeReport, written: Written | None, least_s: float | None, *
 
 
 def _shown(bar: Any, running: RunningMerge) -> Any:
+    """A bar for each stream, and one for all of them, which tells when the merge will be done."""
     tasks: dict[str, Any] = {}
 
     def show(done: Progress) -> None:
         running.progress(done)
+        status = running.status()
+        if not tasks:
+            tasks[""] = bar.add_task("all", total=None)
         if done.stream not in tasks:
-            tasks[done.stream] = bar.add_task(done.stream, total=done.of_bytes)
+            tasks[done.stream] = bar.add_task(done.stream, left="")
         name = f"{done.stream} (yields to live recording)" if done.braking else done.stream
         bar.update(tasks[done.stream], description=name, completed=done.size_bytes, total=done.of_bytes)
+        bar.update(tasks[""], completed=status.size_bytes, total=status.of_bytes, left=left_of(status))
 
     return show
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fovideo.cli.output import out
 from fovideo.merge import MergeReport, StreamReport
-from fovideo.times import format_bytes, format_duration, format_ns
+from fovideo.times import NS_PER_MS, format_bytes, format_duration, format_ns
 
 
 def show_merge(report: MergeReport) -> None:
@@ -17,7 +17,7 @@ def show_merge(report: MergeReport) -> None:
         for span in each.inserted:
             _span("green", would, span.from_ns, span.to_ns)
         _line("dim", f"{each.duplicate_frames} frames were there already")
-        if each.clock_offset_ns:
+        if abs(each.clock_offset_ns) >= NS_PER_MS:  # below, the reports of one camera differ
             _line("dim", f"the clocks differ by {format_duration(each.clock_offset_ns)}; corrected")
         _rest(each)
 

@@ -148,6 +148,15 @@ def table(merges: Iterable[tuple[str, MergeStatus]]) -> Table:
         if each.streams > 1 and stream:
             stream += f" ({each.streams_begun} of {each.streams})"
         share = f"{format_bytes(each.size_bytes)} of {format_bytes(each.of_bytes)}" if each.of_bytes else ""
-        eta = format_duration(each.eta_ns) if each.eta_ns is not None and each.state != "paused" else ""
-        drawn.add_row(each.id, machine, each.source, each.target, str(each.state), stream, share, eta)
+        drawn.add_row(
+            each.id, machine, each.source, each.target, str(each.state), stream, share, left_of(each)
+        )
     return drawn
+
+
+def left_of(status: MergeStatus) -> str:
+    """How long the merge still takes, for people; "" while that is not known, or nothing moves."""
+    if status.eta_ns is None or status.state == "paused" or status.ended:
+        return ""
+    left = format_duration(status.eta_ns)
+    return f"at least {left}" if status.eta_at_least else left

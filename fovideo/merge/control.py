@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 
 from fovideo.times import NS_PER_S
 
@@ -12,9 +14,11 @@ class MergeControl:
     insertions, so nothing is ever left half done.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._changed = threading.Condition()
         self._paused = self._cancelled = False
+        self._clock = clock
+        self._since_ns = self._rested_ns = 0
 
     @property
     def paused(self) -> bool:
@@ -23,6 +27,12 @@ class MergeControl:
     @property
     def cancelled(self) -> bool:
         return self._cancelled
+
+    @property
+    def rested_ns(self) -> int:
+        """For how long it was paused so far."""
+        with self._changed:
+            return self._rested_ns + (self._clock() - self._since_ns if self._paused else 0)
 
     def pause(self) -> None:
         """Stop inserting until resume()."""
@@ -37,7 +47,10 @@ class MergeControl:
 
     def _set(self, *, paused: bool | None = None, cancelled: bool = False) -> None:
         with self._changed:
-            self._paused = self._paused if paused is None else paused
+            if paused is not None and paused != self._paused:
+                self._paused, now_ns = paused, self._clock()
+                self._rested_ns += 0 if paused else now_ns - self._since_ns
+                self._since_ns = now_ns
             self._cancelled = self._cancelled or cancelled
             self._changed.notify_all()
 

@@ -93,6 +93,7 @@ def merge(
             whole = 0
             for name in names:
                 if not hand.cancelled:
+                    inserter.more = window is not job or name != names[-1]
                     reports[name] = window.run(name, inserter, done[name], patience_ns)
                     whole += 1
     return MergeReport(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -13,11 +13,12 @@ from fovideo.errors import FovideoError, PlanStale
 from fovideo.merge.control import MergeControl
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.order import LOCAL_STEP_BYTES, STEP_BYTES, Order, steps
-from fovideo.merge.pace import Pace, eta_ns
+from fovideo.merge.pace import Pace
 from fovideo.merge.supply import Fetching, Supply
 from fovideo.merge.values import Plan, PlannedStretch
 from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.values import GopFlag, Provenance
+from fovideo.times import NS_PER_S
 
 _log = logging.getLogger(__name__)
 
@@ -31,10 +32,11 @@ class Paced(Protocol):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far the merge of a stream is. frames, size_bytes: done so far; of_frames, of_bytes: as planned.
+    """How far the merge of a stream is. frames, size_bytes: done so far; of_frames, of_bytes: of what is
+    planned so far.
 
-    eta_ns: time that is left at the pace so far, None while that is not known. braking: it waits for the
-    target's recorder.
+    pace_bytes: a second, of the whole merge so far (planning and pauses left out). braking: it waits for the
+    target's recorder. more: other footage (streams, hours) is still to be planned.
     """
 
     stream: str
@@ -42,8 +44,9 @@ class Progress(msgspec.Struct, frozen=True):
     of_frames: int
     size_bytes: int
     of_bytes: int
-    eta_ns: int | None = None
+    pace_bytes: int = 0
     braking: bool = False
+    more: bool = False
 
 
 class Stopped(Exception):
@@ -61,7 +64,7 @@ class Done(msgspec.Struct):
 
 
 class Inserter(msgspec.Struct, kw_only=True):
-    """One merge's way of inserting. clock: monotonic, in ns."""
+    """One merge's way of inserting. clock: monotonic, in ns. more: what it is given next is not all."""
 
     source: Timeline
     target: Timeline
@@ -71,8 +74,11 @@ class Inserter(msgspec.Struct, kw_only=True):
     progress: Callable[[Progress], None] | None = None
     on_insert: Callable[[str, Provenance, int, int], None] | None = None
     clock: Callable[[], int] = time.monotonic_ns
+    more: bool = False
     _wait_ns: int = 0
     _pause_ns: int = 0
+    _spent_ns: int = 0
+    _sent_bytes: int = 0
 
     def insert(self, manifest: Manifest, held: Manifest, made: Plan, done: Done) -> None:
         """Insert all that is planned. Raises Stopped between two steps, PlanStale, and what the target
@@ -82,10 +88,10 @@ class Inserter(msgspec.Struct, kw_only=True):
         largest = STEP_BYTES if isinstance(self.source, Fetching) else LOCAL_STEP_BYTES
         step_bytes = self.pace.step_bytes(live=self._latency_ns() > 0, largest=largest)
         done.left = steps(made.stretches, rows, order=self.order, step_bytes=step_bytes)
-        of_frames = sum(step.frames for step in done.left)
-        of_bytes = sum(step.size_bytes for step in done.left)
+        frames, size_bytes = _sums(done.steps)  # by earlier attempts and for earlier spans
+        of_frames, of_bytes = _sums([*done.steps, *done.left])
         last_ns = max((row.end_ns for row in held.rows), default=0)
-        generation, frames, size_bytes, began_ns = made.generation, 0, 0, self.clock()
+        generation, since_ns = made.generation, self._active_ns()
         step_ns = sent_bytes = 0
         with Supply(self.source, self.target, manifest.stream, rows) as supply:
             for batch in supply.batches(list(done.left)):
@@ -110,12 +116,28 @@ class Inserter(msgspec.Struct, kw_only=True):
                 self._pause_ns = self.pace.pause_ns(self._pause_ns, self._latency_ns() if done.left else 0)
                 frames += step.frames
                 size_bytes += step.size_bytes
+                now_ns = self._active_ns()
+                self._spent_ns += now_ns - since_ns
+                self._sent_bytes += step.size_bytes
+                since_ns = now_ns
                 if self.progress is not None:
-                    left_ns = eta_ns(size_bytes, of_bytes, self.clock() - began_ns)
-                    braking = self._pause_ns > 0
+                    taken_ns = self._spent_ns + max(self._wait_ns, self._pause_ns)
                     self.progress(
-                        Progress(made.stream, frames, of_frames, size_bytes, of_bytes, left_ns, braking)
+                        Progress(
+                            made.stream,
+                            frames,
+                            of_frames,
+                            size_bytes,
+                            of_bytes,
+                            pace_bytes=self._sent_bytes * NS_PER_S // max(taken_ns, 1),
+                            braking=self._pause_ns > 0,
+                            more=self.more,
+                        )
                     )
+
+    def _active_ns(self) -> int:
+        """A clock that stands while the merge is paused."""
+        return self.clock() - self.control.rested_ns
 
     def _latency_ns(self) -> int:
         if not self.pace.brake_ns or not isinstance(self.target, Paced):
@@ -130,6 +152,11 @@ class Inserter(msgspec.Struct, kw_only=True):
         """Raise PlanStale if the target began to record: it may hold by now what the plan says it lacks."""
         if any(info.name == stream and info.live_edge_ns for info in self.target.streams()):
             raise PlanStale("the stream is being recorded since the merge was planned", where=stream)
+
+
+def _sums(steps: Sequence[PlannedStretch]) -> tuple[int, int]:
+    """Frames and bytes."""
+    return sum(step.frames for step in steps), sum(step.size_bytes for step in steps)
 
 
 def settle(source: Timeline, manifest: Manifest, made: Plan, left: list[PlannedStretch]) -> int:

@@ -54,11 +54,11 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
         return before_ns // 2 if before_ns > FIRST_PAUSE_NS else 0
 
 
-def eta_ns(done_bytes: int, of_bytes: int, elapsed_ns: int) -> int | None:
-    """Time that is left at the pace so far; None while that is not known."""
-    if done_bytes <= 0 or elapsed_ns <= 0:
-        return 0 if of_bytes <= done_bytes else None
-    return max(of_bytes - done_bytes, 0) * elapsed_ns // done_bytes
+def eta_ns(left_bytes: int, pace_bytes: int) -> int | None:
+    """Time for what is left at so many bytes a second; None while that is not known."""
+    if left_bytes <= 0:
+        return 0
+    return left_bytes * NS_PER_S // pace_bytes if pace_bytes > 0 else None
 
 
 def retry_after_ns(tries: int) -> int:

@@ -9,6 +9,7 @@ import msgspec
 
 from fovideo.merge.control import MergeControl
 from fovideo.merge.inserting import Progress
+from fovideo.merge.pace import eta_ns
 from fovideo.merge.report import MergeReport
 
 
@@ -34,8 +35,9 @@ class MergeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A merge at one instant. source, target: names or locations. began_ns: wall clock.
 
     stream: the one being merged, number streams_begun of `streams` (0 = not known). frames, size_bytes:
-    inserted so far, of what is planned so far. eta_ns: time left for this stream, at the pace so far; None
-    while that is not known. error: why it failed, or what it waits out.
+    inserted so far, of what is planned so far, of all streams. eta_ns: time left for that, at the pace so
+    far; None while that is not known. eta_at_least: more is still to be planned, so it takes longer.
+    error: why it failed, or what it waits out.
     """
 
     id: str
@@ -51,6 +53,7 @@ class MergeStatus(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int = 0
     of_bytes: int = 0
     eta_ns: int | None = None
+    eta_at_least: bool = False
     error: str = ""
 
     @property
@@ -104,6 +107,7 @@ class RunningMerge:
                     state = MergeState.PAUSED
                 elif state is MergeState.RUNNING and last is not None and last.braking:
                     state = MergeState.YIELDING
+            size_bytes, of_bytes = sum(e.size_bytes for e in done), sum(e.of_bytes for e in done)
             return MergeStatus(
                 id=self.id,
                 source=self._source,
@@ -115,8 +119,9 @@ class RunningMerge:
                 streams=self._streams,
                 frames=sum(each.frames for each in done),
                 of_frames=sum(each.of_frames for each in done),
-                size_bytes=sum(each.size_bytes for each in done),
-                of_bytes=sum(each.of_bytes for each in done),
-                eta_ns=None if last is None else last.eta_ns,
+                size_bytes=size_bytes,
+                of_bytes=of_bytes,
+                eta_ns=None if last is None else eta_ns(of_bytes - size_bytes, last.pace_bytes),
+                eta_at_least=last is not None and (last.more or len(done) < self._streams),
                 error=self._error,
             )

@@ -116,7 +116,13 @@ class Union:
         """
         if stream not in self._views:
             self._view(stream, -_EVER_NS, _EVER_NS)
-        return self._first(stream).provenances(stream) | self._entries.provenances(stream)
+
+        def ask() -> dict[int, Provenance]:
+            number, timeline = self._holders(stream)[0]
+            with self._blaming(number):
+                return timeline.provenances(stream)
+
+        return self._without_those_away(ask) | self._entries.provenances(stream)
 
     def tracks(self, stream: str, gop: Gop) -> tuple[Track, ...]:
         if (entry := self._entry(stream, gop)) is not None:
@@ -136,10 +142,15 @@ class Union:
 
     def losses(self, stream: str, from_ns: int | None = None, to_ns: int | None = None) -> list[Loss]:
         """What each recorder lost; what another one has of it is no gap."""
-        found = [
-            loss for _, timeline in self._holders(stream) for loss in timeline.losses(stream, from_ns, to_ns)
-        ]
-        return sorted(found, key=lambda loss: (loss.start_ns, loss.end_ns))
+
+        def ask() -> list[Loss]:
+            found: list[Loss] = []
+            for number, timeline in self._holders(stream):
+                with self._blaming(number):
+                    found += timeline.losses(stream, from_ns, to_ns)
+            return found
+
+        return sorted(self._without_those_away(ask), key=lambda loss: (loss.start_ns, loss.end_ns))
 
     def insert(self, stretch: Stretch) -> Inserted:
         raise UsageError("a union cannot be written to", where=self.location, hint="merge into one of them")
@@ -177,6 +188,17 @@ class Union:
         _log.info("%s is left out of the union for now: %s", self._members[number].location, error)
         self._away_until[number] = self._now_ns() + _AWAY_NS
 
+    def _without_those_away(self, ask: Callable[[], T]) -> T:
+        """Ask again without whoever answered a moment ago and does not now: what the others have is still
+        to be shown.
+        """
+        while True:
+            try:
+                return ask()
+            except _Away as away:
+                self._note_away(away.number, away.error)
+                self._known = None
+
     def _holders(self, stream: str) -> list[tuple[int, Timeline]]:
         """Those who answer and have the stream, in order."""
         known, now_ns = self._known, self._now_ns()
@@ -208,13 +230,7 @@ class Union:
             return view
 
     def _rows(self, stream: str, from_ns: int, to_ns: int) -> tuple[Gop, ...]:
-        while True:
-            try:
-                return self._rows_of(self._holders(stream), stream, from_ns, to_ns)
-            except _Away as away:
-                # It answered a moment ago: what the others have is still to be shown.
-                self._note_away(away.number, away.error)
-                self._known = None
+        return self._without_those_away(lambda: self._rows_of(self._holders(stream), stream, from_ns, to_ns))
 
     def _rows_of(
         self, holders: Sequence[tuple[int, Timeline]], stream: str, from_ns: int, to_ns: int

@@ -13,7 +13,7 @@ from fovideo.errors import NoSuchStream, PeerError, UsageError
 from fovideo.merge import Union, merge
 from fovideo.segment import samples, scan
 from fovideo.timeline.endpoint import FileRange, Timeline
-from fovideo.timeline.values import Gop, Splice, StreamInfo
+from fovideo.timeline.values import Gop, Loss, Provenance, Splice, StreamInfo
 
 
 def ids_of(union: Union, row: Gop) -> list[int]:
@@ -129,10 +129,21 @@ class Away(Held):
 
     away = True
 
-    def streams(self) -> list[StreamInfo]:
+    def _answer(self) -> None:
         if self.away:
             raise PeerError("no answer", where=self.location)
+
+    def streams(self) -> list[StreamInfo]:
+        self._answer()
         return super().streams()
+
+    def provenances(self, stream: str) -> dict[int, Provenance]:
+        self._answer()
+        return super().provenances(stream)
+
+    def losses(self, stream: str, from_ns: int | None = None, to_ns: int | None = None) -> list[Loss]:
+        self._answer()
+        return super().losses(stream, from_ns, to_ns)
 
 
 def test_a_server_that_is_away_is_left_out_and_comes_back() -> None:
@@ -154,6 +165,28 @@ def test_a_server_that_is_away_is_left_out_and_comes_back() -> None:
         Union([server, spare]).streams()
     with pytest.raises(PeerError):
         Union([server], patient=True).streams()
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+def test_nothing_is_refused_when_a_server_dies_between_two_questions(asked: int) -> None:
+    """Who has the stream was known a moment ago."""
+    world = outage()
+    members = [world.timeline(name) for name in ("server", "spare")]
+    members[asked].__class__ = Away
+    dying, other = members[asked], members[1 - asked]
+    assert isinstance(dying, Away)
+    dying.away = False
+    union = Union(members, patient=True, monotonic_ns=lambda: 0)
+    assert union.gops("gate")
+    dying.away = True
+    assert union.losses("gate") == other.losses("gate")
+    assert union.missing == (dying.location,)
+    assert other.provenances("gate").items() <= union.provenances("gate").items()
+    dying.away = False
+    union = Union(members, patient=True, monotonic_ns=lambda: 0)
+    assert union.gops("gate")
+    dying.away = True
+    assert union.provenances("gate")
 
 
 @st.composite
