@@ -14,6 +14,7 @@ from fovideo.decoding import from_json
 from fovideo.errors import FovideoError, PeerError, UsageError
 from fovideo.peer.connection import Connection
 from fovideo.peer.credentials import Credentials, credentials_from
+from fovideo.site.version import Version
 
 T = TypeVar("T")
 
@@ -87,20 +88,6 @@ class Directory(msgspec.Struct, frozen=True, kw_only=True):
     timeline: str = "/site"
 
 
-class PublishedVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of the configuration as it travels; see fovideo.site.version.Version."""
-
-    number: int
-    hash: str
-    text: str
-    by: str = ""
-    made_ns: int = 0
-    licence: str = ""
-
-    def __repr__(self) -> str:
-        return f"PublishedVersion({self.number}, {self.hash[:12]})"
-
-
 class Publication(msgspec.Struct, frozen=True):
     """What is published: the text of a site.toml, and of the licence that goes with it."""
 
@@ -132,9 +119,9 @@ class ManagementClient:
     def directory(self) -> Directory:
         return self._get("/directory", Directory)
 
-    def configuration(self) -> PublishedVersion:
+    def configuration(self) -> Version:
         """The version in force, with its text. PeerUnauthorized unless one is a machine or an admin."""
-        return self._get("/configuration", PublishedVersion)
+        return self._get("/configuration", Version)
 
     def publish(self, text: str, *, after: int | None = None, licence: str = "") -> ManagementStatus:
         """Put a new text into force. after: only if that is the number in force now; else ConfigStale.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
 from fovideo.camera.state import CameraState
 from fovideo.timeline.values import Loss
+
+_log = logging.getLogger(__name__)
 
 
 class Mode(StrEnum):
@@ -62,3 +66,15 @@ class StoreRecovered(msgspec.Struct, frozen=True, tag="store-recovered"):
 
 
 Event: TypeAlias = StateChanged | SessionBegan | ModeChanged | FramesLost | StoreFailed | StoreRecovered
+
+Told = TypeVar("Told")
+
+
+def tell(listener: Callable[[Told], None] | None, event: Told) -> None:
+    """Hand an event to a host application, if it listens. What that raises is logged and ignored."""
+    if listener is None:
+        return
+    try:
+        listener(event)
+    except Exception:
+        _log.exception("the event listener failed")

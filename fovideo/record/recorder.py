@@ -18,7 +18,7 @@ from fovideo.camera.shard import Shard, ShardReader, can_shard
 from fovideo.camera.state import CameraState
 from fovideo.errors import CameraError, UsageError
 from fovideo.record.channel import Channel
-from fovideo.record.events import Event, Mode, SessionBegan, StateChanged
+from fovideo.record.events import Event, Mode, SessionBegan, StateChanged, tell
 from fovideo.record.lane import Intent, Lane
 from fovideo.record.status import CameraStatus, StoreStatus
 from fovideo.record.tap import Tap
@@ -281,12 +281,7 @@ class Recorder:
             self._channels.pop(channel.lane.name, None)
 
     def _emit(self, event: Event) -> None:
-        if self._on_event is None:
-            return
-        try:
-            self._on_event(event)
-        except Exception:
-            _log.exception("the event listener failed")
+        tell(self._on_event, event)
 
     def _watch(self) -> None:
         while not self._stopping.wait(_WATCH_S):

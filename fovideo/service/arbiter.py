@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -12,12 +11,10 @@ from msgspec.structs import replace
 from fovideo.errors import FovideoError
 from fovideo.failover import Fellow, Holding, Ruled, Share, covered, share
 from fovideo.lease import Claim, Leases, LocalLeases
+from fovideo.service.leasing import Availability
 from fovideo.times import NS_PER_S
 
-_log = logging.getLogger(__name__)
-
 CYCLE_NS = NS_PER_S // 2
-RETRY_NS = 2 * NS_PER_S
 
 
 class Post(NamedTuple):
@@ -49,6 +46,7 @@ class Arbiter:
     """wish is for any thread; cycle for one. What it decides is in fovideo.failover.share.
 
     service: there is a lease service; without, no claim is firm, and the order of the site decides.
+    availability: of that, as all of this process know it.
     """
 
     def __init__(
@@ -60,23 +58,21 @@ class Arbiter:
         fellows: Callable[[], Mapping[str, Fellow]],
         heard: Callable[[], frozenset[str]],
         keep_every_ns: int = 2 * NS_PER_S,
+        availability: Availability | None = None,
     ) -> None:
         self._post, self._leases, self._service = post, leases, service
         self._fellows, self._heard = fellows, heard
         self._own = LocalLeases(post.name, slot=post.slot, step=post.step)
         self._keep_every_ns = keep_every_ns
+        self._availability = availability or Availability()
         self._lock = threading.Lock()
         self._wishes: dict[str, Wish] = {}
         self._mine: dict[str, Holding] = {}
         self._seen_ns: dict[tuple[str, str, int], int] = {}
         self._known: dict[str, int] = {}
         self._kept_ns = -(10**18)
-        self._retry_ns = -(10**18)
         self._relied: dict[str, dict[str, frozenset[str]]] = {}
         self._left: dict[str, tuple[str, ...]] = {}
-        self.trouble = ""
-
-    # trouble: why the lease service cannot be asked, "" while it can.
 
     def wish(self, server: str, claim: int, cameras: tuple[str, ...], now_ns: int, known: int) -> None:
         """A watch wants or has these cameras; known: the highest number that it knows."""
@@ -126,7 +122,7 @@ class Arbiter:
 
     def _look(self, now_ns: int) -> tuple[Claim, ...] | None:
         """All claims, or None while the service is away (or there is none)."""
-        if not self._service or now_ns < self._retry_ns:
+        if not self._service or not self._availability.may_ask(now_ns):
             return None
         try:
             if now_ns - self._kept_ns >= self._keep_every_ns:
@@ -135,11 +131,9 @@ class Arbiter:
                 self._kept_ns = now_ns
             table = self._leases.look()
         except FovideoError as error:
-            self._went_away(error, now_ns)
+            self._availability.failed(error, now_ns)
             return None
-        if self.trouble:
-            _log.warning("the lease service answers again")
-        self.trouble = ""
+        self._availability.answered()
         self._check_firm(table)
         return table
 
@@ -148,12 +142,6 @@ class Arbiter:
         for server, holding in self._mine.items():
             if holding.firm and own.get(role_of(server)) != holding.number:
                 self._mine[server] = replace(holding, firm=False)
-
-    def _went_away(self, error: FovideoError, now_ns: int) -> None:
-        if not self.trouble:
-            _log.error("the lease service is away; going on without: %s", error)
-        self.trouble = str(error)
-        self._retry_ns = now_ns + RETRY_NS
 
     def _claims(
         self,
@@ -244,11 +232,11 @@ class Arbiter:
     ) -> Holding:
         above = max(wish.known, self._known.get(server, 0), mine.number)
         number = mine.number if mine.firm or not reachable else 0
-        if reachable and now_ns >= self._retry_ns:
+        if reachable and self._availability.may_ask(now_ns):
             try:
                 claim = self._leases.take(role_of(server), tuple(sorted(cameras)), number=number, above=above)
             except FovideoError as error:
-                self._went_away(error, now_ns)
+                self._availability.failed(error, now_ns)
             else:
                 if claim is None:  # another claimed meanwhile: look again
                     return mine
@@ -261,11 +249,11 @@ class Arbiter:
 
     def _drop(self, server: str, now_ns: int) -> None:
         self._mine.pop(server, None)
-        if self._service and now_ns >= self._retry_ns:
+        if self._service and self._availability.may_ask(now_ns):
             try:
                 self._leases.drop(role_of(server))
             except FovideoError as error:
-                self._went_away(error, now_ns)
+                self._availability.failed(error, now_ns)
 
 
 def role_of(server: str) -> str:

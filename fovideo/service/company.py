@@ -15,7 +15,7 @@ from fovideo.lease import LocalLeases
 from fovideo.peer import Probe
 from fovideo.record import Recorder
 from fovideo.service.arbiter import Arbiter, Post
-from fovideo.service.leasing import numbering, service_leases
+from fovideo.service.leasing import Availability, numbering, service_leases
 from fovideo.service.lookout import Lookout, Other
 from fovideo.service.reaching import reach
 from fovideo.service.security import credentials_for
@@ -42,13 +42,17 @@ class Home(Protocol):
 
 
 class Company:
-    """settling is None for a spare that is alone and takes any number of cameras: it has nobody to ask."""
+    """settling is None for a spare that is alone and takes any number of cameras: it has nobody to ask.
+
+    availability: of the lease service, if the site has one.
+    """
 
     def __init__(self, site: Site, spare: SpareTable, home: Home) -> None:
         """ConfigError: the extra for etcd is not installed, or a secret is missing."""
         self._site, self._home = site, home
         self._slot, self._step = numbering(site, spare)
         self._probes: list[Probe] = []
+        self.availability = Availability()
         self._lookout = Lookout(self._others(site, spare), self._gateways(site))
         self.settling: Settling | None = None
         if len(site.spares) > 1 or spare.capacity or site.arbitration.etcd:
@@ -59,13 +63,9 @@ class Company:
                 fellows=self._lookout.fellows,
                 heard=self._heard,
                 keep_every_ns=site.arbitration.ttl_ns // 4,
+                availability=self.availability,
             )
             self.settling = Settling(arbiter, tell=home.ruled, on_left=home.uncovered)
-
-    @property
-    def trouble(self) -> str:
-        """Why the lease service cannot be asked; "" while it can, or if there is none."""
-        return "" if self.settling is None else self.settling.arbiter.trouble
 
     def settings(self, server: Server) -> Settings:
         """Of the failover machine for a server."""

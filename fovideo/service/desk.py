@@ -191,10 +191,9 @@ class Desk:
         fresh = tuple(name for name in cameras if name not in self._told)
         if lease and fresh:
             self._told.update(fresh)
-            attached = self._server.attached
-            if attached:
-                _log.warning("%s: not covered: %s", self._server.name, ", ".join(attached))
-            self._emit(TakenOver(self._server.name, fresh, lease, attached))
+            self._emit(TakenOver(self._server.name, fresh, lease, self._server.attached))
+        elif lease:
+            _log.info("%s: goes on with %s (lease %d)", self._server.name, ", ".join(cameras), lease)
 
     def stand_down(self, cameras: tuple[str, ...]) -> None:
         present = self._recorder.status()
@@ -209,8 +208,11 @@ class Desk:
             threading.Thread(target=self._disconnect, args=(cold,), name="disconnect", daemon=True).start()
         told = tuple(name for name in order.cameras if name in self._told)
         self._told.difference_update(told)
-        if not told:
-            return  # it was never announced
+        if not told:  # it was never announced
+            if order.incomplete:
+                lacking = ", ".join(order.incomplete)
+                _log.error("%s: not all of %s could be brought back", self._server.name, lacking)
+            return
         for report in self._ledger.reports:
             _log.info(
                 "%s: %s: %d frames brought back", self._server.name, report.name, report.inserted_frames

@@ -7,8 +7,6 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from msgspec.structs import asdict
-
 from fovideo.errors import ConfigError, FovideoError
 from fovideo.peer import ManagementClient, ManagementStatus
 from fovideo.service.keeper import Keeper
@@ -85,7 +83,7 @@ class Follower:
         if newest is None or (newest.version, newest.hash) <= known:
             return
         try:
-            version = Version(**asdict(self._clients[name].configuration()))
+            version = self._clients[name].configuration()
         except FovideoError as error:
             _log.warning("%s has version %d of the configuration: %s", name, newest.version, error)
             return
@@ -108,7 +106,7 @@ def others_versions(site: Site, place: Management) -> list[Version]:
             continue
         try:
             with ManagementClient(url, credentials=credentials_for(site, place, spare)) as client:
-                found.append(Version(**asdict(client.configuration())))
+                found.append(client.configuration())
         except (FovideoError, ConfigError) as error:
             _log.info("%s: no configuration from it: %s", spare.name, error)
     return found

@@ -1,10 +1,48 @@
-"""The leases of a spare, as its site asks for them."""
+"""The leases of a spare, as its site asks for them, and whether their service can be asked."""
 
 from __future__ import annotations
 
+import logging
+import threading
+
+from fovideo.errors import FovideoError
 from fovideo.failover import SPARES
 from fovideo.lease import Leases, LocalLeases
 from fovideo.site import Site, Spare
+from fovideo.times import NS_PER_S
+
+_log = logging.getLogger(__name__)
+
+RETRY_NS = 2 * NS_PER_S
+
+
+class Availability:
+    """Whether the lease service is worth asking now: one for all that ask it in a process. Any thread.
+
+    trouble: why not, as the last call said; "" while it answers.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._retry_ns = -(10**18)
+        self.trouble = ""
+
+    def may_ask(self, now_ns: int) -> bool:
+        """False for RETRY_NS after a call that failed, so that nobody waits for it all the time."""
+        return now_ns >= self._retry_ns
+
+    def answered(self) -> None:
+        with self._lock:
+            was, self.trouble = self.trouble, ""
+        if was:
+            _log.warning("the lease service answers again")
+
+    def failed(self, error: FovideoError, now_ns: int) -> None:
+        with self._lock:
+            was, self.trouble = self.trouble, str(error)
+            self._retry_ns = now_ns + RETRY_NS
+        if not was:
+            _log.error("the lease service is away; going on without: %s", error)
 
 
 def numbering(site: Site, spare: Spare) -> tuple[int, int]:

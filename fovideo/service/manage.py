@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
 
 from msgspec.structs import replace
 
-from fovideo import __version__
 from fovideo.errors import ConfigError, FovideoError, UsageError
 from fovideo.licence import licence_to_send
-from fovideo.peer import Health, StoreHealth
 from fovideo.record import Tap
 from fovideo.service.app import make_app
 from fovideo.service.events import Event
 from fovideo.service.follower import Follower, others_versions
-from fovideo.service.http import HttpServer
 from fovideo.service.keeper import Keeper
 from fovideo.service.manager import Manager
+from fovideo.service.process import SiteProcess
 from fovideo.service.reload import Reloaded, ReloadRefused
 from fovideo.service.restream import Restream
 from fovideo.service.security import access_to, server_context
@@ -33,26 +28,18 @@ from fovideo.site.version import Version, begun, digest, following, newest
 _log = logging.getLogger(__name__)
 
 
-class ManagementServer:
-    """In a host application: start() once, stop() once; also a context manager. Thread-safe.
-
-    path: its site.toml, which is what it puts into force, unless others have a newer version.
-    """
+class ManagementServer(SiteProcess):
+    """path: its site.toml, which is what it puts into force, unless others have a newer version."""
 
     role = "management"
 
     def __init__(
         self, path: str | Path, name: str, *, on_event: Callable[[Event], None] | None = None
     ) -> None:
-        self._path, self.name, self._on_event = Path(path), name, on_event
-        self._text = read_text(path)
-        self.site = site_from(self._text, path)
+        self._path, self._text = Path(path), read_text(path)
+        super().__init__(site_from(self._text, path), name, on_event=on_event)
         self._place = self.site.management(name)
         self.keeper = Keeper(self._place.folder)
-        self.instance = os.urandom(8).hex()
-        self._life = threading.Lock()
-        self._http: HttpServer | None = None
-        self._undo: contextlib.ExitStack | None = None
         self._manager: Manager
 
     def start(self) -> None:
@@ -73,10 +60,7 @@ class ManagementServer:
             app = make_app(
                 self._manager.whole(), self.health, access=access, management=self._manager, recording=False
             )
-            host, port = self._place.address
-            self._http = HttpServer(app, host, port, tls=tls)
-            self._http.start()
-            undo.callback(self._http.stop)
+            self._listen(undo, app, self._place, tls)
             self._manager.act(0)
             if self._place.restream:
                 restream = Restream(
@@ -94,12 +78,6 @@ class ManagementServer:
             undo.callback(follower.stop)
             self._undo = undo.pop_all()
         _log.info("%s: manages site %s, listens on %s", self.name, self.site.name, self.url)
-
-    def stop(self) -> None:
-        with self._life:
-            undo, self._undo = self._undo, None
-            if undo is not None:
-                undo.close()
 
     def reload_file(self, path: Path) -> Reloaded:
         """The file was edited: put it into force as a new version. ConfigError when it cannot be used."""
@@ -121,36 +99,8 @@ class ManagementServer:
         self._emit(done)
         return done
 
-    def responds(self, timeout_s: float) -> bool:
-        """Whether it would answer a request now: for a watchdog."""
-        return self._http is not None and self._http.responds(timeout_s)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    @property
-    def url(self) -> str:
-        """How this machine reaches it; the port is known after start."""
-        return "" if self._http is None else self._http.url
-
-    def health(self) -> Health:
-        """What GET /v1/health answers."""
-        if self._http is None:
-            raise UsageError("not started yet", where=self.name)
-        return Health(
-            name=self.name,
-            role=self.role,
-            instance=self.instance,
-            state="managing",
-            now_ns=time.time_ns(),
-            site=self.site.name,
-            version=__version__,
-            store=StoreHealth(id=""),
-        )
+    def _described_state(self) -> str:
+        return "managing"
 
     def _begin(self) -> Version:
         known = [self.keeper.current, *others_versions(self.site, self._place)]
@@ -189,14 +139,6 @@ class ManagementServer:
     def _take_in(self, site: Site) -> None:
         self.site = site
         self._manager.take_in(site)
-
-    def _emit(self, event: Event) -> None:
-        if self._on_event is None:
-            return
-        try:
-            self._on_event(event)
-        except Exception:
-            _log.exception("the event listener failed")
 
 
 def _nothing_here(camera: str) -> Tap:

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from fovideo.decoding import from_json
 from fovideo.errors import PeerUnauthorized, UsageError
 from fovideo.peer import Directory, Health, ManagementStatus
-from fovideo.peer.management import Publication, PublishedVersion
+from fovideo.peer.management import Publication
 from fovideo.peer.wire import API
 from fovideo.service.routes import timeline_routes
 from fovideo.site.version import Version
@@ -47,8 +47,7 @@ def management_routes(manages: Manages) -> list[Route]:
     async def configuration(request: Request) -> Response:
         if request.method == "POST":
             return await _publish(request)
-        version = manages.configuration()
-        return _json(PublishedVersion(**msgspec.structs.asdict(version)))
+        return _json(manages.configuration())
 
     async def _publish(request: Request) -> Response:
         after = request.query_params.get("after")

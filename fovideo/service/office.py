@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from fovideo.errors import FovideoError
 from fovideo.lease import Leases, LocalLeases
-from fovideo.times import NS_PER_S
-
-_log = logging.getLogger(__name__)
+from fovideo.service.leasing import Availability
 
 ROLE = "role/management"
-RETRY_NS = 2 * NS_PER_S
 _KEEP_SHARE = 4
 
 
@@ -30,7 +26,8 @@ class Office:
     """For one thread. A claim counts until ttl_ns after this spare last began to ask to keep it, by its own
     clock: so never longer than in the service, and never are two spares sure of the role at once.
 
-    leases: None = the site has no service. own: gives numbers while there is none.
+    leases: None = the site has no service. own: gives numbers while there is none. availability: of the
+    service, as all of this process know it.
     """
 
     def __init__(
@@ -40,12 +37,13 @@ class Office:
         holder: str,
         *,
         ttl_ns: int,
+        availability: Availability | None = None,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._leases, self._own, self._holder, self._ttl_ns = leases, own, holder, ttl_ns
         self._now_ns = monotonic_ns
-        self._number, self._kept_ns, self._retry_ns = 0, 0, -(10**18)
-        self._away = False
+        self._availability = availability or Availability()
+        self._number, self._kept_ns = 0, 0
 
     @property
     def held(self) -> int:
@@ -55,7 +53,7 @@ class Office:
     def look(self) -> Sight:
         """How things stand. Takes a bounded time, see Leases."""
         began_ns = self._now_ns()
-        if self._leases is None or began_ns < self._retry_ns:
+        if self._leases is None or not self._availability.may_ask(began_ns):
             return Sight(held=self.held)
         try:
             if self._number and began_ns - self._kept_ns >= self._ttl_ns // _KEEP_SHARE:
@@ -65,11 +63,9 @@ class Office:
                     self._number = 0
             claims = [claim for claim in self._leases.look() if claim.role == ROLE]
         except FovideoError as error:
-            self._went_away(error)
+            self._failed(error)
             return Sight(held=self.held)
-        if self._away:
-            _log.warning("the lease service answers again")
-        self._away = False
+        self._availability.answered()
         if self._number not in {claim.number for claim in claims if claim.holder == self._holder}:
             self._number = 0
         return Sight(True, any(claim.holder != self._holder for claim in claims), self.held)
@@ -77,12 +73,12 @@ class Office:
     def take(self, above: int) -> tuple[int, bool]:
         """A number for this spare, and whether the service says so. 0: another one was quicker."""
         began_ns = self._now_ns()
-        if self._leases is not None and began_ns >= self._retry_ns:
+        if self._leases is not None and self._availability.may_ask(began_ns):
             try:
                 self._leases.keep()  # a session of an earlier claim may be about to end
                 claim = self._leases.take(ROLE, above=above)
             except FovideoError as error:
-                self._went_away(error)
+                self._failed(error)
             else:
                 if claim is None:
                     return 0, True
@@ -99,14 +95,12 @@ class Office:
             try:
                 self._leases.drop(ROLE)
             except FovideoError as error:
-                self._went_away(error)
+                self._failed(error)
 
     def close(self) -> None:
         self._number = 0
         if self._leases is not None:
             self._leases.close()
 
-    def _went_away(self, error: FovideoError) -> None:
-        if not self._away:
-            _log.error("the lease service is away; going on without: %s", error)
-        self._away, self._retry_ns = True, self._now_ns() + RETRY_NS
+    def _failed(self, error: FovideoError) -> None:
+        self._availability.failed(error, self._now_ns())

@@ -264,6 +264,7 @@ class Spare(Station):
             own_leases(self.site, table),
             self.name,
             ttl_ns=self.site.arbitration.ttl_ns,
+            availability=self._company.availability,
         )
         return StandIn(self.site, self.name, manager, office, keeper, self._emit)
 
@@ -290,7 +291,7 @@ class Spare(Station):
         return next((state for state in _FURTHEST_FIRST if state in states), State.WATCHING).value
 
     def _arbitration(self) -> str:
-        return self._company.trouble
+        return self._company.availability.trouble
 
     def _merges(self) -> tuple[MergeStatus, ...]:
         found = [desk.merging() for desk in list(self._desks.values())]

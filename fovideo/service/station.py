@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
 
-from fovideo import __version__
+from msgspec.structs import replace
+
 from fovideo.camera import CameraConfig
 from fovideo.errors import FovideoError, NothingThere, StoreError, UsageError
 from fovideo.merge.running import MergeResult, MergeStatus
-from fovideo.peer.health import Health, WatchedServer
+from fovideo.peer.health import Health, StoreHealth, WatchedServer
 from fovideo.record import CameraStatus, Recorder
 from fovideo.service.app import make_app
 from fovideo.service.control import Control
 from fovideo.service.describe import camera_health, store_health
 from fovideo.service.events import Event
 from fovideo.service.follower import Follower
-from fovideo.service.http import HttpServer
 from fovideo.service.incoming import clean_spool
 from fovideo.service.keeper import Keeper, kept_folder, site_in_force
 from fovideo.service.licensing import Licensing
 from fovideo.service.manager import Manager
 from fovideo.service.notifier import Notifier
+from fovideo.service.process import SiteProcess
 from fovideo.service.reload import CameraChanges, Reloaded, ReloadRefused, camera_changes, check_reloadable
 from fovideo.service.restream import Restream
 from fovideo.service.retention import Retention
@@ -43,31 +41,21 @@ _log = logging.getLogger(__name__)
 _LEAVE_S = 20.0
 
 
-class Station:
-    """A process of a site, in a host application: start() once, stop() once; also a context manager.
-
-    Thread-safe; no signal handlers, no global state, no event loop needed. on_event is called by threads of
-    the station: it must return soon; what it raises is logged and ignored.
-    """
-
-    role = ""
+class Station(SiteProcess):
+    """A process of a site that records."""
 
     def __init__(
         self, site: Site, endpoint: Endpoint, *, on_event: Callable[[Event], None] | None = None
     ) -> None:
-        self.site, self.name = site, endpoint.name
-        self.instance = os.urandom(8).hex()
+        super().__init__(site, endpoint.name, on_event=on_event)
         self.store: Store
         self.recorder: Recorder
         self.workers = endpoint.workers  # may be set until start
-        self._endpoint, self._on_event = endpoint, on_event
+        self._endpoint = endpoint
         self._state = "starting"
-        self._life = threading.Lock()
         self._cameras: dict[str, CameraConfig] = {}
         self._notifier = Notifier(site.name, endpoint.name, self.role)
         self._licensing = Licensing(endpoint.name, lambda: self.site)
-        self._undo: contextlib.ExitStack | None = None
-        self._http: HttpServer | None = None
         self._manager: Manager | None = None
         self._follower: Follower | None = None
 
@@ -81,7 +69,6 @@ class Station:
         for problem in advice(self.site):
             if problem.where == self.name or self.role == "spare":
                 _log.warning("%s: %s (%s)", *problem)
-        host, port = self._endpoint.address
         with self._life, contextlib.ExitStack() as undo:
             self._notifier.use(self.site)
             undo.callback(self._notifier.close)
@@ -117,9 +104,7 @@ class Station:
                 management=self._manager,
                 merge_result=self._merge_result,
             )
-            self._http = HttpServer(app, host, port, tls=tls)
-            self._http.start()
-            undo.callback(self._http.stop)
+            self._listen(undo, app, self._endpoint, tls)
             retention = Retention(self.store)
             retention.start()
             undo.callback(retention.stop)
@@ -147,17 +132,7 @@ class Station:
 
         Raises StoreError when the last frames could not be written.
         """
-        with self._life:
-            undo, self._undo = self._undo, None
-            if undo is None:
-                return
-            if self._state != "drained":
-                self._state = "stopping"
-            with undo:
-                # Closed first, while health still says "stopping" to those who watch.
-                self._end()
-                self.recorder.close()
-            _log.info("%s: stopped", self.name)
+        super().stop()
 
     def reload(self, site: Site) -> Reloaded:
         """Take in a new configuration while running. Only cameras that are changed by it are connected anew.
@@ -195,38 +170,12 @@ class Station:
             self._emit(ReloadRefused(str(error)))
             raise
 
-    def responds(self, timeout_s: float) -> bool:
-        """Whether it would answer a request now: for a watchdog."""
-        return self._http is not None and self._http.responds(timeout_s)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    @property
-    def url(self) -> str:
-        """How this machine reaches it; the port is known after start."""
-        return "" if self._http is None else self._http.url
-
     def health(self) -> Health:
-        """What GET /v1/health answers. Waits for nothing. UsageError before start."""
-        if self._http is None:
-            raise UsageError("not started yet", where=self.name)
-        now_ns = time.monotonic_ns()
-        return Health(
-            name=self.name,
-            role=self.role,
-            instance=self.instance,
-            state=self._described_state(),
-            now_ns=time.time_ns(),
-            site=self.site.name,
-            version=__version__,
+        found, now_ns = super().health(), time.monotonic_ns()
+        return replace(
+            found,
             licence=self._licensing.said,
             cameras={name: camera_health(status, now_ns) for name, status in self.recorder.status().items()},
-            store=store_health(self.store, self.recorder),
             servers=self._watched(),
             merges=self._merges(),
             arbitration=self._arbitration(),
@@ -316,6 +265,13 @@ class Station:
     def _begin(self) -> None:
         """The recorder runs: start what is to run beside it."""
 
+    def _stop(self) -> None:
+        if self._state != "drained":
+            self._state = "stopping"
+        # Closed first, while health still says "stopping" to those who watch.
+        self._end()
+        self.recorder.close()
+
     def _end(self) -> None:
         """Before the recorder is closed."""
 
@@ -329,6 +285,9 @@ class Station:
 
     def _described_state(self) -> str:
         return self._state
+
+    def _store_health(self) -> StoreHealth:
+        return store_health(self.store, self.recorder)
 
     def _arbitration(self) -> str:
         return ""
@@ -345,9 +304,4 @@ class Station:
 
     def _emit(self, event: Event) -> None:
         self._notifier.tell(event)
-        if self._on_event is None:
-            return
-        try:
-            self._on_event(event)
-        except Exception:
-            _log.exception("the event listener failed")
+        super()._emit(event)

@@ -192,9 +192,7 @@ class Watch:
         server = self._memory.server
         match action:
             case TakeOver(cameras, lease):
-                if lease:
-                    _log.warning("%s: taking over %s (lease %d)", server, ", ".join(cameras), lease)
-                else:
+                if not lease:
                     _log.warning(
                         "%s: recording %s without a claim: perhaps it is this spare that is cut off",
                         server,
@@ -204,10 +202,7 @@ class Watch:
             case StandDown(cameras):
                 _log.info("%s: records %s again", server, ", ".join(cameras))
                 self._hands.stand_down(cameras)
-            case HandBack(cameras, incomplete, lease):
-                _log.warning("%s: handed back %s (lease %d)", server, ", ".join(cameras), lease)
-                if incomplete:
-                    _log.error("%s: not all of %s could be brought back", server, ", ".join(incomplete))
+            case HandBack():
                 self._hands.hand_back(action)
             case Claim():
                 self._hands.claim(action, self._memory.lease)
