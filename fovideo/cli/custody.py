@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import rich_click as click
 
 from fovideo.cli.output import out, print_json, progress
 from fovideo.cli.peers import open_timeline
-from fovideo.custody import CustodyRecord, Written, load_public_key, load_signing_key, verify_manifest
+from fovideo.custody import (
+    CustodyRecord,
+    Written,
+    check_path,
+    load_public_key,
+    load_signing_key,
+    verify_manifest,
+)
 from fovideo.errors import UsageError
 from fovideo.timeline.endpoint import Timeline
+
+if TYPE_CHECKING:
+    from fovideo.merge.running import MergeStatus
 
 _FILE = click.Path(path_type=Path)
 
@@ -46,18 +55,29 @@ class Manifest:
     def is_wanted(self) -> bool:
         return self._path is not None
 
-    def begin(
-        self, source: Timeline, target: Timeline, wall_clock: Callable[[], int] = time.time_ns
-    ) -> CustodyRecord | None:
+    def begin(self, source: Timeline, target: Timeline) -> CustodyRecord | None:
         """None if no manifest is asked for."""
         if self._path is None:
             return None
-        return CustodyRecord.begin(self._path, source, target, key=self._key, wall_clock=wall_clock)
+        return CustodyRecord.begin(self._path, source, target, key=self._key)
+
+    def check(self) -> None:
+        """Raise UsageError if one is asked for and cannot be written."""
+        if self._path is not None:
+            check_path(self._path)
+
+    def begin_pull(self, status: MergeStatus, target: Timeline) -> CustodyRecord | None:
+        """Of a pull into `target`, once it is known what store it pulls from."""
+        if self._path is None or not status.source_id:
+            return None
+        return CustodyRecord.of_other(
+            self._path, status.source_id, target, since_ns=status.ordered_ns, key=self._key
+        )
 
 
-def finish(record: CustodyRecord, bar: Any) -> Written:
+def finish(record: CustodyRecord, bar: Any, *, until_ns: int | None = None) -> Written:
     """Write the manifest, with a progress bar of its own."""
-    return record.finish(_shown(bar, "manifest"))
+    return record.finish(_shown(bar, "manifest"), until_ns=until_ns)
 
 
 def manifest_json(written: Written) -> dict[str, Any]:

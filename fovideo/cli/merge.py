@@ -11,15 +11,13 @@ from typing import Any
 import rich_click as click
 
 from fovideo.cli import custody, params, peers
-from fovideo.cli.merge_report import show_merge
+from fovideo.cli.merge_report import left_of, show
 from fovideo.cli.merge_source import Wanted, open_source
-from fovideo.cli.merges import left_of
 from fovideo.cli.nearby import offered
-from fovideo.cli.output import errors, out, print_json, progress
+from fovideo.cli.output import out, print_json, progress
 from fovideo.cli.peers import open_timeline
-from fovideo.cli.pulling import Pull, pull
+from fovideo.cli.pulling import pull
 from fovideo.cli.stopping import stop_on_signal
-from fovideo.custody import Written
 from fovideo.errors import NoSuchStream, UsageError
 from fovideo.merge import (
     MergeControl,
@@ -38,7 +36,7 @@ from fovideo.merge import (
 from fovideo.merge.estimate import seconds_at_least
 from fovideo.merge.running import RunningMerge
 from fovideo.timeline.endpoint import Timeline
-from fovideo.times import NS_PER_S, format_bytes, format_duration, parse_ns
+from fovideo.times import format_bytes, parse_ns
 
 _FILE = click.Path(path_type=Path)
 
@@ -134,12 +132,15 @@ def command(
     read_only = dry_run or save_plan is not None
     wanted = custody.Manifest(manifest, sign_key, dry_run=read_only)
     if pulled:
+        from fovideo.peer import Pull
+
         asked_for = Pull(
+            id=os.urandom(4).hex(),
             source=source,
             streams=None if stream is None else (stream,),
             from_ns=from_ns,
             to_ns=to_ns,
-            order=order,
+            order=Order(order),
             first=first,
             rate_bytes=rate,
             brake_ns=brake,
@@ -147,7 +148,7 @@ def command(
         )
         with stop_on_signal() as stop, progress(quiet=as_json) as bar:
             done = pull(asked_for, target, wanted, bar=bar, stop=stop, no_wait=no_wait, as_json=as_json)
-        return 0 if done is None else _show(done.report, done.written, None, as_json=as_json)
+        return 0 if done is None else show(done.report, done.written, as_json=as_json)
     asked = Wanted(source, stream, from_ns, to_ns, at_ns)
     with ExitStack() as stack:
         control = MergeControl()
@@ -191,26 +192,7 @@ def command(
                 )
             written = None if record is None else custody.finish(record, bar)
         least_s = seconds_at_least(origin, report, rate) if dry_run else None
-    return _show(report, written, least_s, as_json=as_json)
-
-
-def _show(report: MergeReport, written: Written | None, least_s: float | None, *, as_json: bool) -> int:
-    """Print the report; returns the exit code."""
-    if as_json:
-        more: dict[str, Any] = {} if written is None else {"manifest": custody.manifest_json(written)}
-        more |= {} if least_s is None else {"takes_at_least_s": least_s}
-        print_json(report.as_json() | more)
-    else:
-        show_merge(report)
-        if least_s is not None:
-            size = format_bytes(sum(each.inserted_bytes for each in report.streams))
-            least = format_duration(int(least_s * NS_PER_S))
-            out.print(f"{size} in all: takes at least {least}", highlight=False)
-        if written is not None:
-            custody.show_manifest(written)
-        if report.stopped:
-            errors.print("stopped; run it again to go on", style="yellow", highlight=False)
-    return 0 if report.is_whole else 1
+    return show(report, written, least_s, as_json=as_json)
 
 
 def _shown(bar: Any, running: RunningMerge) -> Any:

@@ -2,9 +2,52 @@
 
 from __future__ import annotations
 
-from fovideo.cli.output import out
+from typing import TYPE_CHECKING, Any
+
+from fovideo.cli import custody
+from fovideo.cli.output import errors, out, print_json
+from fovideo.custody import Written
+from fovideo.errors import MergeError
 from fovideo.merge import MergeReport, StreamReport
-from fovideo.times import NS_PER_MS, format_bytes, format_duration, format_ns
+from fovideo.times import NS_PER_MS, NS_PER_S, format_bytes, format_duration, format_ns
+
+if TYPE_CHECKING:
+    from fovideo.merge.running import MergeResult, MergeStatus
+
+
+def show(report: MergeReport, written: Written | None, least_s: float | None = None, *, as_json: bool) -> int:
+    """Print the report, what manifest was written, and how long it takes at least; returns the exit code."""
+    if as_json:
+        more: dict[str, Any] = {} if written is None else {"manifest": custody.manifest_json(written)}
+        more |= {} if least_s is None else {"takes_at_least_s": least_s}
+        print_json(report.as_json() | more)
+    else:
+        show_merge(report)
+        if least_s is not None:
+            size = format_bytes(sum(each.inserted_bytes for each in report.streams))
+            least = format_duration(int(least_s * NS_PER_S))
+            out.print(f"{size} in all: takes at least {least}", highlight=False)
+        if written is not None:
+            custody.show_manifest(written)
+        if report.stopped:
+            errors.print("stopped; run it again to go on", style="yellow", highlight=False)
+    return 0 if report.is_whole else 1
+
+
+def report_in(found: MergeResult) -> MergeReport:
+    """Of a pull that has ended. MergeError where there is none."""
+    if found.report is not None:
+        return found.report
+    why = found.status.error or "was ended, and the server was restarted before it could report"
+    raise MergeError(why, where=f"merge {found.status.id}", hint="run it again to go on")
+
+
+def left_of(status: MergeStatus) -> str:
+    """How long a merge still takes, for people; "" while that is not known, or nothing moves."""
+    if status.eta_ns is None or status.state == "paused" or status.ended:
+        return ""
+    left = format_duration(status.eta_ns)
+    return f"at least {left}" if status.eta_at_least else left
 
 
 def show_merge(report: MergeReport) -> None:

@@ -2,32 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Iterable
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import rich_click as click
 from rich import box
 from rich.table import Table
 
-from fovideo.cli import nearby, params, peers
-from fovideo.cli.output import out, print_json, warn
-from fovideo.errors import UsageError
-from fovideo.times import NS_PER_S, format_bytes, format_duration
+from fovideo.cli import custody, nearby, params, peers
+from fovideo.cli.merge_report import left_of, report_in, show
+from fovideo.cli.output import out, print_json, progress, warn
+from fovideo.errors import NothingThere, PeerUnauthorized, UsageError
+from fovideo.times import NS_PER_S, format_bytes, format_ns
 
 if TYPE_CHECKING:
     from fovideo.merge.running import MergeStatus
+    from fovideo.peer import Control, Credentials, Health
 
-_WORDS = ("pause", "resume", "cancel")
+
+class At(NamedTuple):
+    """Where a process is reached, and what is shown there."""
+
+    url: str
+    credentials: Credentials
+
+    def order(self, id: str, word: str) -> None:
+        with self.control() as control:
+            if word == "cancel":
+                control.cancel(id)
+            else:
+                control.pause(id, word == "pause")
+
+    def control(self) -> closing[Control]:
+        from fovideo.peer import Control
+
+        return closing(Control(self.url, credentials=self.credentials))
 
 
 class Found(NamedTuple):
-    """A merge, the machine that carries it out ("" = a command on this one), and who takes orders for it."""
+    """A merge, the machine that carries it out ("" = a command on this one), and where that is."""
 
     machine: str
     status: MergeStatus
-    order: Callable[[str], object]
+    at: At | None = None
+
+    def order(self, word: str) -> None:
+        if self.at is None:
+            nearby.order(self.status.id, word)
+        else:
+            self.at.order(self.status.id, word)
+
+    @property
+    def full_id(self) -> str:
+        """A spare's merges have the names of the servers, so another spare may have one of that name, too."""
+        return f"{self.machine}/{self.status.id}" if self.machine else self.status.id
+
+    def is_meant(self, id: str | None) -> bool:
+        status = self.status
+        return id in (None, status.id, self.full_id, status.source, status.target)
 
 
 @click.command("merges")
@@ -35,70 +69,85 @@ class Found(NamedTuple):
 @click.option("--pause", "word", flag_value="pause", help="Hold it back, between two insertions.")
 @click.option("--resume", "word", flag_value="resume", help="Let it go on.")
 @click.option("--cancel", "word", flag_value="cancel", help="End it; what is inserted stays.")
-@click.option("--merge", "id", metavar="ID", help="Which one, by id, source or target, if several run.")
+@click.option("--merge", "id", metavar="ID", help="Which one, by id, source or target, if there are several.")
+@click.option("--all", "every", is_flag=True, help="Pause, resume or end all of them.")
+@custody.write_manifest
+@custody.sign_key
 @peers.options
 @params.as_json
-def command(where: str | None, word: str | None, id: str | None, as_json: bool) -> int:
-    """Show the merges that run, how far they are, and when they will be done; or pause, resume or end one.
+def command(
+    where: str | None,
+    word: str | None,
+    id: str | None,
+    every: bool,
+    manifest: Path | None,
+    sign_key: Path | None,
+    as_json: bool,
+) -> int:
+    """Show the merges that run, how far they are, when they will be done, and the last pulls that have ended;
+    or pause, resume or end one. With --merge ID of a pull that has ended, its report.
 
     WHERE: SITE.toml for all machines of a site, or the URL of a server or spare; without it, the merges that
-    commands of this user carry out on this machine.
+    commands of this user carry out on this machine. What a spare will give back can be paused ahead.
     """
-    merges = list(_found(where))
-    if word is None:
-        shown = [each for each in merges if id is None or _is(each, id)]
-        _show(shown, as_json=as_json)
-        return 0
-    chosen = _chosen(merges, id)
-    chosen.order(word)
-    again = next(
-        (
-            each
-            for each in _found(where)
-            if (each.machine, each.status.id) == (chosen.machine, chosen.status.id)
-        ),
-        None,
-    )
-    _show([] if again is None else [again], as_json=as_json)
+    wanted = custody.Manifest(manifest, sign_key, dry_run=word is not None)
+    if wanted.is_wanted and id is None:
+        raise UsageError("say of which pull", hint="give --merge ID")
+    merges = [each for each in _found(where, ended=word is None) if each.is_meant(id)]
+    if word is not None:
+        return _order(where, merges, word, id, every=every, as_json=as_json)
+    merges = [each for each in merges if each.status.state != "idle"]
+    if id is not None and len(merges) == 1 and merges[0].at is not None and merges[0].status.ended:
+        return _show_ended(merges[0].at, id, wanted, as_json=as_json)
+    if wanted.is_wanted:
+        raise UsageError("no pull of that id has ended", where=id or "", hint="see fovideo merges")
+    _show(merges, as_json=as_json)
     return 0
 
 
-def _chosen(merges: list[Found], id: str | None) -> Found:
-    fitting = [each for each in merges if id is None or _is(each, id)]
-    known = ", ".join(each.status.id for each in merges) or "none"
+def _order(
+    where: str | None, merges: list[Found], word: str, id: str | None, *, every: bool, as_json: bool
+) -> int:
+    chosen = _chosen(merges, word, id, every=every)
+    for each in chosen:
+        each.order(word)
+    names = {each.full_id for each in chosen}
+    again = [each for each in _found(where) if each.full_id in names and each.status.state != "idle"]
+    _show(again, as_json=as_json)
+    return 0
+
+
+def _chosen(merges: list[Found], word: str, id: str | None, *, every: bool) -> list[Found]:
+    """What runs, or else what a spare may give back one day."""
+    fitting = [each for each in merges if each.status.state != "idle"]
+    if word == "pause" and not fitting:
+        fitting = merges
     if not fitting:
-        raise UsageError("no such merge runs", where=id or "", hint=f"running: {known}")
-    if len(fitting) > 1:
-        raise UsageError("several merges run", where=id or "", hint=f"say which with --merge: {known}")
-    return fitting[0]
+        raise UsageError("no such merge runs", where=id or "", hint="see fovideo merges")
+    if len(fitting) > 1 and not every:
+        known = ", ".join(each.full_id for each in fitting)
+        raise UsageError("which merge?", where=id or "", hint=f"--all, or --merge with one of {known}")
+    return fitting
 
 
-def _is(found: Found, id: str) -> bool:
-    return id in (found.status.id, found.status.source, found.status.target)
-
-
-def _found(where: str | None) -> Iterable[Found]:
+def _found(where: str | None, *, ended: bool = False) -> Iterable[Found]:
+    """Also what spares may give back ("idle"). ended: also the last pulls that have ended."""
     if where is None:
         for status in nearby.found().values():
-            yield Found("", status, lambda word, id=status.id: nearby.order(id, word))  # type: ignore[misc]
+            yield Found("", status)
     elif params.is_url(where):
-        yield from _of_url(where)
+        from fovideo.peer import Probe
+
+        with closing(Probe(where, credentials=peers.given(), timeout_ns=5 * NS_PER_S)) as probe:
+            health = probe.ask()
+        yield from _of_machine(health, At(where, peers.given()), ended=ended)
     elif Path(where).is_file():
-        yield from _of_site(Path(where))
+        yield from _of_site(Path(where), ended=ended)
     else:
         raise UsageError("neither a URL nor a SITE.toml", where=where)
 
 
-def _of_url(url: str) -> Iterable[Found]:
-    from fovideo.peer import Probe
-
-    with closing(Probe(url, credentials=peers.given(), timeout_ns=5 * NS_PER_S)) as probe:
-        health = probe.ask()
-    for status in health.merges:
-        yield Found(health.name, status, _orders(url, peers.given(), status.id))
-
-
-def _of_site(path: Path) -> Iterable[Found]:
+def _of_site(path: Path, *, ended: bool) -> Iterable[Found]:
     from fovideo.service.overview import ask_all
     from fovideo.site import load_site
 
@@ -109,21 +158,43 @@ def _of_site(path: Path) -> Iterable[Found]:
         health, error = answers[machine.name]
         if error:
             warn(f"{machine.name} does not answer: {error}")
-        for status in health.merges if health is not None else ():
-            yield Found(machine.name, status, _orders(site.reached_at(machine), show(machine), status.id))
+        if health is not None:
+            at = At(site.reached_at(machine), show(machine))
+            yield from _of_machine(health, at, ended=ended)
 
 
-def _orders(url: str, credentials: Any, id: str) -> Callable[[str], object]:
-    def order(word: str) -> None:
-        from fovideo.peer import Control
+def _of_machine(health: Health, at: At, *, ended: bool) -> Iterable[Found]:
+    from fovideo.merge.running import MergeState, MergeStatus
 
-        with closing(Control(url, credentials=credentials)) as control:
-            if word == "cancel":
-                control.cancel(id)
-            else:
-                control.pause(id, word == "pause")
+    if ended and health.role == "server":
+        # Who may ask for health alone is told no more.
+        with at.control() as control, suppress(PeerUnauthorized, NothingThere):
+            for status in control.merges():
+                if status.ended:
+                    yield Found(health.name, status, at)
+    for status in health.merges:
+        yield Found(health.name, status, at)
+    for server in sorted(health.servers.keys() - {status.id for status in health.merges}):
+        idle = MergeStatus(id=server, source=health.name, target=server, state=MergeState.IDLE)
+        yield Found(health.name, idle, at)
 
-    return order
+
+def _show_ended(at: At, id: str, wanted: custody.Manifest, *, as_json: bool) -> int:
+    """The report of a pull that has ended, and a manifest of what it brought."""
+    from fovideo.peer import RemoteStore
+
+    with at.control() as control:
+        result = control.merge(id)
+    written = None
+    if wanted.is_wanted:
+        with (
+            closing(RemoteStore(at.url, credentials=at.credentials)) as goal,
+            progress(quiet=as_json) as bar,
+        ):
+            record = wanted.begin_pull(result.status, goal)
+            if record is not None:
+                written = custody.finish(record, bar, until_ns=result.status.ended_ns)
+    return show(report_in(result), written, as_json=as_json)
 
 
 def _show(merges: list[Found], *, as_json: bool) -> None:
@@ -144,19 +215,13 @@ def table(merges: Iterable[tuple[str, MergeStatus]]) -> Table:
     for heading in ("merge", "by", "from", "into", "state", "stream", "inserted", "left"):
         drawn.add_column(heading)
     for machine, each in merges:
-        stream = each.stream
+        stream, share, left = each.stream, "", left_of(each)
         if each.streams > 1 and stream:
             stream += f" ({each.streams_begun} of {each.streams})"
-        share = f"{format_bytes(each.size_bytes)} of {format_bytes(each.of_bytes)}" if each.of_bytes else ""
-        drawn.add_row(
-            each.id, machine, each.source, each.target, str(each.state), stream, share, left_of(each)
-        )
+        if each.ended:
+            stream, share = "", format_bytes(each.size_bytes)
+            left = f"since {format_ns(each.ended_ns // NS_PER_S * NS_PER_S)}"
+        elif each.of_bytes:
+            share = f"{format_bytes(each.size_bytes)} of {format_bytes(each.of_bytes)}"
+        drawn.add_row(each.id, machine, each.source, each.target, str(each.state), stream, share, left)
     return drawn
-
-
-def left_of(status: MergeStatus) -> str:
-    """How long the merge still takes, for people; "" while that is not known, or nothing moves."""
-    if status.eta_ns is None or status.state == "paused" or status.ended:
-        return ""
-    left = format_duration(status.eta_ns)
-    return f"at least {left}" if status.eta_at_least else left

@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
 from fovideo.cli import custody, params
+from fovideo.cli.merge_report import left_of, report_in
 from fovideo.cli.output import out, print_json
 from fovideo.cli.peers import given
 from fovideo.custody import CustodyRecord, Written
 from fovideo.errors import FovideoError, MergeError, NothingThere, UsageError
-from fovideo.merge import MergeReport, Span
+from fovideo.merge import MergeReport
+from fovideo.timeline.endpoint import Timeline
 from fovideo.times import NS_PER_S
 
 if TYPE_CHECKING:
     from fovideo.merge.running import MergeStatus
-    from fovideo.peer import Control
+    from fovideo.peer import Control, Pull
 
 _LOOK_S = 0.5
-
-
-class Pull(msgspec.Struct, frozen=True, kw_only=True):
-    """What POST /v1/control/merge takes, but for the id."""
-
-    source: str
-    streams: tuple[str, ...] | None
-    from_ns: int | None
-    to_ns: int | None
-    order: str
-    first: tuple[Span, ...]
-    rate_bytes: int
-    brake_ns: int
-    patience_ns: int
 
 
 class Done(NamedTuple):
@@ -60,71 +45,79 @@ def pull(
 
     stop: set when it is to be ended. A server that is restarted goes on by itself, and is waited for.
     """
-    from fovideo.peer import Control
-
     if not params.is_url(target):
         raise UsageError(
             "only a running server can pull", where=target, hint="give its URL, or leave --pull out"
         )
+    from fovideo.peer import Control, RemoteStore
+
+    wanted.check()
     with ExitStack() as stack:
         control = stack.enter_context(closing(Control(target, credentials=given())))
-        record = _record(asked.source, target, wanted, stack)
-        id = control.pull(id=os.urandom(4).hex(), **msgspec.to_builtins(asked))
+        id = control.pull(asked).id
         if no_wait:
             if as_json:
                 print_json({"merge": id, "target": target})
             else:
                 out.print(f"merge {id} runs; see fovideo merges {target}", markup=False, highlight=False)
             return None
-        report = _watched(control, id, asked.patience_ns / NS_PER_S, bar, stop)
-        return Done(report, None if record is None else custody.finish(record, bar))
+        goal = stack.enter_context(closing(RemoteStore(target, credentials=given())))
+        watch = _Watch(control, id, asked.patience_ns / NS_PER_S, wanted, goal)
+        report = watch.to_its_end(bar, stop)
+        return Done(report, watch.written(bar))
 
 
-def _record(source: str, target: str, wanted: custody.Manifest, stack: ExitStack) -> CustodyRecord | None:
-    """The manifest of what the target inserts, which is found by its provenance afterwards."""
-    from fovideo.peer import RemoteStore
+class _Watch:
+    """Looks at a pull until it ends; begins the manifest as soon as it is known what store it pulls from."""
 
-    if not wanted.is_wanted:
-        return None
-    if not params.is_url(source):
-        raise UsageError("a manifest of a pull needs the URL of the source", where=source)
-    origin = stack.enter_context(closing(RemoteStore(source, credentials=given())))
-    goal = stack.enter_context(closing(RemoteStore(target, credentials=given())))
-    # Insertions carry the time of the server's clock.
-    record = wanted.begin(origin, goal, wall_clock=lambda: goal.health().now_ns)
-    if record is not None:
-        record.inserted_elsewhere()
-    return record
+    def __init__(
+        self, control: Control, id: str, patience_s: float, wanted: custody.Manifest, goal: Timeline
+    ) -> None:
+        self._control, self._id, self._patience_s = control, id, patience_s
+        self._wanted, self._goal = wanted, goal
+        self._record: CustodyRecord | None = None
+        self._ended_ns = 0
 
+    def to_its_end(self, bar: Any, stop: threading.Event) -> MergeReport:
+        """stop: end it. Raises MergeError where it fails."""
+        task, cancelled, silent_since = bar.add_task("waiting", total=None), False, 0.0
+        while True:
+            try:
+                if stop.is_set() and not cancelled:
+                    self._control.cancel(self._id)
+                    cancelled = True
+                found = self._control.merge(self._id)
+                self._record = self._record or self._wanted.begin_pull(found.status, self._goal)
+            except NothingThere:
+                raise MergeError(
+                    "is not known any more: many others have ended since",
+                    where=f"merge {self._id}",
+                    hint="run it again: what is in is not copied again",
+                ) from None
+            except FovideoError as error:
+                now = time.monotonic()
+                silent_since = silent_since or now
+                if not error.passing or now - silent_since > self._patience_s:
+                    raise
+            else:
+                silent_since, status = 0.0, found.status
+                if status.ended:
+                    self._ended_ns = status.ended_ns
+                    return report_in(found)
+                bar.update(
+                    task,
+                    description=_described(status),
+                    completed=status.size_bytes,
+                    total=status.of_bytes or None,
+                    left=left_of(status),
+                )
+            (time.sleep if cancelled else stop.wait)(_LOOK_S)
 
-def _watched(control: Control, id: str, patience_s: float, bar: Any, stop: threading.Event) -> MergeReport:
-    task, cancelled, silent_since = bar.add_task("waiting", total=None), False, 0.0
-    while True:
-        try:
-            if stop.is_set() and not cancelled:
-                control.cancel(id)
-                cancelled = True
-            found = control.merge(id)
-        except NothingThere:
-            raise MergeError(
-                "is not known any more: the server was restarted when it had just ended",
-                where=f"merge {id}",
-                hint="run it again: what is in is not copied again",
-            ) from None
-        except FovideoError as error:
-            now = time.monotonic()
-            silent_since = silent_since or now
-            if not error.passing or now - silent_since > patience_s:
-                raise
-        else:
-            silent_since, status = 0.0, found.status
-            if found.report is not None:
-                return found.report
-            if status.ended:
-                raise MergeError(status.error, where=f"merge {id}", hint="run it again to go on")
-            total = status.of_bytes or None
-            bar.update(task, description=_described(status), completed=status.size_bytes, total=total)
-        (time.sleep if cancelled else stop.wait)(_LOOK_S)
+    def written(self, bar: Any) -> Written | None:
+        """The manifest; None if none is wanted."""
+        if self._record is None:
+            return None
+        return custody.finish(self._record, bar, until_ns=self._ended_ns)
 
 
 def _described(status: MergeStatus) -> str:

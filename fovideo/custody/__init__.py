@@ -7,7 +7,7 @@ is found and located. Knows timelines, not how merging is done. Design: docs/des
 from fovideo.custody.change import Change, ChangeKind
 from fovideo.custody.keys import key_id, load_public_key, load_signing_key
 from fovideo.custody.missing import Missing, Reason, still_missing
-from fovideo.custody.record import CustodyRecord
+from fovideo.custody.record import CustodyRecord, check_path
 from fovideo.custody.report import CustodyReport, Signature
 from fovideo.custody.verify import verify_manifest
 from fovideo.custody.writer import Written
@@ -21,6 +21,7 @@ __all__ = [
     "Reason",
     "Signature",
     "Written",
+    "check_path",
     "key_id",
     "load_public_key",
     "load_signing_key",

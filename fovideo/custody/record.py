@@ -69,12 +69,42 @@ class CustodyRecord:
         wall_clock: Callable[[], int] = time.time_ns,
     ) -> CustodyRecord:
         """Begin, before the merge does. Raises UsageError where no manifest can be written to `path`."""
-        path = Path(path)
-        refuse_existing(path)
-        require_writable(path)
+        begun = _Begun(source.identity, target.identity, wall_clock())
+        return cls._begin(Path(path), begun, target, lease, key, wall_clock)
+
+    @classmethod
+    def of_other(
+        cls,
+        path: str | os.PathLike[str],
+        source: str,
+        target: Timeline,
+        *,
+        since_ns: int,
+        key: Ed25519PrivateKey | None = None,
+        wall_clock: Callable[[], int] = time.time_ns,
+    ) -> CustodyRecord:
+        """Of a merge that another process carries out, or has: what the target got from the store of that
+        id since an instant of that process.
+        """
+        begun = _Begun(source, target.identity, since_ns)
+        record = cls._begin(Path(path), begun, target, 0, key, wall_clock)
+        record._note()
+        record._resumed = True
+        return record
+
+    @classmethod
+    def _begin(
+        cls,
+        path: Path,
+        begun: _Begun,
+        target: Timeline,
+        lease: int,
+        key: Ed25519PrivateKey | None,
+        wall_clock: Callable[[], int],
+    ) -> CustodyRecord:
+        check_path(path)
         note = _note_of(path)
         before = _read(note)
-        begun = _Begun(source.identity, target.identity, wall_clock())
         if before is not None and (before.source, before.target) != (begun.source, begun.target):
             raise UsageError(
                 "a merge of other stores has begun this manifest, and not finished",
@@ -88,19 +118,17 @@ class CustodyRecord:
         self._note()
         self._taken.append(Taken(stream, provenance, from_ns, to_ns))
 
-    def inserted_elsewhere(self) -> None:
-        """Another process inserts, from now on: what that was, the target's index tells in the end."""
-        self._note()
-        self._resumed = True
-
     def _note(self) -> None:
         if not self._noted:
             _write(_note_of(self.path), self._begun)
             self._noted = True
 
-    def finish(self, progress: Progress | None = None) -> Written:
-        """Once the merge is verified: read what it inserted back from the target, and write the manifest."""
-        taken = self._taken + self._cut_off()
+    def finish(self, progress: Progress | None = None, *, until_ns: int | None = None) -> Written:
+        """Once the merge is verified: read what it inserted back from the target, and write the manifest.
+
+        until_ns: of another process's merge, when it ended.
+        """
+        taken = self._taken + self._cut_off(until_ns)
         header = Header(
             version=VERSION,
             source=self._begun.source,
@@ -114,7 +142,7 @@ class CustodyRecord:
         _note_of(self.path).unlink(missing_ok=True)
         return written
 
-    def _cut_off(self) -> list[Taken]:
+    def _cut_off(self, until_ns: int | None) -> list[Taken]:
         """What attempts that were cut off have inserted."""
         if not self._resumed:
             return []
@@ -129,8 +157,15 @@ class CustodyRecord:
                 for provenance in provenances
                 if provenance.inserted_from == self._begun.source
                 and provenance.inserted_ns >= self._begun.since_ns
+                and (until_ns is None or provenance.inserted_ns <= until_ns)
             ]
         return found
+
+
+def check_path(path: Path) -> None:
+    """Raise UsageError where no manifest can be written to `path`."""
+    refuse_existing(path)
+    require_writable(path)
 
 
 def _note_of(path: Path) -> Path:

@@ -14,10 +14,13 @@ from fovideo.merge.report import MergeReport
 
 
 class MergeState(StrEnum):
-    """WAITING: for another merge into the same store. YIELDING: to live recording. STOPPING: an insertion is
-    being finished. STOPPED: it was cancelled; what it inserted stays.
+    """IDLE: a spare has nothing to give back now. WAITING: for another merge into the same store.
+
+    YIELDING: to live recording. STOPPING: an insertion is being finished. STOPPED: it was cancelled; what it
+    inserted stays.
     """
 
+    IDLE = "idle"
     WAITING = "waiting"
     RUNNING = "running"
     YIELDING = "yielding"
@@ -38,6 +41,10 @@ class MergeStatus(msgspec.Struct, frozen=True, kw_only=True):
     inserted so far, of what is planned so far, of all streams. eta_ns: time left for that, at the pace so
     far; None while that is not known. eta_at_least: more is still to be planned, so it takes longer.
     error: why it failed, or what it waits out.
+
+    Of a pull also: ordered_ns, ended_ns: wall clock of the server that carries it out, 0 = not yet.
+    source_id: identity of the source, "" = not known yet. What lies in the target from that source, inserted
+    between these two instants, is what the pull brought.
     """
 
     id: str
@@ -55,6 +62,9 @@ class MergeStatus(msgspec.Struct, frozen=True, kw_only=True):
     eta_ns: int | None = None
     eta_at_least: bool = False
     error: str = ""
+    ordered_ns: int = 0
+    ended_ns: int = 0
+    source_id: str = ""
 
     @property
     def ended(self) -> bool:
@@ -69,14 +79,23 @@ class MergeResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunningMerge:
-    """control: hand it to the merge, and `progress` too; then begun() and ended()."""
+    """control: hand it to the merge, and `progress` too; then begun() and ended(). source_id may be set."""
 
-    def __init__(self, id: str, source: str, target: str, control: MergeControl, *, streams: int = 0) -> None:
-        self.id, self.control = id, control
+    def __init__(
+        self,
+        id: str,
+        source: str,
+        target: str,
+        control: MergeControl,
+        *,
+        streams: int = 0,
+        ordered_ns: int = 0,
+    ) -> None:
+        self.id, self.control, self.ordered_ns, self.source_id = id, control, ordered_ns, ""
         self._source, self._target, self._streams = source, target, streams
         self._lock = threading.Lock()
         self._state = MergeState.WAITING
-        self._began_ns = 0
+        self._began_ns = self._ended_ns = 0
         self._error = ""
         self._done: dict[str, Progress] = {}
         self._last: Progress | None = None
@@ -90,9 +109,9 @@ class RunningMerge:
         with self._lock:
             self._done[done.stream] = self._last = done
 
-    def ended(self, *, stopped: bool = False, error: str = "") -> None:
+    def ended(self, now_ns: int, *, stopped: bool = False, error: str = "") -> None:
         with self._lock:
-            self._error = error
+            self._error, self._ended_ns = error, now_ns
             self._state = MergeState.FAILED if error else MergeState.STOPPED if stopped else MergeState.DONE
 
     def status(self) -> MergeStatus:
@@ -124,4 +143,7 @@ class RunningMerge:
                 eta_ns=None if last is None else eta_ns(of_bytes - size_bytes, last.pace_bytes),
                 eta_at_least=last is not None and (last.more or len(done) < self._streams),
                 error=self._error,
+                ordered_ns=self.ordered_ns,
+                ended_ns=self._ended_ns,
+                source_id=self.source_id,
             )

@@ -14,6 +14,7 @@ from fovideo.peer.management import (
     find_manager,
 )
 from fovideo.peer.probe import Probe
+from fovideo.peer.pull import Pull
 from fovideo.peer.remote import RemoteStore
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "ManagementClient",
     "ManagementStatus",
     "Probe",
+    "Pull",
     "RemoteStore",
     "StoreHealth",
     "StreamPlace",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from fovideo.decoding import from_json
 from fovideo.errors import PeerError
-from fovideo.merge.running import MergeResult
+from fovideo.merge.running import MergeResult, MergeStatus
 from fovideo.peer.connection import Connection
 from fovideo.peer.credentials import Credentials
+from fovideo.peer.pull import Pull
+
+AnyValue = TypeVar("AnyValue")
 
 
 class Control:
@@ -42,20 +45,20 @@ class Control:
         """End one: what it inserted stays. A spare goes on with the rest once it is resumed."""
         self.order("cancel-merge", merge=merge)
 
-    def pull(self, **order: Any) -> str:
-        """To a server: merge what another machine holds into its own store. The id of the merge.
-
-        order: as Pull of fovideo.service.pulls. With the id of one that is known, that is meant.
+    def pull(self, order: Pull) -> MergeStatus:
+        """To a server: merge what another machine holds into its own store. With the id of one that is known,
+        that is meant; the same order that runs already is that one, under its id.
         """
-        return str(self.order("merge", **order).get("id", ""))
+        answer = self._connection.post("/control/merge", msgspec.json.encode(order), again=True)
+        return self._read(answer.content, MergeStatus)
 
     def merge(self, id: str) -> MergeResult:
         """How far a pull is, and its report once it has ended. NothingThere if it is not known (any more)."""
-        answer = self._connection.get(f"/merges/{id}")
-        try:
-            return from_json(answer.content, MergeResult)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise PeerError(f"its answer cannot be read: {error}", where=self._connection.url) from None
+        return self._read(self._connection.get(f"/merges/{id}").content, MergeResult)
+
+    def merges(self) -> list[MergeStatus]:
+        """Those that its health lists, and before them the last pulls that have ended."""
+        return self._read(self._connection.get("/merges").content, list[MergeStatus])
 
     def drain(self, on: bool = True) -> dict[str, Any]:
         """To a server: a planned stop is near, no spare shall stand in. {"name", "state"}."""
@@ -68,8 +71,11 @@ class Control:
     def order(self, name: str, **body: Any) -> dict[str, Any]:
         """Any order of POST /v1/control/NAME."""
         answer = self._connection.post(f"/control/{name}", msgspec.json.encode(body), again=True)
+        return self._read(answer.content, dict[str, Any])
+
+    def _read(self, content: bytes, kind: type[AnyValue]) -> AnyValue:
         try:
-            return from_json(answer.content, dict[str, Any])
+            return from_json(content, kind)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise PeerError(f"its answer cannot be read: {error}", where=self._connection.url) from None
 

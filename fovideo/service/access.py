@@ -52,7 +52,7 @@ _FOOTAGE = r"(data|gops|gops/\d+/(data|tracks)|provenances|losses)"
 _NEEDED = (
     ("GET", re.compile(rf"/metrics|{re.escape(API)}/health"), Right.HEALTH),
     ("GET", re.compile(rf"{re.escape(API)}/management"), Right.HEALTH),
-    ("GET", re.compile(rf"{re.escape(API)}/(directory|streams|merges/[^/]+)"), Right.READ),
+    ("GET", re.compile(rf"{re.escape(API)}/(directory|streams|merges(/[^/]+)?)"), Right.READ),
     ("GET", re.compile(rf"/site{re.escape(API)}/health"), Right.HEALTH),
     ("GET", re.compile(rf"/site{re.escape(API)}/streams"), Right.READ),
     ("GET", re.compile(rf"/site{_STREAM}/{_FOOTAGE}"), Right.READ),

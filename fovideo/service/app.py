@@ -35,11 +35,10 @@ from fovideo.errors import (
     StoreFull,
     UsageError,
 )
-from fovideo.merge.running import MergeResult
 from fovideo.peer.health import Health
 from fovideo.peer.wire import API, Failure, Problem
 from fovideo.service.access import Access, AccessCheck, Client, Role
-from fovideo.service.control import Control, control_routes, merge_route
+from fovideo.service.control import Control, Pulling, control_routes, merge_routes
 from fovideo.service.management_routes import Manages, management_routes, whole_site
 from fovideo.service.metrics import HealthCollector
 from fovideo.service.routes import timeline_routes
@@ -73,7 +72,7 @@ def make_app(
     silent: Callable[[], bool] = lambda: False,
     management: Manages | None = None,
     recording: bool = True,
-    merge_result: Callable[[str], MergeResult] | None = None,
+    pulls: Pulling | None = None,
 ) -> Starlette:
     """The application. It closes nothing that it is given.
 
@@ -81,7 +80,7 @@ def make_app(
     access: who may do what; None: all may do all who show the token, "" = none is asked for.
     collectors: more metrics. management: what manages the site here, or may. recording: serve the timeline.
     controls: what can be ordered with POST /v1/control/NAME.
-    merge_result: how far a merge of this process is, by its id.
+    pulls: who carries out the merges that are ordered.
     silent: asked by the event loop; while true, health is refused, as in a drill.
     spool: folder for insertions on their way in, best on the store's disk; None = the system's.
     """
@@ -101,8 +100,8 @@ def make_app(
 
     handlers: dict[Any, Any] = {FovideoError: _answer_error, HTTPException: _answer_http_error}
     below: list[Route] = [Route("/health", answer_health), *control_routes(controls or {}, access=access)]
-    if merge_result is not None:
-        below.append(merge_route(merge_result))
+    if pulls is not None:
+        below += merge_routes(pulls)
     if recording:
         below += timeline_routes(timeline, spool)
     routes: list[BaseRoute] = [Route("/metrics", answer_metrics)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from fovideo.decoding import convert, from_json
 from fovideo.errors import PeerUnauthorized, UsageError
+from fovideo.merge.running import MergeResult, MergeStatus
 from fovideo.service.access import Access
 
 Control: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
@@ -33,21 +34,35 @@ def control_routes(controls: Mapping[str, Control], *, access: Access) -> list[R
                 )
             body = _body(await request.body())
             answer = await run_in_threadpool(control, body)
-            return Response(msgspec.json.encode(answer), media_type="application/json")
+            return _json(answer)
 
         return Route(f"/control/{name}", carry_out, methods=["POST"])
 
     return [route(name, control) for name, control in controls.items()]
 
 
-def merge_route(find: Callable[[str], msgspec.Struct]) -> Route:
-    """How far a merge is that was ordered, and its report in the end."""
+class Pulling(Protocol):
+    """Who carries out merges that were ordered: fovideo.service.pulls.Pulls."""
+
+    def running(self) -> tuple[MergeStatus, ...]: ...
+    def ended(self) -> tuple[MergeStatus, ...]: ...
+    def result(self, id: str) -> MergeResult: ...
+
+
+def merge_routes(pulls: Pulling) -> list[Route]:
+    """The last merges that have ended and those that run; one of them, and its report in the end."""
+
+    async def answer_all(request: Request) -> Response:
+        return _json(await run_in_threadpool(lambda: (*pulls.ended(), *pulls.running())))
 
     async def answer(request: Request) -> Response:
-        found = await run_in_threadpool(find, request.path_params["id"])
-        return Response(msgspec.json.encode(found), media_type="application/json")
+        return _json(await run_in_threadpool(pulls.result, request.path_params["id"]))
 
-    return Route("/merges/{id}", answer)
+    return [Route("/merges", answer_all), Route("/merges/{id}", answer)]
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")
 
 
 def wanted(body: Mapping[str, Any], key: str, kind: type[AnyValue]) -> AnyValue:

@@ -65,12 +65,14 @@ class Desk:
         self._settling, self._witness_ns = settling, witness_ns
         self._told: set[str] = set()
         self._ledger = Ledger()
+        self._key, self._paused_key = f"failover/{server.name}", f"failover/{server.name}/paused"
         self._control = MergeControl()
+        if store.journal(self._paused_key) is not None:
+            self._control.pause()
         self._closed = False
         self._running: RunningMerge | None = None
         self._order = Order(spare.merge_order)
         self._pace = Pace(rate_bytes=spare.merge_rate_bytes)
-        self._key = f"failover/{server.name}"
         detection = server.detection
         self._probe: Probe | Outsider
         if server.watch:
@@ -131,12 +133,15 @@ class Desk:
         return msgspec.structs.replace(found, paused=self._control.paused)
 
     def pause(self, paused: bool) -> None:
-        """Hold insertions back, or let them go on. What is being inserted is finished."""
+        """Hold insertions back, also those of passes to come and over a restart, or let them go on. What is
+        being inserted is finished.
+        """
         _log.warning("%s: merging is %s", self._server.name, "paused" if paused else "resumed")
         if paused:
             self._control.pause()
         else:
             self._control.resume()
+        self._store.note(self._paused_key, b"paused" if paused else None)
 
     def cancel_merge(self) -> None:
         """End the pass that runs: what it inserted stays and is settled. The next waits to be resumed."""
@@ -146,6 +151,7 @@ class Desk:
         ended.cancel()
         if self._closed:
             self._control.cancel()
+        self._store.note(self._paused_key, b"paused")
 
     def merging(self) -> MergeStatus | None:
         """The pass that runs, or that it is held back; None between passes."""

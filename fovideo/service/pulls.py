@@ -1,7 +1,8 @@
 """Pulls: what a running server merges into its own store because it was told to, one after the other.
 
 An order is noted in the store's index before it is answered, so it outlives a kill: the server takes it up
-again at its next start, and what was inserted before is not copied again.
+again at its next start, and what was inserted before is not copied again. What became of the last ones is
+kept there, too.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from fovideo.decoding import from_json
 from fovideo.errors import FovideoError, NothingThere, UsageError
-from fovideo.merge import MergeControl, MergeReport, Order, Pace, Span, merge
+from fovideo.merge import MergeControl, MergeReport, Pace, merge
 from fovideo.merge.pace import retry_after_ns
 from fovideo.merge.running import MergeResult, MergeStatus, RunningMerge
-from fovideo.peer import Credentials, RemoteStore
+from fovideo.peer import Credentials, Pull, RemoteStore
 from fovideo.peer.connection import check_url
+from fovideo.service.pulled import Pulled
 from fovideo.service.security import credentials_for
 from fovideo.site import Place, Site
 from fovideo.store import Store
@@ -32,27 +34,16 @@ from fovideo.times import NS_PER_S
 _log = logging.getLogger(__name__)
 
 _NOTE = "pulls"
-_KEPT = 20
 _CLOSE_S = 10.0
 _TAKEN_UP_NS = 600 * NS_PER_S  # after a power cut, the source may come up later than this server
 
 
-class Pull(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An order: the body of POST /v1/control/merge. source: name of a machine of the site, or a URL.
+class _Noted(Pull, frozen=True, kw_only=True):
+    """An order as it lies in the index. cancelled: it was ended, but nobody has told yet what it did."""
 
-    The rest as the arguments of fovideo.merge.merge. id: made up by who orders, so that it may be repeated.
-    """
-
-    id: str
-    source: str
-    streams: tuple[str, ...] | None = None
-    from_ns: int | None = None
-    to_ns: int | None = None
-    order: Order = Order.OLDEST
-    first: tuple[Span, ...] = ()
-    rate_bytes: int = 0
-    brake_ns: int = Pace().brake_ns
-    patience_ns: int = 30 * NS_PER_S
+    ordered_ns: int = 0
+    paused: bool = False
+    cancelled: bool = False
 
 
 class Source(NamedTuple):
@@ -61,6 +52,10 @@ class Source(NamedTuple):
     name: str
     url: str
     credentials: Credentials
+
+
+def _fields(pull: Pull) -> dict[str, Any]:
+    return {name: getattr(pull, name) for name in Pull.__struct_fields__}
 
 
 def source_of(site: Site, own: Place, wanted: str) -> Source:
@@ -85,10 +80,9 @@ def _same(one: str, other: str) -> bool:
 
 
 class _Entry:
-    def __init__(self, pull: Pull, running: RunningMerge) -> None:
-        self.pull, self.running = pull, running
-        self.over = False  # nothing is left to be done at the next start
-        self.report: MergeReport | None = None
+    def __init__(self, pull: Pull, running: RunningMerge, patience_ns: int) -> None:
+        self.pull, self.running, self.patience_ns = pull, running, patience_ns
+        self.cancelled = False
 
 
 class Pulls:
@@ -109,7 +103,8 @@ class Pulls:
         self._name, self._store, self._find = name, store, find
         self._told, self._wall_clock = told, wall_clock
         self._changed = threading.Condition()
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, _Entry] = {}  # those that have not ended
+        self._pulled = Pulled(store)
         self._waiting: deque[_Entry] = deque()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -120,15 +115,22 @@ class Pulls:
         if noted is None:
             return
         try:
-            pulls = from_json(noted, list[Pull])
+            pulls = from_json(noted, list[_Noted])
         except msgspec.MsgspecError as error:
             _log.error("%s: what was to be merged into it cannot be read: %s", self._name, error)
             return
         for pull in pulls:
-            _log.warning("%s: goes on merging what %s holds", self._name, pull.source)
-            patient = msgspec.structs.replace(pull, patience_ns=max(pull.patience_ns, _TAKEN_UP_NS))
+            if self._pulled.find(pull.id) is not None:  # it died between the two notes
+                continue
             with self._changed:
-                self._add(patient)
+                entry = self._add(Pull(**_fields(pull)), pull.ordered_ns, _TAKEN_UP_NS)
+                if pull.cancelled:
+                    self._waiting.remove(entry)
+                    self._end(entry, None, stopped=True)
+                    continue
+                _log.warning("%s: goes on merging what %s holds", self._name, pull.source)
+                if pull.paused:
+                    entry.running.control.pause()
 
     def order(self, pull: Pull) -> MergeStatus:
         """Begin it, unless the same one runs already; returns how far it is. UsageError."""
@@ -136,9 +138,12 @@ class Pulls:
         with self._changed:
             if self._closing.is_set():
                 raise UsageError("it is being stopped", where=self._name, hint="order it again later")
+            ended = self._pulled.find(pull.id)
+            if ended is not None:
+                return ended.status
             known = self._entries.get(pull.id) or self._same_as(pull)
             if known is None:
-                known = self._add(pull)
+                known = self._add(pull, self._wall_clock())
                 try:
                     self._note()
                 except FovideoError:
@@ -149,21 +154,23 @@ class Pulls:
             return known.running.status()
 
     def pause(self, id: str, paused: bool) -> MergeStatus:
-        """Hold one back, or let it go on."""
-        running = self._entry(id).running
+        """Hold one back, or let it go on; also over a restart."""
+        entry = self._entry(id)
         _log.warning("%s: merge %s is %s", self._name, id, "paused" if paused else "resumed")
-        if paused:
-            running.control.pause()
-        else:
-            running.control.resume()
-        return running.status()
+        with self._changed:
+            if paused:
+                entry.running.control.pause()
+            else:
+                entry.running.control.resume()
+            self._note()
+        return entry.running.status()
 
     def cancel(self, id: str) -> MergeStatus:
         """End one: what it inserted stays, is verified and reported."""
         entry = self._entry(id)
         _log.warning("%s: merge %s is ended", self._name, id)
         with self._changed:
-            entry.over = True
+            entry.cancelled = True
             self._note()
         entry.running.control.cancel()
         return entry.running.status()
@@ -171,13 +178,18 @@ class Pulls:
     def running(self) -> tuple[MergeStatus, ...]:
         """Those that have not ended."""
         with self._changed:
-            found = [entry.running.status() for entry in self._entries.values()]
-        return tuple(status for status in found if not status.ended)
+            return tuple(entry.running.status() for entry in self._entries.values())
+
+    def ended(self) -> tuple[MergeStatus, ...]:
+        """The last ones that have, also before the last restart; the oldest first."""
+        with self._changed:
+            return self._pulled.statuses()
 
     def result(self, id: str) -> MergeResult:
         """How far one is, and its report when it has ended. NothingThere if it is not known (any more)."""
-        entry = self._entry(id)
-        return MergeResult(status=entry.running.status(), report=entry.report)
+        with self._changed:
+            ended = self._pulled.find(id)
+        return ended or MergeResult(status=self._entry(id).running.status())
 
     def close(self) -> None:
         """Stop between two insertions; the next start goes on. May be called twice."""
@@ -202,18 +214,21 @@ class Pulls:
     def _same_as(self, pull: Pull) -> _Entry | None:
         for entry in self._entries.values():
             same = msgspec.structs.replace(entry.pull, id=pull.id) == pull
-            if same and not entry.running.status().ended and not entry.over:
+            if same and not entry.cancelled:
                 return entry
         return None
 
-    def _add(self, pull: Pull) -> _Entry:
+    def _add(self, pull: Pull, ordered_ns: int, patience_ns: int = 0) -> _Entry:
         running = RunningMerge(
-            pull.id, pull.source, self._name, MergeControl(), streams=len(pull.streams or ())
+            pull.id,
+            pull.source,
+            self._name,
+            MergeControl(),
+            streams=len(pull.streams or ()),
+            ordered_ns=ordered_ns,
         )
-        entry = self._entries[pull.id] = _Entry(pull, running)
-        ended = [id for id, each in self._entries.items() if each.running.status().ended]
-        for id in ended[:-_KEPT]:
-            del self._entries[id]
+        entry = _Entry(pull, running, max(pull.patience_ns, patience_ns))
+        self._entries[pull.id] = entry
         self._waiting.append(entry)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="pulls", daemon=True)
@@ -223,7 +238,13 @@ class Pulls:
     def _note(self) -> None:
         """Write down what is still to be done; the lock is held."""
         left = [
-            each.pull for each in self._entries.values() if not each.over and not each.running.status().ended
+            _Noted(
+                **_fields(each.pull),
+                ordered_ns=each.running.ordered_ns,
+                paused=each.running.control.paused,
+                cancelled=each.cancelled,
+            )
+            for each in self._entries.values()
         ]
         self._store.note(_NOTE, msgspec.json.encode(left) if left else None)
 
@@ -234,30 +255,37 @@ class Pulls:
                 if self._closing.is_set():
                     return
                 entry = self._waiting.popleft()
-            error = ""
+            report, error = None, ""
             try:
-                entry.report = self._pull(entry)
+                report = self._pull(entry)
             except FovideoError as failed:
                 error = str(failed)
                 _log.error("%s: merging what %s holds failed: %s", self._name, entry.pull.source, error)
             except Exception:
                 error = "it ended unexpectedly"
                 _log.exception("%s: a merge ended unexpectedly", self._name)
+            stopped = report is not None and report.stopped
             with self._changed:
-                if self._closing.is_set() and (entry.report is None or entry.report.stopped):
+                if self._closing.is_set() and (report is None or stopped) and not entry.cancelled:
                     return  # its note stays
-                entry.over = True
-                with contextlib.suppress(FovideoError):  # else the next start finds nothing left to do
-                    self._note()
-                entry.running.ended(stopped=bool(entry.report and entry.report.stopped), error=error)
-            self._told(entry.report, error)
+                self._end(entry, report, stopped=stopped, error=error)
+            self._told(report, error)
+
+    def _end(self, entry: _Entry, report: MergeReport | None, *, stopped: bool, error: str = "") -> None:
+        """Write down what became of it; the lock is held."""
+        entry.running.ended(self._wall_clock(), stopped=stopped, error=error)
+        del self._entries[entry.pull.id]
+        with contextlib.suppress(FovideoError):  # else the next start finds nothing left to do
+            self._pulled.add(MergeResult(status=entry.running.status(), report=report))
+            self._note()
 
     def _pull(self, entry: _Entry) -> MergeReport:
         pull, running = entry.pull, entry.running
         source = self._find(pull.source)
         running.begun(self._wall_clock())
         with closing(RemoteStore(source.url, credentials=source.credentials)) as timeline:
-            self._await(timeline, pull.patience_ns, running)
+            self._await(timeline, entry.patience_ns, running)
+            running.source_id = timeline.identity
             return merge(
                 timeline,
                 self._store,
@@ -268,7 +296,7 @@ class Pulls:
                 first=pull.first,
                 pace=Pace(rate_bytes=pull.rate_bytes, brake_ns=pull.brake_ns),
                 control=running.control,
-                patience_ns=pull.patience_ns,
+                patience_ns=entry.patience_ns,
                 progress=running.progress,
                 wall_clock=self._wall_clock,
             )

@@ -11,10 +11,11 @@ from typing import Any
 from fovideo.camera import CameraConfig
 from fovideo.errors import ConfigError, UsageError
 from fovideo.merge import MergeReport
-from fovideo.merge.running import MergeResult, MergeStatus
+from fovideo.merge.running import MergeStatus
+from fovideo.peer import Pull
 from fovideo.service.control import Control, as_json, wanted, wanted_as
 from fovideo.service.events import Event, Merged, MergeFailed
-from fovideo.service.pulls import Pull, Pulls, source_of
+from fovideo.service.pulls import Pulls, source_of
 from fovideo.service.settings import camera_config
 from fovideo.service.station import Station
 from fovideo.site import Endpoint, Site
@@ -102,8 +103,8 @@ class RecordingServer(Station):
     def _merges(self) -> tuple[MergeStatus, ...]:
         return self._pulls.running()
 
-    def _merge_result(self, id: str) -> MergeResult:
-        return self._pulls.result(id)
+    def _pulling(self) -> Pulls:
+        return self._pulls
 
     def _controls(self) -> dict[str, Control]:
         return {

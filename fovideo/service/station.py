@@ -11,12 +11,12 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from fovideo.camera import CameraConfig
-from fovideo.errors import FovideoError, NothingThere, StoreError, UsageError
-from fovideo.merge.running import MergeResult, MergeStatus
+from fovideo.errors import FovideoError, StoreError, UsageError
+from fovideo.merge.running import MergeStatus
 from fovideo.peer.health import Health, StoreHealth, WatchedServer
 from fovideo.record import CameraStatus, Recorder
 from fovideo.service.app import make_app
-from fovideo.service.control import Control
+from fovideo.service.control import Control, Pulling
 from fovideo.service.describe import camera_health, store_health
 from fovideo.service.events import Event
 from fovideo.service.follower import Follower
@@ -102,7 +102,7 @@ class Station(SiteProcess):
                 silent=self._is_silent,
                 collectors=(self._notifier, self._licensing),
                 management=self._manager,
-                merge_result=self._merge_result,
+                pulls=self._pulling(),
             )
             self._listen(undo, app, self._endpoint, tls)
             retention = Retention(self.store)
@@ -299,8 +299,9 @@ class Station(SiteProcess):
         """What this process merges now."""
         return ()
 
-    def _merge_result(self, id: str) -> MergeResult:
-        raise NothingThere(f"no merge {id!r}", where=self.name)
+    def _pulling(self) -> Pulling | None:
+        """Who carries out merges that are ordered."""
+        return None
 
     def _emit(self, event: Event) -> None:
         self._notifier.tell(event)

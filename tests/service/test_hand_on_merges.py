@@ -103,6 +103,38 @@ def run(*arguments: str) -> tuple[int, str]:
     return (2, str(result.exception)) if result.exception else (result.return_value, result.output)
 
 
+def test_it_is_paused_before_there_is_anything_to_give_back(tmp_path: Path) -> None:
+    """And after a restart it is still."""
+    ports = free_ports(4)
+    text = '[site]\nname = "plant"\n[detection]\nmerge_every = "100ms"\nquiet_after = "300ms"\n'
+    for table, name, port in zip(
+        ("server", "spare", "spare"), ("rec-1", "spare-1", "spare-2"), ports, strict=False
+    ):
+        text += f'[[{table}]]\nname = "{name}"\nlisten = "127.0.0.1:{port}"\nstore = "{name}"\n'
+    text += f'[[camera]]\nname = "gate"\nserver = "rec-1"\nurl = "rtsp://127.0.0.1:{ports[3]}/none"\n'
+    path = tmp_path / "site.toml"
+    path.write_text(text)
+    site = load_site(path)
+    with RecordingServer(site, "rec-1") as server:
+        with Spare(site, "spare-1"), Spare(site, "spare-2"):
+            assert run("merges", str(path))[1].strip() == "no merge runs"
+            assert "spare-1/rec-1, spare-2/rec-1" in run("merges", str(path), "--pause")[1]
+            code, said = run("merges", str(path), "--pause", "--merge", "spare-1/rec-1", "--json")
+            assert (code, [each["state"] for each in json.loads(said)]) == (0, ["paused"])
+            code, said = run("merges", str(path), "--pause", "--all", "--json")
+            assert (code, len(json.loads(said))) == (0, 1), "what is paused already"
+        with open_store(tmp_path / "spare-1") as store:
+            record(store, 0, 400, pending=True)
+        with Spare(site, "spare-1") as spare:
+            assert states(spare) == ["paused"]
+            assert spare.health().servers["rec-1"].paused
+            wait_until(lambda: spare.health().merges[0].streams, "a pass has begun", PATIENCE_S)
+            assert frames(server) == 0
+            assert run("merges", spare.url, "--resume")[0] == 0
+            wait_until(lambda: left(spare) == 0, "all is given back", PATIENCE_S)
+            assert frames(server) == 400
+
+
 def test_a_command_that_merges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another command of the same user finds it, pauses it, and ends it."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))

@@ -21,10 +21,11 @@ from waiting import wait_until
 
 from fovideo.cli.main import fovideo as main
 from fovideo.errors import FovideoError, NothingThere, PeerUnauthorized, UsageError
-from fovideo.merge import Order
-from fovideo.merge.running import MergeResult, MergeState
-from fovideo.peer import Control, Credentials, RemoteStore
-from fovideo.service.pulls import Pull, Pulls, Source, source_of
+from fovideo.merge import Order, Span
+from fovideo.merge.running import MergeResult, MergeState, MergeStatus
+from fovideo.peer import Control, Credentials, Pull, RemoteStore
+from fovideo.service.pulled import KEPT, Pulled
+from fovideo.service.pulls import Pulls, Source, source_of
 from fovideo.service.serve import RecordingServer
 from fovideo.service.spare import Spare
 from fovideo.site import Site, load_site
@@ -76,7 +77,7 @@ class Two:
     def pull(self, **order: object) -> MergeResult:
         """Ordered over HTTP, and waited for."""
         with closing(Control(self.server.url, "sesame")) as control:
-            id = control.pull(id=os.urandom(4).hex(), **order)
+            id = control.pull(Pull(id=os.urandom(4).hex(), **order)).id  # type: ignore[arg-type]
             wait_until(lambda: self.ended(id), "the pull has ended", PATIENCE_S)
             return control.merge(id)
 
@@ -113,13 +114,13 @@ def test_a_server_pulls_what_it_lacks(two: Two) -> None:
 
 
 def test_what_is_asked_of_a_merge_can_be_asked_of_a_pull(two: Two) -> None:
-    span = {"from_ns": T0_NS + 250 * FRAME_NS, "to_ns": T0_NS + 300 * FRAME_NS}
+    span = Span(T0_NS + 250 * FRAME_NS, T0_NS + 300 * FRAME_NS)
     result = two.pull(
         source="spare-1",
-        streams=["gate"],
-        to_ns=span["to_ns"],
-        order="newest",
-        first=[span],
+        streams=("gate",),
+        to_ns=span.to_ns,
+        order=Order.NEWEST,
+        first=(span,),
         rate_bytes=10**9,
     )
     assert result.status.state is MergeState.DONE
@@ -162,16 +163,88 @@ def test_paused_resumed_and_ended(two: Two) -> None:
     assert stream.inserted_frames + stream.left_frames == 300
     assert two.frames() == 100 + stream.inserted_frames < 400
     assert two.server.store.journal("pulls") is None
-    assert "running: none" in refused("merges", two.server.url, "--pause")
+    assert "no such merge runs" in refused("merges", two.server.url, "--pause")
     assert two.server.health().merges == ()
 
 
 def test_a_manifest_of_a_pull(two: Two, tmp_path: Path) -> None:
-    asked = ("--pull", "--manifest", str(tmp_path / "m"))
-    assert "URL" in refused("merge", "spare-1", two.server.url, *asked)
-    said = fovideo_json("merge", two.spare.url, two.server.url, *asked, **SESAME)
+    """The server knows what store it pulled from, and when: so any time later, too."""
+    url = two.server.url
+    said = fovideo_json("merge", "spare-1", url, "--pull", "--manifest", tmp_path / "m", **SESAME)
     assert said["manifest"]["frames"] == 300
-    assert fovideo("check", two.server.url, "--manifest", tmp_path / "m", **SESAME).returncode == 0
+    assert not (tmp_path / "m.begun").exists()
+    assert fovideo("check", url, "--manifest", tmp_path / "m", **SESAME).returncode == 0
+    assert "is there already" in refused("merge", "spare-1", url, "--pull", "--manifest", str(tmp_path / "m"))
+    (status,) = two.server._pulls.ended()
+    record(two.spare.store, 400, 100, size=4000, pending=True)
+    assert two.pull(source="spare-1").report is not None
+    later = tmp_path / "later"
+    done = fovideo("merges", url, "--merge", status.id, "--manifest", later, **SESAME)
+    assert "inserted 300 frames" in done.stdout, done.stderr
+    lines = [path.read_text().splitlines() for path in (tmp_path / "m", later)]
+    assert [json.loads(line)["kind"] for line in lines[1]][-1] == "end"
+    drop = [[json.loads(line) | {"link": "", "created": ""} for line in each] for each in lines]
+    assert drop[0] == drop[1], "what was pulled since is not in it"
+    assert "no pull of that id" in refused("merges", url, "--merge", "x", "--manifest", str(tmp_path / "n"))
+    assert "--merge ID" in refused("merges", url, "--manifest", str(tmp_path / "n"))
+
+
+def restarted(two: Two) -> None:
+    two.server.stop()
+    two.server = RecordingServer(two.site, "rec-1")
+    two.server.start()
+
+
+def test_what_became_of_pulls_is_known_after_a_restart(two: Two) -> None:
+    dead = f"http://127.0.0.1:{free_ports(1)[0]}"
+    results = [two.pull(source="spare-1"), two.pull(source=dead, patience_ns=0)]
+    assert [each.status.state for each in results] == [MergeState.DONE, MergeState.FAILED]
+    restarted(two)
+    url = two.server.url
+    with closing(Control(url, "sesame")) as control:
+        assert control.merges() == [each.status for each in results]
+        assert [control.merge(each.status.id) for each in results] == results
+    said = fovideo("merges", two.site.path, COLUMNS="200", **SESAME).stdout
+    assert all(word in said for word in ("done", "failed", *(each.status.id for each in results)))
+    done = fovideo_json("merges", url, "--merge", results[0].status.id, **SESAME)
+    assert done["streams"][0]["inserted_frames"] == 300
+    assert "nothing listens" in refused("merges", url, "--merge", results[1].status.id)
+    assert two.server.health().merges == ()
+
+
+def test_only_the_last_are_kept(tmp_path: Path) -> None:
+    with open_store(tmp_path / "server") as store:
+        pulled = Pulled(store)
+        results = [
+            MergeResult(status=MergeStatus(id=f"{n}", source="a", target="b", state=MergeState.DONE))
+            for n in range(KEPT + 5)
+        ]
+        for result in results:
+            pulled.add(result)
+        assert Pulled(store).statuses() == tuple(each.status for each in results[5:])
+        assert Pulled(store).find("4") is None
+        store.note("pulls-ended", b"{")
+        assert Pulled(store).statuses() == ()
+
+
+def test_a_pause_outlives_a_restart(two: Two) -> None:
+    """And the same order is still the same; one that was ended is not begun again."""
+    id = slow_pull(two)
+    two.server.pause_merge(id)
+    restarted(two)
+    wait_until(lambda: two.server.health().merges, "it is taken up", PATIENCE_S)
+    with closing(Control(two.server.url, "sesame")) as control:
+        assert [str(each.state) for each in control.merges()] == ["paused"]
+        assert control.pull(Pull(id="other", source="spare-1", rate_bytes=1000)).id == id
+    entry = two.server._pulls._entries[id]
+    entry.cancelled = True
+    two.server._pulls._note()
+    entry.cancelled = False  # the process dies before it can report
+    restarted(two)
+    (status,) = two.server._pulls.ended()
+    assert (status.id, status.state) == (id, MergeState.STOPPED)
+    assert two.server.store.journal("pulls") is None
+    assert "restarted before it could report" in refused("merges", two.server.url, "--merge", id)
 
 
 def test_a_restart_goes_on(two: Two) -> None:
@@ -280,11 +353,11 @@ role = "viewer"
         for name in ("wall", "spare-1"):
             with closing(Control(two.server.url, credentials=shown(name))) as control:
                 with pytest.raises(PeerUnauthorized, match="may not do this"):
-                    control.pull(id="x", source="spare-1")
+                    control.pull(Pull(id="x", source="spare-1"))
                 with pytest.raises(PeerUnauthorized):
                     control.cancel("x")
         with closing(Control(two.server.url, credentials=shown("boss"))) as control:
-            id = control.pull(id="x", source="spare-1")
+            id = control.pull(Pull(id="x", source="spare-1")).id
             wait_until(lambda: two.ended(id), "the pull has ended", PATIENCE_S)
             assert control.merge(id).status.error == ""
         with closing(Control(two.server.url, credentials=shown("wall"))) as control:
@@ -312,7 +385,7 @@ def test_orders_that_make_no_sense(two: Two) -> None:
     assert "nothing listens" in refused("merge", dead, url, "--pull", "--patience", "0s")
     with closing(Control(url, "sesame")) as control:
         with pytest.raises(UsageError, match="the body cannot be used"):
-            control.pull(id="x", source="spare-1", whatever=1)
+            control.order("merge", id="x", source="spare-1", whatever=1)
         with pytest.raises(NothingThere, match="no merge 'y'"):
             control.merge("y")
         with pytest.raises(NothingThere):
