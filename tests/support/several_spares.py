@@ -59,7 +59,6 @@ class SeveralSpares:
         for n, server in enumerate(self.servers):
             until(lambda server=server, n=n: server.records([f"cam{n}"]), "the servers record")
         for spare in self.spares:
-            until(lambda spare=spare: spare.health() is not None, "the spares answer")
             present = [name for name in cameras if name in self.of(spare).cameras]
             until(lambda spare=spare, p=present: spare.hears(p), "the spares hear the cameras")
         until(lambda: not self.standing(), "the spares are at rest")
@@ -68,9 +67,16 @@ class SeveralSpares:
             until(lambda server=server, n=n: server.records([f"cam{n}"], self.begin_ns), "up to date")
 
     def of(self, spare: Process) -> Health:
-        health = spare.health()
-        assert health is not None
-        return health
+        """What a spare says, as soon as it does."""
+        found: list[Health | None] = [None]
+
+        def answers() -> bool:
+            found[0] = spare.health()
+            return found[0] is not None
+
+        until(answers, "the spare answers")
+        assert found[0] is not None
+        return found[0]
 
     def watched(self, spare: int, server: int) -> WatchedServer | None:
         health = self.spares[spare].health() if self.spares[spare].runs else None
@@ -86,6 +92,17 @@ class SeveralSpares:
         if watched is None or watched.state != State.STANDING_IN or not watched.claimed:
             return False
         return firm is None or watched.firm is firm
+
+    def wait_for_holder(self, server: int, *, firm: bool | None = None) -> int:
+        """The spare that holds a server, once one does and no other."""
+        found: list[int] = []
+
+        def one() -> bool:
+            found[:] = [n for n in range(len(self.spares)) if self.holds(n, server, firm=firm)]
+            return len(found) == 1
+
+        until(one, f"one spare holds rec-{server + 1}")
+        return found[0]
 
     def check_every_frame_once(self) -> None:
         """Stop everything once all is handed back: each server's timeline has each sent frame, once."""
