@@ -10,20 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fovideo.media.frames import Clock, FrameTable
-from fovideo.merge.line import Mask, Times, covered, line_of
+from fovideo.merge.line import Mask, Times
 from fovideo.merge.manifest import Manifest, Run
-from fovideo.timeline.cover import DEFAULT_INTERVAL_NS
 from fovideo.timeline.values import Gop
-from fovideo.times import NS_PER_MS, NS_PER_S
+from fovideo.times import NS_PER_S
 
 _SELF_REACH_NS = 2 * NS_PER_S  # sessions of one source overlap at most a little, by their own clock
-_LATE_NS = 60 * NS_PER_S  # how long all frames of a fragment may have waited
-_RESTART_NS = 10 * NS_PER_S  # a camera that restarts its clock changes it by more
-_ALIKE_NS = 200 * NS_PER_MS  # least delays of one machine's sessions differ by less
-_WAITED_NS = 2 * NS_PER_S + _ALIKE_NS  # what merges find to be the same arrived no further apart
-_BESIDE_NS = 2 * NS_PER_S  # footage so near says when its neighbours arrived
-_EDGE = 2  # frames at the edge of other footage that are no accident
-_FEW = 0.1  # share of frames that may lie where there is footage already
 _BLOCK_NS = 60 * NS_PER_S
 _BLOCKS = 15  # on either side: longer than any stall, short enough for clocks that drift
 
@@ -157,126 +149,6 @@ def unpack(
         return [whole]
     parts = [whole.only(~hidden), replace(whole.only(hidden), conflict=True)]
     return [part for part in parts if len(part.frames)]
-
-
-def at_home(identity: str, footage: Sequence[Footage]) -> list[Footage]:
-    """The footage of a timeline, with what merges brought as if its own store had recorded it.
-
-    Footage with sender reports on both sides tells how far the two machines are apart. A few frames of a long
-    session say only roughly when they arrived, as they may all have waited: with sender reports, they are
-    where own footage on the camera's clock says; without, where the own footage says beside which the merge
-    has put them, if their recorder received them later. Where nothing is known of a machine, its footage was
-    put on the clock of the nearest, row by row.
-    """
-    own = [each for each in footage if each.store == identity and each.lag_ns is not None]
-    told = sorted({each.lag_ns for each in own if each.trusted and each.lag_ns is not None})
-    apart_ns = {}
-    for store in {each.store for each in footage} - {identity}:
-        brought = [
-            each
-            for each in footage
-            if each.store == store and each.trusted and abs(each.put_off_ns) <= _WAITED_NS
-        ]
-        apart_ns[store] = _apart_ns(brought, [each for each in own if each.trusted])
-    result = []
-    for each in footage:
-        if each.store == identity or not own:
-            result.append(each)
-            continue
-        ahead_ns, lag_ns = apart_ns[each.store], each.lag_ns
-        if ahead_ns is None or lag_ns is None or (each.trusted and abs(each.put_off_ns) > _WAITED_NS):
-            lag_ns = _beside_ns(each, own)
-        elif each.trusted:
-            lag_ns += ahead_ns
-            nearest_ns = told[int(np.abs(np.array(told, np.int64) - lag_ns).argmin())]
-            lag_ns = nearest_ns if -_ALIKE_NS <= lag_ns - nearest_ns <= _LATE_NS else lag_ns
-        else:
-            lag_ns = _least_ns(each, lag_ns + ahead_ns, own)
-        arrival_ns = each.frames["time_ns"] - each.moved_ns + lag_ns
-        result.append(replace(each, store=identity, arrival_ns=arrival_ns, adopted=True))
-    return result
-
-
-def _least_ns(footage: Footage, lag_ns: int, own: Sequence[Footage]) -> int:
-    """By how much frames arrived after they were recorded: by their receipt, which is an upper bound, or, if
-    that is less, as the own footage beside which a merge has put them. Of several beside, whose clocks
-    differ, the one that is nearest to the receipt.
-    """
-    low_ns, high_ns = footage.frames["time_ns"].min(), footage.frames["time_ns"].max()
-    beside = [
-        (each.lag_ns or 0) + footage.put_off_ns
-        for each in _best(footage, own)
-        if each.frames["time_ns"].min() - _BESIDE_NS <= high_ns
-        and low_ns <= each.frames["time_ns"].max() + _BESIDE_NS
-    ]
-    nearest_ns = min(beside, key=lambda other_ns: abs(lag_ns - other_ns), default=lag_ns)
-    return nearest_ns if abs(lag_ns - nearest_ns) <= _WAITED_NS else lag_ns
-
-
-def _apart_ns(brought: Sequence[Footage], own: Sequence[Footage]) -> int | None:
-    """By how much the clock of this timeline's machine is ahead of another's, as both heard the camera's.
-
-    A camera that restarted its clock makes several differences: true are those of footage that adjoins by
-    that clock, as what was brought filled a gap; then the least, as machines are kept in step.
-    Frames that waited make small ones: the one that most frames speak for is true.
-    """
-    pairs = [
-        (_adjoins(each, own_run), own_run.lag_ns - each.lag_ns, min(len(each.frames), len(own_run.frames)))
-        for each in brought
-        for own_run in own
-        if own_run.lag_ns is not None and each.lag_ns is not None
-    ]
-    if not pairs:
-        return None
-    best = max(adjoins for adjoins, _, _ in pairs)
-    found = [(apart_ns, frames) for adjoins, apart_ns, frames in pairs if adjoins >= min(best, 0)]
-
-    def support(apart_ns: int) -> int:
-        return sum(frames for other_ns, frames in found if abs(other_ns - apart_ns) <= _ALIKE_NS)
-
-    least_ns = min((apart_ns for adjoins, apart_ns, _ in pairs if adjoins == best), key=abs)
-    good = [apart_ns for apart_ns, _ in found if abs(apart_ns - least_ns) <= _RESTART_NS]
-    return max(good, key=lambda apart_ns: (support(apart_ns), apart_ns))
-
-
-def _adjoins(brought: Footage, own: Footage) -> int:
-    """Whether what a merge brought continues own footage on one clock: 1 = it does, -1 = it can't, as it lies
-    where there is footage, 0 = nothing is known.
-    """
-    track = brought.frames["track"].min()
-    times = brought.frames["time_ns"][brought.frames["track"] == track]
-    line = line_of(own.frames, track)
-    if not len(line):
-        return 0
-    interval_ns = line.interval_ns or DEFAULT_INTERVAL_NS
-    if covered(times, line, interval_ns // 2, interval_ns).mean() > _FEW:
-        return -1
-    near = np.count_nonzero(covered(times, line, 2 * interval_ns, interval_ns))
-    return int(near >= min(_EDGE, len(times)))
-
-
-def _best(brought: Footage, own: Sequence[Footage]) -> list[Footage]:
-    """Own footage that may lie beside what a merge brought: what adjoins it, if there is any."""
-    known = [_adjoins(brought, each) for each in own]
-    return [each for each, adjoins in zip(own, known, strict=True) if adjoins == max(known)]
-
-
-def _beside_ns(footage: Footage, own: Sequence[Footage]) -> int:
-    """By how much frames arrived after they were recorded, if as the own footage beside them."""
-    own = _best(footage, own)
-    lags = np.array([each.lag_ns or 0 for each in own], np.int64)
-    lag_ns = lags[_nearest(footage.frames["time_ns"], footage.row, own)]
-    return int(np.median(lag_ns + footage.moved_ns))
-
-
-def _nearest(times: Times, row: npt.NDArray[np.int64], own: Sequence[Footage]) -> npt.NDArray[np.int64]:
-    """Place of the footage that is nearest to each row, one entry a frame."""
-    first = np.concatenate(([0], np.flatnonzero(np.diff(row)) + 1))
-    low, high = np.minimum.reduceat(times, first), np.maximum.reduceat(times, first)
-    starts = np.array([each.frames["time_ns"].min() for each in own])
-    ends = np.array([each.frames["time_ns"].max() for each in own])
-    away_ns = np.maximum(low[:, None] - ends, starts - high[:, None])
-    return np.repeat(away_ns.argmin(axis=1), np.diff(np.append(first, len(row))))
 
 
 def moved_ns(manifest: Manifest, place: int) -> int:

@@ -125,10 +125,20 @@ def _tells(footage: Footage) -> bool:
     return footage.clock == Clock.SENDER_REPORT and not footage.adopted and footage.lag_ns is not None
 
 
-def _believed(found: list[tuple[int, Footage, Footage]], primary: int, expected_ns: int) -> int:
+def _believed(found: Sequence[tuple[int, Footage, Footage]], primary: int, expected_ns: int) -> int:
+    """The difference of two machines' clocks that most frames in common speak for; then the least."""
     differences = [apart_ns for apart_ns, _, _ in found]
     if max(differences) - min(differences) > SLACK_NS:
-        found = [each for each in found if _same(each[1], each[2], primary)] or found
+        common = [(apart_ns, _common(source, target, primary)) for apart_ns, source, target in found]
+        support = [
+            sum(frames for other_ns, frames in common if abs(other_ns - apart_ns) <= SLACK_NS)
+            for apart_ns in differences
+        ]
+        found = [
+            each
+            for each, (_, frames), mine in zip(found, common, support, strict=True)
+            if mine == max(support) and (frames or not mine)
+        ]
     _, _, apart_ns = min(
         (min(len(source.frames), len(target.frames)) < _ENOUGH, abs(apart_ns - expected_ns), apart_ns)
         for apart_ns, source, target in found
@@ -136,15 +146,15 @@ def _believed(found: list[tuple[int, Footage, Footage]], primary: int, expected_
     return apart_ns
 
 
-def _same(source: Footage, target: Footage, primary: int) -> bool:
-    """Whether two runs have frames in common at one time of the camera's clock."""
+def _common(source: Footage, target: Footage, primary: int) -> int:
+    """How many frames two runs have in common at one time of the camera's clock; 0 if that is no rule."""
     if not _overlap(source, target):
-        return False
+        return 0
     ours, theirs = line_of(source.recorded, primary), line_of(target.recorded, primary)
     if not len(ours) or not len(theirs):
-        return False
+        return 0
     found, _ = judge(ours, theirs, 0, tolerance_of(ours, theirs))
-    return found.matched >= _STRONG and found.quality >= _EXPLAINS
+    return found.matched if found.matched >= _STRONG and found.quality >= _EXPLAINS else 0
 
 
 def _overlap(source: Footage, target: Footage) -> bool:

@@ -14,7 +14,8 @@ import numpy as np
 
 from fovideo.merge.align import align, overall_offset, pinned_offset
 from fovideo.merge.clock import Clock
-from fovideo.merge.footage import Footage, at_home, reported_sessions, rows_to_compare, unpack
+from fovideo.merge.footage import Footage, reported_sessions, rows_to_compare, unpack
+from fovideo.merge.home import at_home
 from fovideo.merge.line import Times, again_after_ns, line_of, repeated_in
 from fovideo.merge.machines import Machines
 from fovideo.merge.manifest import Manifest, Run

@@ -9,7 +9,8 @@ from merge_world import T0_NS, S, World, Wrong, camera
 
 from fovideo.media.frames import Clock, empty_frames
 from fovideo.merge.align import align
-from fovideo.merge.footage import Footage, arrivals, at_home
+from fovideo.merge.footage import Footage, arrivals
+from fovideo.merge.home import at_home
 from fovideo.merge.machines import Machines
 from fovideo.merge.manifest import load_manifest
 from fovideo.merge.offset import Prior
