@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fovideo.merge.footage import Footage
 from fovideo.merge.line import Times, covered, line_of
+from fovideo.merge.machines import clocks_of
 from fovideo.timeline.cover import DEFAULT_INTERVAL_NS
 from fovideo.times import NS_PER_MS, NS_PER_S
 
@@ -142,8 +143,9 @@ def _best_apart(
     """How well the best of these adjoin, and by how much the machines' clocks are apart as they say.
 
     A camera that restarted its clock makes several differences: true are those of footage that adjoins by
-    that clock, as what was brought filled a gap; the one that most frames speak for, then the least, as
-    machines are kept in step. Frames that waited make small ones: again the one that most speak for is true.
+    that clock, as what was brought filled a gap; the one that holds before and after the restart, then the
+    one that most frames speak for, then the least, as machines are kept in step. Frames that waited make
+    small ones: again the one that most speak for is true.
     """
     pairs = [
         _Pair(
@@ -161,10 +163,12 @@ def _best_apart(
     best = max(pair.adjoins for pair in pairs)
     beside = [pair for pair in pairs if pair.adjoins == best]
 
-    def support(pair: _Pair, pairs: Sequence[_Pair], near_ns: int) -> int:
-        return sum(each.frames for each in pairs if abs(each.apart_ns - pair.apart_ns) <= near_ns)
+    def speak(pair: _Pair) -> tuple[int, int, int]:
+        same = [each for each in beside if abs(each.apart_ns - pair.apart_ns) <= _RESTART_NS]
+        frames = sum(each.frames for each in same)
+        return clocks_of(each.own_lag_ns for each in same), frames, -abs(pair.apart_ns)
 
-    true = max(beside, key=lambda pair: (support(pair, beside, _RESTART_NS), -abs(pair.apart_ns)))
+    true = max(beside, key=speak)
     good = [
         pair
         for pair in pairs
@@ -172,7 +176,11 @@ def _best_apart(
         and abs(pair.apart_ns - true.apart_ns) <= _RESTART_NS
         and abs(pair.own_lag_ns - true.own_lag_ns) <= _ALIKE_NS
     ]
-    return best, max((support(pair, good, _ALIKE_NS), pair.apart_ns) for pair in good)[1]
+
+    def support(pair: _Pair) -> int:
+        return sum(each.frames for each in good if abs(each.apart_ns - pair.apart_ns) <= _ALIKE_NS)
+
+    return best, max((support(pair), pair.apart_ns) for pair in good)[1]
 
 
 def _adjoins(brought: Footage, own: Footage) -> int:

@@ -9,8 +9,9 @@ reports, it follows without comparing a single frame.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -55,7 +56,8 @@ class Machines:
         """Learn from all runs with sender reports: where both know the camera's clock, it cancels out.
 
         A camera that restarted its clock makes several differences of one pair of machines. Believed are
-        those at which frames are the same, then the least, as machines are kept in step.
+        those at which frames are the same, then the one that holds before and after the restart, then the
+        least, as machines are kept in step.
         """
         found: dict[tuple[str, str], list[tuple[int, Footage, Footage]]] = {}
         for source in filter(_tells, sources):
@@ -126,35 +128,44 @@ def _tells(footage: Footage) -> bool:
 
 
 def _believed(found: Sequence[tuple[int, Footage, Footage]], primary: int, expected_ns: int) -> int:
-    """The difference of two machines' clocks that most frames in common speak for; then the least."""
     differences = [apart_ns for apart_ns, _, _ in found]
     if max(differences) - min(differences) > SLACK_NS:
-        common = [(apart_ns, _common(source, target, primary)) for apart_ns, source, target in found]
-        support = [
-            sum(frames for other_ns, frames in common if abs(other_ns - apart_ns) <= SLACK_NS)
-            for apart_ns in differences
-        ]
-        found = [
-            each
-            for each, (_, frames), mine in zip(found, common, support, strict=True)
-            if mine == max(support) and (frames or not mine)
-        ]
-    _, _, apart_ns = min(
-        (min(len(source.frames), len(target.frames)) < _ENOUGH, abs(apart_ns - expected_ns), apart_ns)
-        for apart_ns, source, target in found
+        found = [each for each in found if _same(each[1], each[2], primary)] or found
+    restarts = [
+        clocks_of(
+            (source.lag_ns or 0) for apart_ns, source, _ in found if abs(apart_ns - mine_ns) <= SLACK_NS
+        )
+        for mine_ns, _, _ in found
+    ]
+    _, _, _, apart_ns = min(
+        (
+            -clocks,
+            min(len(source.frames), len(target.frames)) < _ENOUGH,
+            abs(apart_ns - expected_ns),
+            apart_ns,
+        )
+        for (apart_ns, source, target), clocks in zip(found, restarts, strict=True)
     )
     return apart_ns
 
 
-def _common(source: Footage, target: Footage, primary: int) -> int:
-    """How many frames two runs have in common at one time of the camera's clock; 0 if that is no rule."""
+def clocks_of(lags_ns: Iterable[int]) -> int:
+    """How many clocks of one camera, that it restarted, runs on one machine have heard. lags_ns: of each run,
+    by how much it arrived after its times.
+    """
+    lags = sorted(lags_ns)
+    return len(lags) and 1 + sum(after - before > SLACK_NS for before, after in pairwise(lags))
+
+
+def _same(source: Footage, target: Footage, primary: int) -> bool:
+    """Whether two runs have frames in common at one time of the camera's clock."""
     if not _overlap(source, target):
-        return 0
+        return False
     ours, theirs = line_of(source.recorded, primary), line_of(target.recorded, primary)
     if not len(ours) or not len(theirs):
-        return 0
+        return False
     found, _ = judge(ours, theirs, 0, tolerance_of(ours, theirs))
-    return found.matched if found.matched >= _STRONG and found.quality >= _EXPLAINS else 0
+    return found.matched >= _STRONG and found.quality >= _EXPLAINS
 
 
 def _overlap(source: Footage, target: Footage) -> bool:

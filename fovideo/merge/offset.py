@@ -92,7 +92,7 @@ def find_offset(source: Line, target: Line, prior: Prior) -> Offset | None:
         far = [each for each in far if each[0].matched >= _STRONG]
     if repeating and not (here.matched or here.refuted):
         near = []
-    elif repeating and here.refuted < _STRONG:
+    elif repeating and here.refuted < _STRONG and prior.again_ns:
         # The edges of neighbours say too little to believe in another lap.
         lap_ns = max(prior.again_ns * 2 // 5, nominal_ns(source, target))
         near = [each for each in near if abs(each[0].offset_ns - prior.expected_ns) <= lap_ns]

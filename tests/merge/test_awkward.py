@@ -192,35 +192,27 @@ def test_machines_whose_clocks_are_minutes_apart(recorder: Make, scene: str) -> 
     is_whole(server, camera)
 
 
-def test_recorders_that_started_mid_gop(recorder: Make) -> None:
-    camera = film(200, b_frames=2)
+def mid_gop(recorder: Make, camera: Film, *clocks: Wrong) -> tuple[Recorder, Recorder, Recorder]:
+    """A server with a gap, and two spares that started mid-GOP and together have seen all of it."""
     server, first, second = recorder("server"), recorder("first"), recorder("second")
     server.record(camera.part(0, 64))
     server.record(camera.part(157, 200))
-    first.record(camera.part(55, 118))
-    second.record(camera.part(112, 163))
-    heal(server, first, second)
-    is_whole(server, camera)
+    first.record(camera.part(55, 118), wrong=clocks[0])
+    second.record(camera.part(112, 163), wrong=clocks[1])
+    return server, first, second
 
 
-def test_the_order_of_sources_does_not_matter(recorder: Make) -> None:
+@pytest.mark.parametrize("reverse", [False, True])
+def test_recorders_that_started_mid_gop_in_any_order(recorder: Make, reverse: bool) -> None:
     camera = film(200, b_frames=2)
-    server, first, second = recorder("server"), recorder("first"), recorder("second")
-    server.record(camera.part(0, 64))
-    server.record(camera.part(157, 200))
-    first.record(camera.part(55, 118))
-    second.record(camera.part(112, 163))
-    heal(server, second, first)
+    server, *spares = mid_gop(recorder, camera, Wrong(), Wrong())
+    heal(server, *(reversed(spares) if reverse else spares))
     is_whole(server, camera)
 
 
 def test_a_merge_by_way_of_another_spare(recorder: Make) -> None:
     camera = film(200, b_frames=2)
-    server, first, second = recorder("server"), recorder("first"), recorder("second")
-    server.record(camera.part(0, 64))
-    server.record(camera.part(157, 200))
-    first.record(camera.part(55, 118), wrong=Wrong(2 * S))
-    second.record(camera.part(112, 163), wrong=Wrong(-3 * S))
+    server, first, second = mid_gop(recorder, camera, Wrong(2 * S), Wrong(-3 * S))
     heal(first, second)
     heal(server, first, second)
     is_whole(server, camera)

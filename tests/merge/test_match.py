@@ -54,6 +54,14 @@ def test_repeating_content_that_only_adjoins_is_not_matched(content: str) -> Non
     assert matched(shots[400:800], shots[0:400], Wrong())[0] == []
 
 
+@pytest.mark.parametrize("off_ns", [-27_000_000, 0, 27_000_000])
+def test_a_lap_is_not_believed_where_footage_only_adjoins(off_ns: int) -> None:
+    """Clocks that differ a little let the last frame meet the first of the other side, which refutes it."""
+    shots = camera(800, content="still")
+    prior = Prior(again_ns=10 * STEP_NS)
+    assert matched(shots[403:800], shots[0:403], Wrong(off_ns), prior)[0] == []
+
+
 def test_another_encode_is_not_matched() -> None:
     ours = camera(200, seed=2)
     assert matched(ours, camera(200, seed=1), Wrong())[0] == []

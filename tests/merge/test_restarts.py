@@ -35,6 +35,10 @@ def once(*parts: range) -> dict[int, int]:
     return {number: 1 for part in parts for number in part}
 
 
+def without(shots: Sequence[Shot], *lost: int) -> list[Shot]:
+    return [shot for shot in shots if shot.id not in lost]
+
+
 def test_what_was_put_beside_footage_without_reports_arrived_with_that() -> None:
     shots, site = camera(400, gop=25), Site()
     site.hears("server", shots[20:151], BEFORE)
@@ -58,3 +62,60 @@ def test_a_clock_that_begins_where_it_began_does_not_make_neighbours() -> None:
     site.hears("first", shots[243:351], again, ahead_ns=-19_000_000)
     site.hears("second", shots[1:202], BEFORE, ahead_ns=-18_000_000)
     assert site.merged("first", "second") == once(range(1, 242), range(243, 351))
+
+
+def test_what_seems_to_adjoin_by_the_clock_after_the_restart_is_outvoted() -> None:
+    """491 to 522 end where 32 begins, by the camera's clock; more was put beside what it continues."""
+    shots, site = camera(800, gop=25), Site()
+    before, after = (
+        Wrong(100 * S, source=Clock.SENDER_REPORT),
+        Wrong(80_400_000_000, source=Clock.SENDER_REPORT),
+    )
+    for start, stop, clock in ((32, 138, before), (138, 441, before), (541, 758, after)):
+        site.hears("server", shots[start:stop], clock, ahead_ns=113 * S)
+    for start, stop, clock in ((361, 490, before), (491, 522, after), (694, 800, after)):
+        site.hears("first", shots[start:stop], clock, ahead_ns=18 * S)
+    site.hears("second", shots[181:392], before, ahead_ns=39 * S)
+    site.hears("second", shots[393:490], ahead_ns=39 * S)
+    assert site.merged("first", "second") == once(range(32, 490), range(491, 522), range(541, 800))
+
+
+def test_of_two_differences_of_machines_the_one_that_more_frames_speak_for_is_true() -> None:
+    """All pictures are alike, so that frames before and after the restart seem to be the same, too."""
+    shots, site = camera(800, gop=12, content="frozen"), Site()
+    before, again = Wrong(source=Clock.SENDER_REPORT), Wrong(-480 * STEP_NS, source=Clock.SENDER_REPORT)
+    for start, stop, clock in ((57, 463, before), (580, 800, again)):
+        site.hears("server", shots[start:stop], clock, ahead_ns=123 * S)
+    for start, stop, clock in ((259, 292, before), (400, 480, before), (580, 709, again)):
+        site.hears("first", shots[start:stop], clock, ahead_ns=-28 * S)
+    assert site.merged("first") == once(range(57, 480), range(580, 800))
+
+
+def test_single_frames_of_a_camera_that_soon_restarted_arrived_with_their_neighbours() -> None:
+    shots, site = camera(400, gop=25), Site()
+    before, after = (
+        Wrong(100 * S, source=Clock.SENDER_REPORT),
+        Wrong(93_680_000_000, source=Clock.SENDER_REPORT),
+    )
+    site.hears("server", without(shots[51:158], 97, 130), before, ahead_ns=-S)
+    site.hears("server", shots[258:400], after, ahead_ns=-S)
+    site.hears("first", shots[27:132], before)
+    site.hears("second", shots[75:158], before, ahead_ns=-3 * S)
+    assert site.merged("first", "second") == once(range(27, 158), range(258, 400))
+
+
+def test_what_continues_what_another_merge_brought_arrived_with_that() -> None:
+    """The server never heard what lies around the frames that the second one brings."""
+    shots, site = camera(800, gop=25), Site()
+    before, after = (
+        Wrong(100 * S, source=Clock.SENDER_REPORT),
+        Wrong(80_800_000_000, source=Clock.SENDER_REPORT),
+    )
+    site.hears("server", shots[10:218], before, ahead_ns=120 * S)
+    site.hears("server", shots[318:480], before, ahead_ns=120 * S)
+    site.hears("server", shots[580:646], after, ahead_ns=120 * S)
+    site.hears("first", without(shots[520:729], 673, 695, 713), after, ahead_ns=-80 * S)
+    site.hears("second", shots[630:726], after, ahead_ns=-3 * S)
+    site.hears("third", shots[400:480], before, ahead_ns=53 * S)
+    site.hears("third", shots[520:800], after, ahead_ns=53 * S)
+    assert site.merged("first", "second", "third") == once(range(10, 218), range(318, 480), range(520, 800))
