@@ -17,6 +17,7 @@ from fovideo.merge.pace import Pace, retry_after_ns
 from fovideo.merge.plan import WINDOW_NS, plan
 from fovideo.merge.remaining import explained
 from fovideo.merge.report import MergeReport, StreamReport, joined, report_of
+from fovideo.merge.saved import seen
 from fovideo.merge.values import Kind, Plan, PlannedStretch, Span
 from fovideo.merge.verify import verify
 from fovideo.timeline.endpoint import Timeline
@@ -120,7 +121,9 @@ def make_plan(
     """What `merge` would do with one stream, to be looked at, saved (save_plans) and carried out later. As
     `merge`.
     """
-    return Job(source, target, from_ns, to_ns, lease, window_ns, expected_ns, wall_clock).plan(stream)[2]
+    job = Job(source, target, from_ns, to_ns, lease, window_ns, expected_ns, wall_clock)
+    manifest, held, made = job.plan(stream)
+    return msgspec.structs.replace(made, seen=seen(made, manifest, held))
 
 
 class Job(msgspec.Struct, frozen=True):

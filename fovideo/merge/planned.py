@@ -1,7 +1,8 @@
 """Carry a saved plan out, and go on with one that was cut off.
 
 Each insertion is named by its contents, and by the instant of the plan in its provenance. So the target's
-index says what of a plan is in; whatever else has happened to the target since makes the plan stale.
+index says what of a plan is in; whatever else has happened since to the rows that the plan takes, or to those
+around where it inserts, makes the plan stale.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from fovideo.merge.order import Order, part_of
 from fovideo.merge.pace import Pace, retry_after_ns
 from fovideo.merge.remaining import explained
 from fovideo.merge.report import StreamReport
+from fovideo.merge.saved import around, fingerprint, reach
 from fovideo.merge.values import Kind, Piece, Plan, PlannedStretch
-from fovideo.merge.verify import REACH_NS, Frames, verify
+from fovideo.merge.verify import Frames, verify
 from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.values import Gop, Provenance
 
@@ -121,12 +123,12 @@ def left_of(plan: Plan, source: Manifest, held: Manifest) -> Left:
         for number, each in held.provenances.items()
         if (each.inserted_from, each.inserted_ns) in instants
     }
-    segments = {row.segment for row in held.rows if row.provenance in by_plan}
-    # Each insertion makes at least one segment, and counts the generation up by one.
-    others = [row for row in held.rows if row.provenance not in by_plan]
+    others = [row for row in around(plan, held) if row.provenance not in by_plan]
     planned_ns = max((inserted_ns for _, inserted_ns in instants), default=0)
     foreign = any(held.provenances[row.provenance].inserted_ns > planned_ns for row in others)
-    if foreign or not plan.generation < held.generation <= plan.generation + len(segments):
+    # Frees and merges elsewhere change nothing for this plan, nor does what is recorded since.
+    then = fingerprint(row for row in others if plan.seen and row.serial <= plan.seen.newest)
+    if plan.seen is None or foreign or then != plan.seen.target:
         raise PlanStale(f"{plan.stream} has changed since the plan was made", hint="plan again")
     rows = {row.serial: row for row in source.rows}
     frames = Frames(source, held)
@@ -143,9 +145,8 @@ def left_of(plan: Plan, source: Manifest, held: Manifest) -> Left:
 def _look(source: Timeline, target: Timeline, plan: Plan) -> tuple[Manifest, Manifest, Left]:
     manifest = load_manifest(source, plan.stream)
     _require_rows(manifest, plan)
-    start_ns = min((stretch.span.from_ns for stretch in plan.stretches), default=0) - REACH_NS
-    end_ns = max((stretch.span.to_ns for stretch in plan.stretches), default=0) + REACH_NS
-    held = load_manifest(target, plan.stream, start_ns, end_ns)
+    span = reach(plan)
+    held = load_manifest(target, plan.stream, span.from_ns, span.to_ns)
     try:
         return manifest, held, left_of(plan, manifest, held)
     except PlanStale as error:
@@ -177,6 +178,7 @@ def _require_sides(source: Timeline, target: Timeline, made: Plan) -> None:
 def _require_rows(manifest: Manifest, made: Plan) -> None:
     """Raise PlanStale if the source lacks rows of the plan, or holds others under their serials."""
     rows = {row.serial: place for place, row in enumerate(manifest.rows)}
+    taken = {piece.serial for stretch in made.stretches for piece in stretch.pieces}
     for stretch in made.stretches:
         for piece in stretch.pieces:
             place = rows.get(piece.serial)
@@ -187,3 +189,8 @@ def _require_rows(manifest: Manifest, made: Plan) -> None:
             size = manifest.rows[place].size_bytes
             if size != piece.size_bytes if not piece.rows else piece.rows[-1] >= len(manifest.stored(place)):
                 raise PlanStale("the source has changed since the plan", where=made.stream, hint="plan again")
+    now = fingerprint(row for row in manifest.rows if row.serial in taken)
+    if made.seen is not None and now != made.seen.source:
+        raise PlanStale(
+            "the source has corrected its times since the plan", where=made.stream, hint="plan again"
+        )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,11 @@ import msgspec
 
 from fovideo.decoding import from_json
 from fovideo.errors import UsageError
+from fovideo.merge.manifest import Manifest
 from fovideo.merge.report import joined
-from fovideo.merge.values import Kind, Plan
+from fovideo.merge.values import Kind, Plan, Seen, Span
+from fovideo.merge.verify import REACH_NS
+from fovideo.timeline.values import Gop
 from fovideo.times import format_ns
 
 VERSION = 1
@@ -26,6 +32,38 @@ class SavedPlan(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     summary: list[dict[str, Any]] = []
     plans: tuple[Plan, ...]
+
+
+def seen(plan: Plan, source: Manifest, held: Manifest) -> Seen:
+    """What a plan rests on, as it is now. held: of the target, of all that the plan reaches."""
+    taken = {piece.serial for stretch in plan.stretches for piece in stretch.pieces}
+    return Seen(
+        source=fingerprint(row for row in source.rows if row.serial in taken),
+        target=fingerprint(around(plan, held)),
+        newest=max((row.serial for row in held.rows), default=0),
+    )
+
+
+def around(plan: Plan, held: Manifest) -> list[Gop]:
+    """The target's rows with which the stretches of a plan have to do."""
+    span = reach(plan)
+    return [row for row in held.rows if row.end_ns > span.from_ns and row.start_ns < span.to_ns]
+
+
+def reach(plan: Plan) -> Span:
+    """Where a plan inserts, and a little more."""
+    return Span(
+        min((stretch.span.from_ns for stretch in plan.stretches), default=0) - REACH_NS,
+        max((stretch.span.to_ns for stretch in plan.stretches), default=0) + REACH_NS,
+    )
+
+
+def fingerprint(rows: Iterable[Gop]) -> str:
+    """The same for rows that are the same, at the same times."""
+    hashed = hashlib.sha256()
+    for row in sorted(rows, key=lambda row: row.serial):
+        hashed.update(struct.pack("<3q", row.serial, row.start_ns, row.shift_ns))
+    return hashed.hexdigest()[:32]
 
 
 def save_plans(

@@ -65,8 +65,20 @@ class PlannedStretch(msgspec.Struct, frozen=True, kw_only=True):
         return sum(piece.size_bytes for piece in self.pieces)
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """What a saved plan rests on: the source's rows that it takes, and the target's around its stretches.
+
+    source, target: hashes over serials, starts and shifts. newest: serial of the target's newest row then.
+    """
+
+    source: str
+    target: str
+    newest: int
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a merge of one stream would do. Valid only for the target's generation it was made against.
+    """What a merge of one stream would do. Valid only for the target's generation it was made against, or as
+    long as nothing changes of what was `seen`.
 
     duplicate_frames, conflicting_frames, deferred_frames: of the primary track. Conflicting ones count
     whether they are inserted now or were before. Deferred ones lie behind the target's live edge, or in a row
@@ -87,3 +99,4 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[Span, ...] = ()
     clock_offset_ns: int = 0
     clock_drift_ppb: int = 0
+    seen: Seen | None = None

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -289,29 +290,53 @@ def killed_after(patch: pytest.MonkeyPatch, steps: int, *, answered: bool) -> No
     patch.setattr(Held, "insert", dying)
 
 
-@pytest.mark.parametrize("change", ["another merge", "removed", "settled"])
+@pytest.mark.parametrize("change", ["another merge", "freed beside", "moved beside", "source moved"])
 def test_a_saved_plan_that_was_cut_off_is_refused_by_a_store_that_changed(
     change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = a_world(300)
     world.record("other", camera(340)[290:])
     spare, server = sides(world)
-    plan = make_plan(spare, server, "gate")
+    plan, own = make_plan(spare, server, "gate"), list(server.rows)
+    why = "server: gate has changed since the plan was made"
     with monkeypatch.context() as patch:
         killed_after(patch, 3, answered=True)
         with pytest.raises(Killed):
             carry_out(spare, server, plan, pace=SMALL, control=Now())
     if change == "another merge":
         merge(world.timeline("other"), server)
-    elif change == "removed":
-        server.rows.remove(server.rows[-1])
-        server.generation += 2
+    elif change == "source moved":
+        spare.rows[-1] = msgspec.structs.replace(spare.rows[-1], shift_ns=spare.rows[-1].shift_ns + 1)
+        why = "gate: the source has corrected its times"
     else:
+        beside = max((row for row in own), key=lambda row: row.start_ns)
+        server.rows.remove(beside)
+        if change == "moved beside":
+            server.rows.append(msgspec.structs.replace(beside, shift_ns=beside.shift_ns + 1))
         server.generation += 1
-    with pytest.raises(PlanStale, match="server: gate has changed since the plan was made"):
+    with pytest.raises(PlanStale, match=why):
         carry_out(spare, server, plan)
     merge(spare, server)
-    assert set(range(290)) <= set(server.ids())
+    assert set(range(105, 290)) <= set(server.ids())
+    assert set(server.ids().values()) == {1}
+
+
+def test_a_saved_plan_stands_what_has_nothing_to_do_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is full frees its oldest footage all the time."""
+    spare, server = sides(a_world(300))
+    plan = make_plan(spare, server, "gate")
+    server.rows.remove(min(server.rows, key=lambda row: row.start_ns))
+    server.generation += 1
+    with monkeypatch.context() as patch:
+        killed_after(patch, 3, answered=True)
+        with pytest.raises(Killed):
+            carry_out(spare, server, plan, pace=SMALL, control=Now())
+    freed = min(server.rows, key=lambda row: row.start_ns)
+    server.rows.remove(freed)
+    server.generation += 1
+    report = carry_out(spare, server, plan)
+    assert report.verified
+    assert set(range(105, 300)) <= set(server.ids())
     assert set(server.ids().values()) == {1}
 
 
