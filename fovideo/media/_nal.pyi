@@ -26,5 +26,8 @@ def digest(sample: Buffer, h265: bool) -> int:
 def flags(sample: Buffer, h265: bool) -> int:
     """FrameFlag bits KEY, PARAMS and CORRUPT of a sample."""
 
+def has_only(sample: Buffer, h265: bool, sets: tuple[bytes, ...]) -> bool:
+    """Whether each VPS, SPS and PPS of a sample is one of these."""
+
 def nal_spans(sample: Buffer, length_size: int = 4) -> list[tuple[int, int]]:
     """Offset and size of every NAL unit; length_size 0 reads Annex B."""

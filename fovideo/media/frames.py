@@ -56,7 +56,7 @@ class Summary(NamedTuple):
     rows, bytes, all_low_ns, all_high_ns, latest_ns: of all tracks: number, sizes, bounds of dts_ns, greatest
     time_ns; times are 0 where there is no row. ordered: track ids never fall. documents: rows of metadata.
     mine: rows of the track. first: number of its first row, -1 = none, with that row's first_dts_ns and
-    first_flags. low_ns, high_ns: bounds of its dts_ns.
+    first_flags. low_ns, high_ns: bounds of its dts_ns. rising: its dts_ns never fall.
     """
 
     rows: int
@@ -72,11 +72,18 @@ class Summary(NamedTuple):
     bytes: int
     ordered: bool
     documents: int
+    rising: bool
 
 
 def summary(frames: FrameTable, track: int) -> Summary:
     """The summary of a table with regard to a track (its id)."""
     return Summary._make(_tables.summary(frames, track))
+
+
+def copied(*tables: FrameTable) -> FrameTable:
+    """The rows of the tables in one that shares no memory with them, read-only."""
+    joined = b"".join(table.tobytes() for table in tables)  # numpy would take its time over each field
+    return np.frombuffer(joined, FRAME)
 
 
 def empty_frames(count: int = 0) -> FrameTable:

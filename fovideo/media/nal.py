@@ -103,6 +103,11 @@ def is_key(sample: Buffer, codec: Codec) -> bool:
     return bool(_nal.flags(sample, codec is Codec.H265) & 1)
 
 
+def has_only(sample: Buffer, codec: Codec, sets: tuple[bytes, ...]) -> bool:
+    """Whether each parameter set in a sample is one of these."""
+    return _nal.has_only(sample, codec is Codec.H265, sets)
+
+
 def parameter_sets(sample: Buffer, codec: Codec) -> tuple[bytes, ...]:
     """The parameter sets in a sample, (VPS,) SPS and PPS in this order, each once."""
     h265 = codec is Codec.H265

@@ -8,7 +8,7 @@ import msgspec
 
 from fovideo.errors import UnsupportedStream
 from fovideo.media.codec import Codec, Track
-from fovideo.media.nal import parameter_sets
+from fovideo.media.nal import has_only, parameter_sets
 from fovideo.media.sps import video_size
 
 Name: TypeAlias = tuple[int, int]
@@ -29,9 +29,9 @@ def changed_tracks(tracks: tuple[Track, ...], sample: memoryview) -> tuple[Track
     video = next((track for track in tracks if track.codec.is_video), None)
     if video is None:
         return None
-    found = parameter_sets(sample, video.codec)
-    if not found or set(found) <= set(video.parameter_sets):
+    if has_only(sample, video.codec, video.parameter_sets):
         return None
+    found = parameter_sets(sample, video.codec)
     named = {set_name(video.codec, unit): unit for unit in (*video.parameter_sets, *found)}
     sets = tuple(named[name] for name in sorted(named))
     try:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fovideo.media.codec import Track
-from fovideo.media.frames import FrameTable
+from fovideo.media.codec import VIDEO_TRACK, Track
+from fovideo.media.frames import FrameTable, summary
 from fovideo.ring import Ring
 from fovideo.timeline.values import Loss, Provenance
 
@@ -108,12 +108,12 @@ class Output:
 
     def _append(self, frames: FrameTable, positions: Sequence[int], epoch: int) -> None:
         assert self._writer is not None
-        sizes = frames["size"].tolist()
-        payloads = [self._ring.payload(place, size) for place, size in zip(positions, sizes, strict=True)]
+        payloads = self._ring.payloads(positions, frames["size"].tolist())
         self._writer.append(frames, payloads, epoch=epoch)
-        self._frames += len(frames)
-        self._bytes += sum(sizes)
-        self.last_time_ns = int(frames["time_ns"].max())
+        known = summary(frames, VIDEO_TRACK)
+        self._frames += known.rows
+        self._bytes += known.bytes
+        self.last_time_ns = known.latest_ns
 
     def _backdate(self, epoch: int, shift_ns: int) -> None:
         if self._writer is not None:

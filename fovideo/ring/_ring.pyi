@@ -1,9 +1,13 @@
+from collections.abc import Iterable
 from types import TracebackType
 from typing import final
 
 from typing_extensions import Buffer, Self
 
 from fovideo.ring.units import Units
+
+def leading(units: Buffer | Units) -> tuple[int, bool]:
+    """How many rows there are before the first that is no frame, and whether any of those tells of dropped frames."""
 
 @final
 class Ring:
@@ -69,6 +73,8 @@ class Ring:
 
         The view keeps the memory, also when the ring is closed.
         """
+    def payloads(self, positions: Iterable[int], sizes: Iterable[int]) -> list[memoryview]:
+        """The bytes of several rows; see payload. ValueError also for more of the one than of the other."""
     def release(self, position: int, *, discard: bool = False) -> None:
         """Everything before `position` (the `end` of a row) may be overwritten. ValueError if not in the ring.
 

@@ -8,6 +8,7 @@ from fovideo.segment.fragment import Fragment, Notes, parse_fragment, samples
 from fovideo.segment.frametable import decode_table, encode_table
 from fovideo.segment.header import SegmentHeader, encode_header, read_header
 from fovideo.segment.scan import fragments, next_fragment, scan
+from fovideo.segment.together import compose_together
 
 __all__ = [
     "Fragment",
@@ -15,6 +16,7 @@ __all__ = [
     "Room",
     "SegmentHeader",
     "compose_fragment",
+    "compose_together",
     "decode_table",
     "encode_fragment",
     "encode_header",

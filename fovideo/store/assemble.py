@@ -6,12 +6,11 @@ A writer, an insertion, recovery and repair all use this on the same fragments a
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 
 from fovideo.index import SERIALS_PER_SEGMENT
 from fovideo.media._tables import has_gaps, last_steps, middle_step
 from fovideo.media.codec import Codec
-from fovideo.media.frames import FRAME, FrameFlag, FrameTable, summary
+from fovideo.media.frames import FrameFlag, FrameTable, Summary, copied, summary
 from fovideo.segment import Notes, SegmentHeader, decode_table, encode_table
 from fovideo.store.breaks import LONGEST_HOLE_NS, Tail, breaks_row, primary_track
 from fovideo.timeline.cover import longest_lost_step_ns, longest_step_ns
@@ -87,7 +86,8 @@ class Assembler:
         """Go on with a row of the index that is not COMPLETE."""
         row = _Row(gop.serial, gop.offset, gop.epoch)
         self._row = row
-        self._extend(row, decode_table(gop.table), gop.size_bytes)
+        frames = decode_table(gop.table)
+        self._extend(row, frames, summary(frames, self.track.id), gop.size_bytes)
         row.key = bool(gop.flags & GopFlag.KEY)
         self.interval_ns = gop.interval_ns or self.interval_ns
         self._grown = False
@@ -109,20 +109,21 @@ class Assembler:
         if not len(frames):
             return
         tail = None if self._row is None else self._row.tail
-        if self._row is None or breaks_row(tail, frames, epoch, self.track):
-            self._end(frames)
+        known = summary(frames, self.track.id)
+        if self._row is None or breaks_row(tail, known, epoch, self.track):
+            self._end(known)
             self._row = _Row(self._serial(self.rows), offset, epoch)
             self.rows += 1
-        self._extend(self._row, frames, size_bytes)
+        self._extend(self._row, frames, known, size_bytes)
         self._grown = True
 
     def _serial(self, number: int) -> int:
         return self.segment * SERIALS_PER_SEGMENT + number
 
-    def _extend(self, row: _Row, frames: FrameTable, size_bytes: int) -> None:
+    def _extend(self, row: _Row, frames: FrameTable, known: Summary, size_bytes: int) -> None:
         row.size_bytes += size_bytes
         row.tables.append(frames)
-        tail, known = row.tail, summary(frames, self.track.id)
+        tail = row.tail
         if known.mine:
             first, last = known.low_ns, known.high_ns
         elif known.rows and not tail.primary:
@@ -137,15 +138,14 @@ class Assembler:
         else:
             tail.start_ns, tail.last_ns = first, last
 
-    def _end(self, following: FrameTable) -> None:
+    def _end(self, following: Summary) -> None:
         row = self._row
         self.end_row()
         if row is None:
             return
-        known = summary(following, self.track.id)
-        if known.mine:  # the last steps before the next row tell the interval of a short one
+        if following.mine:  # the last steps before the next row tell the interval of a short one
             self._history = last_steps(
-                row.tables, self.track.id, known.first_dts_ns, LONGEST_HOLE_NS, self._history, _HISTORY
+                row.tables, self.track.id, following.first_dts_ns, LONGEST_HOLE_NS, self._history, _HISTORY
             )
 
     def end_row(self) -> None:
@@ -166,8 +166,7 @@ class Assembler:
 
     def _gop(self, row: _Row, complete: bool) -> Gop:
         if len(row.tables) > 1:
-            joined = b"".join(table.tobytes() for table in row.tables)  # numpy takes its time over fields
-            row.tables = [np.frombuffer(joined, FRAME)]
+            row.tables = [copied(*row.tables)]
         frames = row.tables[0]
         known, track = summary(frames, self.track.id), self.track.id
         flags = GopFlag.KEY if row.key else 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from fovideo.media._tables import flagged
 from fovideo.media.codec import Track
-from fovideo.media.frames import FrameFlag, FrameTable, summary
+from fovideo.media.frames import FrameFlag, FrameTable, Summary
 from fovideo.times import NS_PER_S
 
 LONGEST_ROW_NS: Final = 60 * NS_PER_S
@@ -36,11 +36,13 @@ def primary_track(tracks: tuple[Track, ...]) -> Track:
     return min(tracks, key=lambda track: track.id)
 
 
-def breaks_row(tail: Tail | None, frames: FrameTable, epoch: int, track: Track) -> bool:
-    """Whether frames that follow in the file begin a new row; their first of the primary track decides."""
+def breaks_row(tail: Tail | None, known: Summary, epoch: int, track: Track) -> bool:
+    """Whether frames that follow in the file begin a new row; their first of the primary track decides.
+
+    known: summary of the frames with regard to that track.
+    """
     if tail is None or epoch != tail.epoch:
         return True
-    known = summary(frames, track.id)
     key = bool(known.first_flags & FrameFlag.KEY)
     return known.mine > 0 and _breaks(tail, known.first_dts_ns, key, track)
 
@@ -57,9 +59,11 @@ def _breaks(tail: Tail, dts_ns: int, key: bool, track: Track) -> bool:
     return dts_ns - tail.start_ns >= longest
 
 
-def cut(tail: Tail | None, frames: FrameTable, epoch: int, track: Track) -> list[int]:
-    """Numbers of the frames before which to split a batch, so that each fragment belongs to one row."""
-    known = summary(frames, track.id)
+def cut(tail: Tail | None, frames: FrameTable, epoch: int, track: Track, known: Summary) -> list[int]:
+    """Numbers of the frames before which to split a batch, so that each fragment belongs to one row.
+
+    track, known: the primary track, and the summary of the frames with regard to it.
+    """
     if not known.mine:
         return []
     if tail is not None and tail.epoch != epoch:

@@ -163,23 +163,31 @@ class Committer:
     def _sync(self, files: list[SegmentFile]) -> list[tuple[SegmentFile, OSError]]:
         """Make files durable, several at a time since the disk can; returns those that failed."""
 
-        def attempt(file: SegmentFile) -> OSError | None:
-            try:
-                file.sync()
-            except OSError as error:
-                return error
-            return None
+        failed: list[tuple[SegmentFile, OSError]] = []
+        left = deque(files)
+
+        def work() -> None:
+            while left:
+                try:
+                    file = left.popleft()
+                except IndexError:
+                    return  # another thread was faster
+                try:
+                    file.sync()
+                except OSError as error:
+                    failed.append((file, error))
 
         if len(files) < 3:
-            errors = [attempt(file) for file in files]
-        else:
-            # From one thread: eight that allocate blocks at once wait for each other and cost twice the CPU.
-            for file in files:
-                file.begin_sync()
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="fovideo-sync")
-            errors = list(self._pool.map(attempt, files))
-        return [(file, error) for file, error in zip(files, errors, strict=True) if error is not None]
+            work()
+            return failed
+        # From one thread: eight that allocate blocks at once wait for each other and cost twice the CPU.
+        for file in files:
+            file.begin_sync()
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="fovideo-sync")
+        for running in [self._pool.submit(work) for _ in range(min(_SYNC_THREADS, len(files)))]:
+            running.result()
+        return failed
 
     def _name_all(self) -> None:
         batch = [(file, file.assembler.changes()) for file in self._owners if file.safe_bytes]

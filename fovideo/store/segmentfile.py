@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fovideo.media.frames import FrameTable
-from fovideo.segment import Notes, Room, SegmentHeader, compose_fragment, encode_header
+from fovideo.media.frames import FrameTable, copied
+from fovideo.segment import Notes, Room, SegmentHeader, compose_fragment, compose_together, encode_header
 from fovideo.store.assemble import Assembler
 from fovideo.store.behind import Behind
 from fovideo.store.files import Files
+
+_NO_NOTES = Notes()
 
 
 class Piece(NamedTuple):
@@ -88,15 +90,50 @@ class SegmentFile:
         if behind is not None:
             behind.write(self.files, self.fd, whole, self.size_bytes)
         else:
-            try:
-                self.files.write(self.fd, [whole], self.size_bytes)
-            except OSError:
-                self._cut()
-                raise
+            self._put(whole)
         self.sequence += 1
         self.assembler.add(offset, end - offset, piece.epoch, piece.frames, piece.notes)
         self.size_bytes = end
         self.unsafe.append(piece)
+
+    def append_together(
+        self, epoch: int, frames: FrameTable, payloads: Sequence[Any], starts: Sequence[int]
+    ) -> bool:
+        """As append for each piece, in one write. starts: number of each piece's first frame, 0 first.
+
+        False where they can only be composed one by one; then, and on OSError, the file ends as before.
+        """
+        begin = b"" if self.size_bytes else self._begin
+        made = compose_together(
+            self._room,
+            begin,
+            self.size_bytes,
+            self.header,
+            self.sequence + 1,
+            epoch,
+            frames,
+            payloads,
+            starts,
+        )
+        if made is None:
+            return False
+        whole, sizes = made
+        self._put(whole)
+        self.size_bytes += len(begin)
+        for start, stop, size in zip(starts, (*starts[1:], len(frames)), sizes, strict=True):
+            piece = Piece(epoch, copied(frames[start:stop]), payloads[start:stop], _NO_NOTES)
+            self.sequence += 1
+            self.assembler.add(self.size_bytes, size, epoch, piece.frames)
+            self.size_bytes += size
+            self.unsafe.append(piece)
+        return True
+
+    def _put(self, whole: memoryview) -> None:
+        try:
+            self.files.write(self.fd, [whole], self.size_bytes)
+        except OSError:
+            self._cut()
+            raise
 
     def savepoint(self) -> Savepoint:
         return Savepoint(self.size_bytes, self.sequence, len(self.unsafe), self.assembler.copy())

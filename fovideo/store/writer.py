@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fovideo.errors import StoreError, StoreFull, UsageError
 from fovideo.media.codec import Track
-from fovideo.media.frames import FrameFlag, FrameTable, empty_frames, summary
+from fovideo.media.frames import FrameFlag, FrameTable, copied, empty_frames, summary
 from fovideo.segment import Notes, SegmentHeader
 from fovideo.store.behind import Behind
 from fovideo.store.breaks import cut, primary_track
@@ -75,8 +75,8 @@ class StreamWriter:
             if not len(frames):
                 return
             self.flush_backlog()
-            pieces = self._pieces(frames, payloads, epoch)
-            self._write_all(pieces)
+            if not self._append_plainly(frames, payloads, epoch):
+                self._write_all(self._pieces(frames, payloads, epoch))
             self._backdates.clear()
             self._untold.clear()
 
@@ -116,17 +116,43 @@ class StreamWriter:
     def _notes(self) -> Notes:
         return Notes(tuple(self._backdates), tuple(self._untold))
 
+    def _append_plainly(self, frames: FrameTable, payloads: Sequence[Any], epoch: int) -> bool:
+        """Append to the present segment with one write, where none of the frames can need another one.
+
+        False for what has to be looked at piece by piece; nothing has been done then.
+        """
+        file = self._file
+        if file is None or file.sealed or self._backdates or self._untold:
+            return False
+        primary, tail = file.assembler.track, file.assembler.tail
+        known = summary(frames, primary.id)
+        if not known.rising or known.bytes >= _MUCH_BYTES:
+            return False
+        if tail is not None and tail.primary and known.mine and known.first_dts_ns < tail.last_ns:
+            return False
+        options = self._committer.options
+        if (
+            file.size_bytes + known.bytes >= options.segment_bytes
+            or known.all_high_ns - self._started_ns >= options.segment_duration_ns
+        ):
+            return False
+        starts = [0, *cut(tail, frames, epoch, primary, known)]
+        try:
+            return file.append_together(epoch, frames, payloads, starts)
+        except OSError as error:
+            raise disk_error(error, str(self._committer.folder.root)) from error
+
     def _pieces(self, frames: FrameTable, payloads: Sequence[Any], epoch: int) -> list[Piece]:
         notes, primary = self._notes(), primary_track(self.tracks)
         tail = self._file.assembler.tail if self._file is not None and not notes.backdates else None
-        starts = [0, *cut(tail, frames, epoch, primary), len(frames)]
+        starts = [0, *cut(tail, frames, epoch, primary, summary(frames, primary.id)), len(frames)]
         pieces = []
         for start, stop in itertools.pairwise(starts):
             table, parts = frames[start:stop], payloads[start:stop]
             if not summary(table, primary.id).ordered:
                 order = table["track"].argsort(kind="stable")
                 table, parts = table[order], [parts[number] for number in order.tolist()]
-            pieces.append(Piece(epoch, table.copy(), parts, notes))
+            pieces.append(Piece(epoch, copied(table), parts, notes))
             notes = _NO_NOTES
         return pieces
 

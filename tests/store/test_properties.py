@@ -6,6 +6,7 @@ import shutil
 
 import msgspec
 import numpy as np
+import pytest
 from disks import abandon
 from footage import AUDIO, FRAME_NS, VIDEO, joined, session, sound, video
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from fovideo.media.frames import FrameFlag, FrameTable
 from fovideo.store import Store, StoreOptions, check_store
+from fovideo.store.segmentfile import SegmentFile
 from fovideo.timeline import Gop, GopFlag, gaps
 from fovideo.times import NS_PER_S
 
@@ -46,17 +48,19 @@ batches = st.lists(
 OPTIONS = StoreOptions(segment_duration_ns=3 * NS_PER_S)
 
 
-def record(store: Store, script: list[Batch]) -> list[FrameTable]:
-    """Write what the script says; returns the video frames as written, in order."""
+def record(store: Store, script: list[Batch], of: str = "") -> list[FrameTable]:
+    """Write what the script says; returns the video frames as written, in order. of: the store that its
+    provenance names.
+    """
     written = []
     number, epoch, sessions = 100_000, 0, 0
-    writer = store.writer("gate", session(sessions))
+    writer = store.writer("gate", msgspec.structs.replace(session(sessions), store=of))
     writer.set_format([VIDEO, AUDIO])
     for batch in script:
         if batch.reconnect:
             writer.close()
             sessions, epoch = sessions + 1, 0
-            writer = store.writer("gate", session(sessions))
+            writer = store.writer("gate", msgspec.structs.replace(session(sessions), store=of))
             writer.set_format([VIDEO, AUDIO])
         if batch.step_back:
             number -= 3000
@@ -82,6 +86,25 @@ def record(store: Store, script: list[Batch]) -> list[FrameTable]:
 
 def comparable(store: Store) -> list[Gop]:
     return [msgspec.structs.replace(row, provenance=0) for row in store.gops("gate")]
+
+
+@settings(max_examples=10)
+@given(batches)
+def test_written_together_or_piece_by_piece(tmp_path_factory, script: list[Batch]) -> None:
+    """The compiled way gives the bytes and the rows of the plain one."""
+    made = []
+    for together in (True, False):
+        path = tmp_path_factory.mktemp("s")
+        with pytest.MonkeyPatch.context() as patch:
+            if not together:
+                patch.setattr(SegmentFile, "append_together", lambda *_: False)
+            with Store.open(path, write=True, create=True, options=OPTIONS) as store:
+                record(store, script, of="the-store")
+                rows = store.gops("gate")
+        files = sorted(file for file in path.rglob("*.mp4"))
+        made.append((rows, [(file.name, file.read_bytes()) for file in files]))
+        assert files
+    assert made[0] == made[1]
 
 
 @settings(max_examples=30)

@@ -3,7 +3,7 @@
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 from fovideo.media._nalh cimport *
 
@@ -134,6 +134,34 @@ def flags(sample, bint h265) -> int:
     if reader.broken:
         found |= FOV_CORRUPT
     return found & (FOV_KEY | FOV_PARAMS | FOV_CORRUPT)
+
+
+cdef bint is_set(const fov_nal* nal, bint h265) noexcept nogil:
+    """Whether it is a parameter set of those that a track keeps: VPS, SPS, PPS."""
+    cdef int kind = nal.data[0] >> 1 & 63 if h265 else nal.data[0] & 31
+    return 32 <= kind <= 34 if h265 else kind == 7 or kind == 8
+
+
+def has_only(sample, bint h265, tuple sets) -> bool:
+    cdef Py_buffer view
+    cdef fov_nal_reader reader
+    cdef fov_nal nal
+    cdef bytes each
+    cdef bint result = True, known
+    PyObject_GetBuffer(sample, &view, PyBUF_SIMPLE)
+    try:
+        fov_nal_reader_init(&reader, view.buf, view.len, 4)
+        while result and fov_nal_next(&reader, &nal):
+            if is_set(&nal, h265):
+                known = False
+                for each in sets:
+                    if <size_t> len(each) == nal.size and memcmp(PyBytes_AS_STRING(each), nal.data, nal.size) == 0:
+                        known = True
+                        break
+                result = known
+    finally:
+        PyBuffer_Release(&view)
+    return result
 
 
 def nal_spans(sample, int length_size=4) -> list:

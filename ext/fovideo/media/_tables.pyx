@@ -35,7 +35,8 @@ def summary(frames, int track):
     cdef int64_t dts, time_ns, latest = 0, documents = 0
     cdef uint64_t size = 0
     cdef int first_flags = 0, before = 0
-    cdef bint ordered = True
+    cdef int64_t last = 0
+    cdef bint ordered = True, rising = True
     open_rows(frames, &view)
     count = view.shape[0]
     for index in range(count):
@@ -53,11 +54,14 @@ def summary(frames, int track):
         if before == track:
             if first < 0:
                 first, first_dts, first_flags = index, dts, row[FOV_ROW_FLAGS]
-                low = high = dts
+                low = high = last = dts
+            rising = rising and dts >= last
+            last = dts
             low, high = min(low, dts), max(high, dts)
             mine += 1
     PyBuffer_Release(&view)
-    return (count, mine, first, first_dts, first_flags, low, high, all_low, all_high, latest, size, ordered, documents)
+    return (count, mine, first, first_dts, first_flags, low, high, all_low, all_high, latest, size, ordered, documents,
+            rising)
 
 
 def flagged(frames, int track, int flags):

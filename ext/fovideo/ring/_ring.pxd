@@ -58,7 +58,9 @@ cdef extern from "fov_unit.h" nogil:
         uint8_t flags
         uint8_t packing
     ctypedef struct fov_unit_row:
+        int64_t value
         int64_t end
+        uint8_t kind
     int fov_unit_push(fov_ring* ring, fov_unit* unit, const void* payload, size_t size, int length_size)
     int64_t fov_unit_rows(fov_ring* ring, uint64_t position, int64_t limit, fov_unit_row* rows)
 

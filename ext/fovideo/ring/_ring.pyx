@@ -33,6 +33,21 @@ cdef object failed(str what, int code):
     return OSError(code, f"{what}: {os.strerror(code)}")
 
 
+def leading(units):
+    cdef Py_buffer view
+    cdef const fov_unit_row* rows
+    cdef Py_ssize_t count, frames = 0
+    cdef bint drops = False
+    PyObject_GetBuffer(units, &view, PyBUF_SIMPLE)
+    rows = <const fov_unit_row*> view.buf
+    count = view.len // <Py_ssize_t> sizeof(fov_unit_row)
+    while frames < count and rows[frames].kind == FOV_KIND_FRAME:
+        drops = drops or rows[frames].value > 0
+        frames += 1
+    PyBuffer_Release(&view)
+    return frames, drops
+
+
 cdef class Ring:
     def __cinit__(self, long long capacity_bytes, *, int fd=-1, bint shared=True, long long keep_bytes=0):
         cdef _Mapping mapping = _Mapping()
@@ -142,16 +157,23 @@ cdef class Ring:
         return rows
 
     def payload(self, position, size):
+        return self.payloads((position,), (size,))[0]
+
+    def payloads(self, positions, sizes) -> list:
         cdef _Mapping mapping = self.need()
-        cdef uint64_t start = position, length = size
         cdef uint64_t head = FOV_LOAD_ACQUIRE(&mapping.ring.control.head)
         cdef uint64_t tail = FOV_LOAD_RELAXED(&mapping.ring.control.tail)
-        if start - tail > head - tail or length > head - start:
-            raise ValueError(f"{length} bytes at {start} are not in the ring, which holds {tail} to {head}")
-        start = start % mapping.map.capacity
-        if start + length > <uint64_t> mapping.length:
-            raise ValueError(f"no payload of {length} bytes lies at {position}")
-        return self.view[start : start + length]
+        cdef uint64_t start, length
+        cdef list found = []
+        for position, size in zip(positions, sizes, strict=True):
+            start, length = position, size
+            if start - tail > head - tail or length > head - start:
+                raise ValueError(f"{length} bytes at {start} are not in the ring, which holds {tail} to {head}")
+            start = start % mapping.map.capacity
+            if start + length > <uint64_t> mapping.length:
+                raise ValueError(f"no payload of {length} bytes lies at {position}")
+            found.append(self.view[start : start + length])
+        return found
 
     def release(self, position, *, bint discard=False) -> None:
         cdef _Mapping mapping = self.need()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -90,7 +89,7 @@ class Stamper:
             begin = self._pass_steady(steady, begin, out)
             if begin == len(units):
                 break
-            rows, places = batch.rows, batch.places_from(begin, 2 * self._settings.reorder_frames)
+            rows, places = batch.rows_from(begin), batch.places_from(begin, 2 * self._settings.reorder_frames)
             run_begin = places[0] if places else len(rows)
             self._stamp_others(rows, range(begin, run_begin), out)
             begin = run_begin
@@ -183,22 +182,28 @@ def _order(tracks: tuple[Track, ...]) -> Order:
 
 
 class _Batch:
-    """Units as Python integers, made when first asked for."""
+    """Units as Python integers, from the first that is asked for on. Numbers only rise from call to call."""
 
     def __init__(self, units: Any, track: int) -> None:
         self._units, self._track = units, track
+        self._rows: list[Unit] = []
+        self._places: list[int] = []
         self._place = 0
 
-    @cached_property
-    def rows(self) -> list[Unit]:
-        return [Unit._make(row) for row in self._units.tolist()]
-
-    @cached_property
-    def _places(self) -> list[int]:
-        return [i for i, unit in enumerate(self.rows) if unit.kind == _FRAME and unit.track == self._track]
+    def rows_from(self, begin: int) -> list[Unit]:
+        """All units by number; those before `begin` are not to be looked at."""
+        if not self._rows and begin < len(self._units):
+            made = [Unit._make(row) for row in self._units[begin:].tolist()]
+            self._rows = [made[0]] * begin + made
+            self._places = [
+                begin + number
+                for number, unit in enumerate(made)
+                if unit.kind == _FRAME and unit.track == self._track
+            ]
+        return self._rows
 
     def places_from(self, begin: int, most: int) -> list[int]:
-        """Numbers of the track's first frames from a number on, which only rises from call to call."""
+        """Numbers of the track's first frames from a number on."""
         while self._place < len(self._places) and self._places[self._place] < begin:
             self._place += 1
         return self._places[self._place : self._place + most]
