@@ -41,6 +41,11 @@ def format_ns(time_ns: int) -> str:
     return f"{text}.{digits}Z"
 
 
+def format_ms(time_ns: int) -> str:
+    """The same to the nearest ms, for people."""
+    return format_ns((time_ns + NS_PER_MS // 2) // NS_PER_MS * NS_PER_MS)
+
+
 def parse_ns(text: str) -> int:
     """Time in ns of an RFC 3339 text.
 

@@ -9,7 +9,7 @@ import rich_click as click
 from fovideo.cli import params, peers
 from fovideo.cli.output import out, print_json
 from fovideo.cli.peers import open_timeline
-from fovideo.times import format_duration, format_ns
+from fovideo.times import format_duration, format_ms
 
 
 @click.command("gaps")
@@ -44,7 +44,7 @@ def command(store: str, stream: str | None, from_ns: int | None, to_ns: int | No
             for gap in each.gaps:
                 length = format_duration(gap.end_ns - gap.start_ns)
                 reason = gap.reason or "never recorded"
-                line = f"{each.name}  {format_ns(gap.start_ns)}  {format_ns(gap.end_ns)}  {length}  {reason}"
+                line = f"{each.name}  {format_ms(gap.start_ns)}  {format_ms(gap.end_ns)}  {length}  {reason}"
                 out.print(line, highlight=False, markup=False)
             if not each.gaps:
                 out.print(f"{each.name}  no gaps", highlight=False, markup=False)

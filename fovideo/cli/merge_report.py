@@ -9,7 +9,7 @@ from fovideo.cli.output import errors, out, print_json
 from fovideo.custody import Written
 from fovideo.errors import MergeError
 from fovideo.merge import MergeReport, StreamReport
-from fovideo.times import NS_PER_MS, NS_PER_S, format_bytes, format_duration, format_ns
+from fovideo.times import NS_PER_MS, NS_PER_S, format_bytes, format_duration, format_ms
 
 if TYPE_CHECKING:
     from fovideo.merge.running import MergeResult, MergeStatus
@@ -90,4 +90,4 @@ def _line(style: str, text: str) -> None:
 
 def _span(style: str, what: str, from_ns: int, to_ns: int, why: str = "") -> None:
     length = format_duration(to_ns - from_ns)
-    _line(style, f"  {what} {format_ns(from_ns)} to {format_ns(to_ns)}, {length}{why}")
+    _line(style, f"  {what} {format_ms(from_ns)} to {format_ms(to_ns)}, {length}{why}")

@@ -13,7 +13,7 @@ from fovideo.cli.bars import coverage
 from fovideo.cli.output import out, print_json
 from fovideo.cli.peers import open_timeline
 from fovideo.store.describe import StreamDescription
-from fovideo.times import format_bytes, format_duration, format_ns
+from fovideo.times import format_bytes, format_duration, format_ms
 
 COLOURS = ("green", "cyan", "magenta", "yellow", "blue")
 
@@ -72,10 +72,10 @@ def show_streams(
         out.print(" " * indent + facts + (", recording" if each.live else ""), style="dim", highlight=False)
         for gap in each.gaps:
             reason = f" ({gap.reason})" if gap.reason else ""
-            missing = f"gap {format_ns(gap.start_ns)} to {format_ns(gap.end_ns)}"
+            missing = f"gap {format_ms(gap.start_ns)} to {format_ms(gap.end_ns)}"
             length = format_duration(gap.end_ns - gap.start_ns)
             out.print(f"{'':{indent}}{missing}, {length}{reason}", style="red", highlight=False, markup=False)
-    left, right = format_ns(start_ns), format_ns(end_ns)
+    left, right = format_ms(start_ns), format_ms(end_ns)
     out.print(" " * (indent + 1) + left + right.rjust(max(1, width - len(left))), highlight=False)
     legend = Text(" " * (indent + 1))
     for label in labels:

@@ -78,7 +78,7 @@ class Connection:
     ) -> None:
         self.url = check_url(url)
         self._pauses_s, self._sleep = pauses_s, sleep
-        shown = credentials or Credentials(token=token)
+        self._shown = shown = credentials or Credentials(token=token)
         token = shown.token
         headers = {"Accept": MSGPACK}
         if not token.isascii() or not token.isprintable():
@@ -199,12 +199,24 @@ class Connection:
         except http.client.HTTPException as error:
             raise PeerError(f"not an answer of a fovideo server: {error!r}", where=self.url) from None
 
-    def _unanswered(self, what: str, *, refused: bool = False, cut: bool = False) -> Unanswered:
+    def _unanswered(self, what: str, *, refused: bool = False, cut: bool = False) -> FovideoError:
         hint = "is it running?"
-        if cut and self.url.startswith("https:"):
+        if cut and not self.url.startswith("https:"):
+            hint = "is it running, and does it want https://?"
+        elif cut:
             # The end of the handshake is not awaited by clients, so a refusal may look like this.
-            hint = "is it running, and does it take this client's certificate?"
+            if (over := self._expired()) is not None:
+                return over
+            asks = "take this client's certificate?" if self._shown.cert else "ask for a client certificate?"
+            hint = f"is it running, and does it {asks}"
         return Unanswered(what, where=self.url, hint=hint, refused=refused, cut=cut)
+
+    def _expired(self) -> PeerUnauthorized | None:
+        over = self._shown.expired()
+        if not over:
+            return None
+        what = f"this client's certificate is valid no more since {over}"
+        return PeerUnauthorized(what, where=self._shown.cert, hint="have the site's CA sign a new one")
 
     def _tls_failed(self, error: ssl.SSLError) -> PeerError:
         """What a failed handshake means. Not tried again: it would fail again."""
@@ -222,7 +234,7 @@ class Connection:
                 hint="give it in FOVIDEO_CERT or --cert",
             )
         if "ALERT" in reason and ("CA" in reason or "CERTIFICATE" in reason):
-            return PeerUnauthorized(
+            return self._expired() or PeerUnauthorized(
                 "it refused the client certificate", where=self.url, hint="is it signed by the site's CA?"
             )
         if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
@@ -236,11 +248,14 @@ class Connection:
     def _check_answer(self, answer: Answer) -> None:
         if 200 <= answer.status < 300:
             return
-        if answer.status == 401:
-            raise PeerUnauthorized(
-                "the token was refused", where=self.url, hint="set FOVIDEO_TOKEN to the site's token"
-            )
         failure = self._failure(answer)
+        if answer.status == 401:
+            hint = "set FOVIDEO_TOKEN to the site's token"
+            if self._shown.token:
+                raise PeerUnauthorized("the token was refused", where=self.url, hint=hint)
+            if self._shown.cert:
+                hint = "ask its admin for a [[client]] of that name"
+            raise PeerUnauthorized(failure.what, where=self.url, hint=hint)
         if answer.status == 403:
             raise PeerUnauthorized(failure.what, where=self.url, hint=failure.hint)
         raise failure

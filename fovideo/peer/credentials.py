@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -42,6 +43,16 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=
         if self.cert:
             load_own(context, self.cert, self.key)
         return context
+
+    def expired(self) -> str:
+        """Since when the own certificate is valid no more, RFC 3339; "" while it is, or cannot be read."""
+        from cryptography import x509
+
+        try:
+            over = x509.load_pem_x509_certificate(Path(self.cert).read_bytes()).not_valid_after_utc
+        except (OSError, ValueError):
+            return ""
+        return f"{over:%Y-%m-%dT%H:%M:%SZ}" if over < datetime.now(UTC) else ""
 
 
 def load_trusted(context: ssl.SSLContext, ca: str) -> None:

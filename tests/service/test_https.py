@@ -122,17 +122,21 @@ def test_roles_by_certificate_and_token(
 
 
 def test_strangers(tmp_path: Path, server: RecordingServer, authority: Authority) -> None:
-    with pytest.raises(PeerUnauthorized):
+    with pytest.raises(PeerUnauthorized, match="a token is needed"):
         open_timeline(server.url, credentials=shown(authority))
-    with pytest.raises(PeerUnauthorized):
+    with pytest.raises(PeerUnauthorized, match="no client of this site is named 'stranger'"):
         open_timeline(server.url, credentials=shown(authority, "stranger"))
-    with pytest.raises(PeerUnauthorized):
+    with pytest.raises(PeerUnauthorized, match="the token was refused"):
         open_timeline(server.url, credentials=shown(authority, "wall", token="wrong"))
     other = Authority(tmp_path / "other")
     other.issue("spare-1")
     forged = shown(other, "spare-1")
     with pytest.raises(PeerUnauthorized, match="its certificate is not to be trusted"):
         open_timeline(server.url, credentials=forged)
+    authority.issue("late", days=0)
+    over = pytest.raises(PeerUnauthorized, match=r"late.pem: .*certificate is valid no more since 20\d\d-")
+    with ask(server.url, shown(authority, "late")) as remote, over:
+        remote.health()
     half = Credentials(ca=str(authority.path), cert=forged.cert, key=forged.key)
     with ask(server.url, half) as remote, pytest.raises(PeerError, match="client"):
         remote.health()
@@ -150,7 +154,8 @@ def test_a_certificate_can_be_required(tmp_path: Path, authority: Authority) -> 
 def test_plain_and_encrypted_do_not_mix(
     tmp_path: Path, server: RecordingServer, authority: Authority
 ) -> None:
-    with ask(server.url.replace("https", "http"), Credentials()) as remote, pytest.raises(PeerError):
+    plain = ask(server.url.replace("https", "http"), Credentials())
+    with plain as remote, pytest.raises(PeerError, match="want https"):
         remote.health()
     with (
         open_store(tmp_path / "plain") as store,

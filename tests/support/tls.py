@@ -74,16 +74,20 @@ class Authority:
         self.certificate = self._sign("ca", self._key, ca=True)
         self.path = self._write("ca.pem", self.certificate)
 
-    def issue(self, name: str) -> tuple[Path, Path]:
-        """Certificate and key of NAME, valid for 127.0.0.1 too, both as server and as client."""
+    def issue(self, name: str, *, days: int = 30) -> tuple[Path, Path]:
+        """Certificate and key of NAME, valid for 127.0.0.1 too, both as server and as client. days: from
+        now on; 0 = it was valid until now.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
-        cert = self._write(f"{name}.pem", self._sign(name, key))
+        cert = self._write(f"{name}.pem", self._sign(name, key, days=days))
         path = self._folder / f"{name}.key"
         form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         path.write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
         return cert, path
 
-    def _sign(self, name: str, key: ec.EllipticCurvePrivateKey, *, ca: bool = False) -> x509.Certificate:
+    def _sign(
+        self, name: str, key: ec.EllipticCurvePrivateKey, *, ca: bool = False, days: int = 30
+    ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
         issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca")])
         address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
@@ -94,7 +98,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=30))
+            .not_valid_after(now + datetime.timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([address, x509.DNSName(name)]), critical=False)
         )
