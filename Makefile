@@ -9,21 +9,29 @@ TESTED = $(VENV)$(if $(filter wheel,$(AGAINST)),-wheel)
 PYTEST = PYTHONSAFEPATH=1 $(TESTED)/bin/python -m pytest --benchmark-disable \
 	$(if $(filter wheel,$(AGAINST)),--from-wheel -p no:cacheprovider)
 
-.PHONY: demo test lint format bench bench-smoke wheel test-wheel clean
+.PHONY: demo test lint style types stubs imports format bench bench-smoke wheel test-wheel clean
 
 demo: $(VENV)/.ready
 	$(BIN)/fovideo demo
 
-# Real processes and cameras wait more than they compute: two files of them at a time. 5: none of that kind was asked for.
+# Real processes and cameras wait more than they compute: four at a time. 5: none of that kind was asked for.
 test: $(TESTED)/.ready
-	$(PYTEST) -n auto --maxprocesses 4 -m "not e2e" $(TESTS) || test $$? = 5
-	$(PYTEST) -n 2 --dist loadfile -m e2e $(TESTS) || test $$? = 5
+	$(PYTEST) -n auto --maxprocesses 4 --dist worksteal -m "not e2e" $(TESTS) || test $$? = 5
+	$(PYTEST) -n 4 --dist loadgroup -m e2e $(TESTS) || test $$? = 5
 
-lint: $(VENV)/.ready
+lint: style types stubs imports
+
+style: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready
 	$(BIN)/mypy
+
+stubs: $(VENV)/.ready
 	$(BIN)/python -m mypy.stubtest $$(cd ext && find fovideo -name '*.pyx' | sed 's/\.pyx$$//; s#/#.#g' | sort)
+
+imports: $(VENV)/.ready
 	$(BIN)/lint-imports
 
 format: $(VENV)/.ready

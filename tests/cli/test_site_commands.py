@@ -16,7 +16,7 @@ from fovideo.service.serve import RecordingServer
 from fovideo.service.spare import Spare
 from fovideo.site import load_site
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("site commands")]  # they share a site
 SECRET = "hush-hush"
 
 

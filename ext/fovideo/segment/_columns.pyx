@@ -5,6 +5,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
+from fovideo.segment._tracks cimport FOV_MOST_TRACKS, fov_boxes_limit, fov_track, read_tracks
+
 cdef extern from "fov_columns.h" nogil:
     enum:
         FOV_ROW_BYTES
@@ -22,12 +24,6 @@ cdef extern from "fov_columns.h" nogil:
     int fov_group_decode(const uint8_t* body, size_t size, size_t* at, uint8_t* rows, int64_t left, int64_t* count)
 
 cdef extern from "fov_boxes.h" nogil:
-    enum:
-        FOV_MOST_TRACKS
-    ctypedef struct fov_track:
-        int64_t scale, delay, channels
-        int id, lasts, as_one
-    size_t fov_boxes_limit(int64_t rows)
     size_t fov_boxes(const uint8_t* rows, int64_t count, int64_t data_bytes, const fov_track* tracks, int known,
                      uint32_t sequence, int64_t base_ns, uint8_t* out, uint32_t* scratch, int* unknown)
 
@@ -109,18 +105,11 @@ def boxes(frames, tracks, int64_t data_bytes, uint32_t sequence, int64_t base_ns
     cdef Py_buffer view
     cdef fov_track known[FOV_MOST_TRACKS]
     cdef int64_t count
-    cdef int number = 0, unknown = 0
+    cdef int number, unknown = 0
     cdef size_t size = 0
     cdef uint8_t* out = NULL
     cdef uint32_t* scratch = NULL
-    if len(tracks) > FOV_MOST_TRACKS:
-        raise ValueError(f"{len(tracks)} tracks")
-    for track in tracks:
-        (known[number].id, known[number].scale, known[number].delay, known[number].lasts, known[number].channels,
-         known[number].as_one) = track
-        if known[number].scale <= 0:
-            raise ValueError(f"not a time scale: {known[number].scale}")
-        number += 1
+    number = read_tracks(tracks, known)
     PyObject_GetBuffer(frames, &view, PyBUF_SIMPLE)
     try:
         count = need_rows(&view)

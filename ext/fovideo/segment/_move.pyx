@@ -5,19 +5,15 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
 
 from fovideo.media._nalh cimport fov_crc32c_init
+from fovideo.segment._tracks cimport FOV_MOST_TRACKS, fov_boxes_limit, fov_track, read_tracks
 
 cdef extern from "fov_move.h" nogil:
     enum:
         FOV_ROW_BYTES
-        FOV_MOST_TRACKS
-    ctypedef struct fov_track:
-        int64_t scale, delay, channels
-        int id, lasts, as_one
     ctypedef struct fov_fragment:
         size_t at, size, head_bytes
         int64_t rows
         int flags
-    size_t fov_boxes_limit(int64_t rows)
     int fov_fragment_at(const uint8_t* data, size_t size, size_t at, const uint8_t* uuid, int version, fov_fragment* out)
     int fov_fragment_table(const fov_fragment* fragment, uint8_t* rows)
     int fov_fragment_move(uint8_t* data, const fov_fragment* fragment, const uint8_t* rows, const uint8_t* carries,
@@ -73,21 +69,14 @@ def move(data, tracks, const uint8_t[::1] carries, const uint8_t[::1] uuid, int 
     cdef Py_buffer view
     cdef fov_track known[FOV_MOST_TRACKS]
     cdef Found found
-    cdef int count = 0, code
+    cdef int count, code
     cdef Py_ssize_t number, moved
     cdef uint8_t* room = NULL
     cdef uint32_t* scratch = NULL
     cdef uint8_t* rows
     if carries.shape[0] != 256 or uuid.shape[0] != 16:
         raise ValueError("what tracks carry takes 256 bytes, and a UUID 16")
-    if len(tracks) > FOV_MOST_TRACKS:
-        raise ValueError(f"{len(tracks)} tracks")
-    for track in tracks:
-        (known[count].id, known[count].scale, known[count].delay, known[count].lasts, known[count].channels,
-         known[count].as_one) = track
-        if known[count].scale <= 0:
-            raise ValueError(f"not a time scale: {known[count].scale}")
-        count += 1
+    count = read_tracks(tracks, known)
     found.list, found.count, found.rows, found.most = NULL, 0, 0, 0
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
     try:
