@@ -145,19 +145,22 @@ def _best_apart(
     A camera that restarted its clock makes several differences: true are those of footage that adjoins by
     that clock, as what was brought filled a gap; the one that holds before and after the restart, then the
     one that most frames speak for, then the least, as machines are kept in step. Frames that waited make
-    small ones: again the one that most speak for is true.
+    it small: the greatest is true.
     """
-    pairs = [
-        _Pair(
-            _adjoins(each, own_run),
-            own_run.lag_ns + (each.put_off_ns - own_run.put_off_ns if put_off else 0),
-            each.lag_ns,
-            min(len(each.frames), len(own_run.frames)),
-        )
-        for each in brought
-        for own_run in own
-        if own_run.lag_ns is not None and each.lag_ns is not None
-    ]
+    pairs: list[_Pair] = []
+    for each in brought:
+        found = [
+            _Pair(
+                _adjoins(each, run),
+                run.lag_ns + (each.put_off_ns - run.put_off_ns if put_off else 0),
+                each.lag_ns,
+                min(len(each.frames), len(run.frames)),
+            )
+            for run in own
+            if run.lag_ns is not None and each.lag_ns is not None
+        ]
+        mine = max((pair.adjoins for pair in found), default=0)
+        pairs.extend(pair for pair in found if pair.adjoins == mine)
     if not pairs:
         return -1, None
     best = max(pair.adjoins for pair in pairs)
@@ -169,18 +172,13 @@ def _best_apart(
         return clocks_of(each.own_lag_ns for each in same), frames, -abs(pair.apart_ns)
 
     true = max(beside, key=speak)
-    good = [
-        pair
+    return best, max(
+        pair.apart_ns
         for pair in pairs
         if pair.adjoins >= min(best, 0)
         and abs(pair.apart_ns - true.apart_ns) <= _RESTART_NS
         and abs(pair.own_lag_ns - true.own_lag_ns) <= _ALIKE_NS
-    ]
-
-    def support(pair: _Pair) -> int:
-        return sum(each.frames for each in good if abs(each.apart_ns - pair.apart_ns) <= _ALIKE_NS)
-
-    return best, max((support(pair), pair.apart_ns) for pair in good)[1]
+    )
 
 
 def _adjoins(brought: Footage, own: Footage) -> int:
