@@ -7,12 +7,13 @@ explain the most, the one nearest to what was expected is taken.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from fovideo.merge.line import Digests, Line, Mask, Times, covered, nominal_ns, tolerance_of
-from fovideo.times import NS_PER_S
+from fovideo.times import NS_PER_MS, NS_PER_S
 
 NEAR_NS = 2 * NS_PER_S
 """How far clocks are apart that are kept in step; offsets beyond need stronger evidence."""
@@ -25,6 +26,7 @@ _STRONG = 8  # matched frames that make an offset believable
 _GOOD = 0.998
 _LIVELY_KEYS = 3  # content that does not repeat for so many GOPs is no static scene
 _ONCE = 0.9  # share of content that comes but once from which on content tells the time
+_OFF_NS = 500 * NS_PER_MS  # laps that are further off than clocks of one site are not told from each other
 _CONVINCING = 3  # matched frames that are no accident where content never repeats
 
 
@@ -35,7 +37,8 @@ class Prior:
     expected_ns: best guess. near_ns: how far the clocks are from it if they are what they claim to be;
     window_ns: how far they may be at all. trusted: offsets beyond near_ns need the near ones to be refuted.
     repeated: digests, sorted, that are known to come more than once in the stream;
-    again_ns: after how long they come again, at the least; 0 = not known.
+    again_ns: after how long they come again, at the least; lap_ns: after how long all of them have come
+    again; 0 = not known.
     """
 
     expected_ns: int = 0
@@ -44,6 +47,7 @@ class Prior:
     trusted: bool = False
     repeated: Digests = field(default_factory=lambda: np.zeros(0, np.uint64))
     again_ns: int = 0
+    lap_ns: int = 0
 
     def around(self, expected_ns: int, window_ns: int) -> Prior:
         """The same, with another guess that is good to window_ns."""
@@ -92,10 +96,8 @@ def find_offset(source: Line, target: Line, prior: Prior) -> Offset | None:
         far = [each for each in far if each[0].matched >= _STRONG]
     if repeating and not (here.matched or here.refuted):
         near = []
-    elif repeating and here.refuted < _STRONG and prior.again_ns:
-        # The edges of neighbours say too little to believe in another lap.
-        lap_ns = max(prior.again_ns * 2 // 5, nominal_ns(source, target))
-        near = [each for each in near if abs(each[0].offset_ns - prior.expected_ns) <= lap_ns]
+    elif repeating and (reach_ns := _lap_reach_ns(source, target, prior, here)):
+        near = [each for each in near if abs(each[0].offset_ns - prior.expected_ns) <= reach_ns]
     choice = _choose(far + near, prior.expected_ns)
     return None if choice is None else _refined(*choice)
 
@@ -156,6 +158,22 @@ def partners(source: Line, target: Line, tolerance_ns: int) -> Times:
     is_before = (target.digest[before] == source.digest) & (to_before <= tolerance_ns)
     found = np.where(is_after & (~is_before | (to_after < to_before)), after, np.where(is_before, before, -1))
     return found.astype(np.int64)
+
+
+def _lap_reach_ns(source: Line, target: Line, prior: Prior, here: Offset) -> int:
+    """How far from the expected offset content that repeats may tell one, so that no lap passes for another;
+    0 = as far as clocks allow.
+
+    The edges of neighbours say too little to believe in another lap; and where nothing comes but once, all
+    laps explain the same.
+    """
+    if here.refuted < _STRONG and prior.again_ns:
+        lap_ns = prior.again_ns
+    elif prior.lap_ns and _once(source, target, prior.repeated) < 1 - _ONCE:
+        lap_ns = prior.lap_ns
+    else:
+        return 0
+    return max(min(lap_ns * 2 // 5, _OFF_NS), nominal_ns(source, target))
 
 
 def _refined(offset: Offset, residuals: Times) -> Offset:
@@ -222,10 +240,30 @@ def repeats(source: Line, target: Line, repeated: Digests) -> bool:
     """Whether most of what both sides hold is content that comes more than once; also if they share
     nothing.
     """
+    return _once(source, target, repeated) < _ONCE
+
+
+def _once(source: Line, target: Line, repeated: Digests) -> float:
+    """Which share of the content that both sides hold comes but once; 0 if they share nothing."""
     values, counts = np.unique(source.digest, return_counts=True)
     others, other_counts = np.unique(target.digest, return_counts=True)
     both, mine, theirs = np.intersect1d(values, others, assume_unique=True, return_indices=True)
+    if not len(both):
+        return 0.0
     once = (counts[mine] == 1) & (other_counts[theirs] == 1)
     if len(repeated):
         once &= repeated[np.minimum(np.searchsorted(repeated, both), len(repeated) - 1)] != both
-    return not len(both) or float(once.mean()) < _ONCE
+    return float(once.mean())
+
+
+def lap_after_ns(lines: Iterable[Line]) -> int:
+    """After how long all content of a line that comes again has come again; 0 if none does."""
+    laps = [0]
+    for line in lines:
+        order = np.argsort(line.digest, kind="stable")
+        digests, times = line.digest[order], line.time_ns[order]
+        same = np.flatnonzero(digests[1:] == digests[:-1])
+        if len(same):
+            first = np.flatnonzero(np.diff(digests[same], prepend=~digests[same[:1]]))
+            laps.append(int(np.minimum.reduceat(times[same + 1] - times[same], first).max()))
+    return max(laps)

@@ -19,7 +19,7 @@ from fovideo.merge.home import at_home
 from fovideo.merge.line import Times, again_after_ns, line_of, repeated_in
 from fovideo.merge.machines import Machines
 from fovideo.merge.manifest import Manifest, Run
-from fovideo.merge.offset import NEAR_NS, Offset, Prior
+from fovideo.merge.offset import NEAR_NS, Offset, Prior, lap_after_ns
 from fovideo.merge.splice import CLASH, KEPT, NEW, THERE, States
 from fovideo.times import NS_PER_MS
 
@@ -88,7 +88,8 @@ def place_runs(source: Manifest, target: Manifest, window_ns: int, expected_ns: 
     ]
     repeated = np.union1d(*(repeated_in(side) for side in lines))
     again_ns = again_after_ns(line for side in lines for line in side)
-    prior = Prior(window_ns=window_ns, repeated=repeated, again_ns=again_ns)
+    lap_ns = lap_after_ns(line for side in lines for line in side)
+    prior = Prior(window_ns=window_ns, repeated=repeated, again_ns=again_ns, lap_ns=lap_ns)
     everything = [each for _, footage in runs for each in footage]
     machines = Machines.of(everything, there, source.primary, window_ns, expected_ns)
     sketches = [_sketch(source, run, footage, there, prior, machines) for run, footage in runs]
