@@ -13,8 +13,11 @@ import os
 import struct
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from fovideo.platform import _sync
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -51,6 +54,21 @@ def fdatasync(fd: int) -> None:
         return
     call = _call("fdatasync") or os.fsync
     call(fd)
+
+
+def fdatasync_all(fds: Sequence[int]) -> list[OSError | None]:
+    """As fdatasync for each, one after the other: None, or the error; one call, whatever other threads do."""
+    if _sync.AVAILABLE:
+        return [OSError(code, os.strerror(code)) if code else None for code in _sync.fdatasync_all(fds)]
+    found: list[OSError | None] = []
+    for fd in fds:
+        try:
+            fdatasync(fd)
+        except OSError as error:
+            found.append(error)
+        else:
+            found.append(None)
+    return found
 
 
 def start_writing(fd: int, offset: int, size: int) -> None:
@@ -153,6 +171,7 @@ def _direct(fd: int, *, on: bool) -> bool:
     return True
 
 
+@cache
 def _most_buffers() -> int:
     """Buffers that one call may take."""
     try:

@@ -41,7 +41,9 @@ class Rhythm:
     """How long to wait between rounds so that frames are durable in time, with as few rounds as that allows.
 
     A frame that comes just after its lane was drained waits for the rest of that round, the pause and a whole
-    round. Rounds are taken to last as long as the longest of late; a pause is never short of an eighth.
+    round: two rounds and the pause. Rounds are taken to last as long as the longest of late. A tenth is kept
+    for what a round may last longer, and for what waits in a socket to be read; a pause is never short of an
+    eighth.
     """
 
     def __init__(self, durability_ns: int) -> None:
@@ -51,11 +53,12 @@ class Rhythm:
     @property
     def pause_ns(self) -> int:
         """Before the next round."""
-        return max(self._durability_ns - 3 * self._round_ns, self._durability_ns // 8)
+        spare_ns = self._durability_ns // 10
+        return max(self._durability_ns - spare_ns - 2 * self._round_ns, self._durability_ns // 8)
 
     def took(self, round_ns: int) -> None:
         """A round took this long."""
-        self._round_ns = max(round_ns, round(self._round_ns * _FORGETTING), self._durability_ns // 12)
+        self._round_ns = max(round_ns, round(self._round_ns * _FORGETTING), self._durability_ns // 24)
 
 
 class Writer:

@@ -35,18 +35,20 @@ class Noted(msgspec.Struct, frozen=True):
 class _Row:
     """A row that still grows."""
 
-    __slots__ = ("epoch", "key", "offset", "serial", "size_bytes", "tables", "tail")
+    __slots__ = ("epoch", "key", "known", "offset", "serial", "size_bytes", "tables", "tail")
 
     def __init__(self, serial: int, offset: int, epoch: int) -> None:
         self.serial, self.offset, self.epoch = serial, offset, epoch
         self.size_bytes = 0
         self.tables: list[FrameTable] = []
+        self.known: Summary | None = None  # of all tables, where it is known
         self.tail = Tail(epoch, 0, 0, False)
         self.key = False
 
     def copy(self) -> _Row:
         twin = _Row(self.serial, self.offset, self.epoch)
         twin.size_bytes, twin.key, twin.tables = self.size_bytes, self.key, self.tables.copy()
+        twin.known = self.known
         tail = self.tail
         twin.tail = Tail(tail.epoch, tail.start_ns, tail.last_ns, tail.primary)
         return twin
@@ -122,6 +124,7 @@ class Assembler:
 
     def _extend(self, row: _Row, frames: FrameTable, known: Summary, size_bytes: int) -> None:
         row.size_bytes += size_bytes
+        row.known = None if row.tables else known
         row.tables.append(frames)
         tail = row.tail
         if known.mine:
@@ -168,7 +171,8 @@ class Assembler:
         if len(row.tables) > 1:
             row.tables = [copied(*row.tables)]
         frames = row.tables[0]
-        known, track = summary(frames, self.track.id), self.track.id
+        track = self.track.id
+        known = row.known = row.known or summary(frames, track)
         flags = GopFlag.KEY if row.key else 0
         flags |= GopFlag.COMPLETE if complete else 0
         flags |= GopFlag.PENDING if self.header.pending else 0

@@ -14,6 +14,7 @@ from typing import Any
 from fovideo.platform import (
     copy_file_range,
     fdatasync,
+    fdatasync_all,
     fsync_dir,
     start_writing,
     write_around_cache,
@@ -61,6 +62,20 @@ class Files:
     def sync(self, fd: int) -> None:
         """Make the file's bytes durable."""
         fdatasync(fd)
+
+    def sync_many(self, fds: Sequence[int]) -> list[OSError | None]:
+        """Make the bytes of several files durable: for each None, or what sync raised."""
+        if type(self).sync is Files.sync:
+            return fdatasync_all(fds)
+        found: list[OSError | None] = []  # a file layer that syncs in its own way
+        for fd in fds:
+            try:
+                self.sync(fd)
+            except OSError as error:
+                found.append(error)
+            else:
+                found.append(None)
+        return found
 
     def close(self, fd: int) -> None:
         os.close(fd)

@@ -38,7 +38,8 @@ class SegmentFile:
 
     size_bytes: end of the last whole fragment. safe_bytes: up to where it is durable.
     unsafe: pieces written since the file was last made durable; kept so that they can be written elsewhere.
-    named: the index knows the segment. previous: segment of the same session before this one, 0 = none.
+    named: the index knows the segment. placed: it has its final place.
+    previous: segment of the same session before this one, 0 = none.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class SegmentFile:
         self.sequence = 0
         self.size_bytes = self.safe_bytes = 0
         self.unsafe: list[Piece] = []
-        self.named = False
+        self.named = self.placed = False
         self.sealed = False
         self.previous = previous
         self._safe: Savepoint | None = None
@@ -154,9 +155,8 @@ class SegmentFile:
         """Let the disk begin with what is to be made durable."""
         self.files.start_writing(self.fd, self.safe_bytes, self.size_bytes - self.safe_bytes)
 
-    def sync(self) -> None:
-        """Make everything appended durable."""
-        self.files.sync(self.fd)
+    def synced(self) -> None:
+        """Everything appended has been made durable."""
         self.safe_bytes = self.size_bytes
         self.unsafe.clear()
         self._safe = self.savepoint()

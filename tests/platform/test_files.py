@@ -15,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fovideo.platform import (
+    _sync,
     copy_file_range,
     discard_cached,
     disk_space,
     fdatasync,
+    fdatasync_all,
     fsync_dir,
     read_at,
     read_in_order,
@@ -71,6 +73,23 @@ def test_short_writes_are_continued(fd: int, monkeypatch: pytest.MonkeyPatch) ->
     buffers = [b"a", b"bcdefgh", b"ij", b"klmnop", b"q"]
     assert write_at(fd, buffers, 2) == 17
     assert read_at(fd, 100, 0) == b"\0\0abcdefghijklmnopq"
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_one_file_that_cannot_be_synced_hides_no_other(
+    fd: int, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not compiled:
+        monkeypatch.setattr(_sync, "AVAILABLE", False)
+    read, write = os.pipe()
+    try:
+        before, pipe, after = fdatasync_all([fd, write, fd])
+    finally:
+        os.close(read)
+        os.close(write)
+    assert (before, after) == (None, None)
+    assert isinstance(pipe, OSError)
+    assert fdatasync_all([]) == []
 
 
 @pytest.mark.usefixtures("system")
@@ -175,6 +194,7 @@ def test_syncs_and_hints_accept_a_file(fd: int, tmp_path: Path) -> None:
     os.write(fd, b"data")
     read_in_order(fd)
     fdatasync(fd)
+    assert fdatasync_all([fd, fd]) == [None, None]
     fsync_dir(tmp_path)
     discard_cached(fd, 0, 4)
     assert read_at(fd, 4, 0) == b"data"
