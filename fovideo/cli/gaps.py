@@ -11,6 +11,8 @@ from fovideo.cli.output import out, print_json
 from fovideo.cli.peers import open_timeline
 from fovideo.times import format_duration, format_ms
 
+_HELD = "kept, but not shown: what it continues is missing"
+
 
 @click.command("gaps")
 @click.argument("store")
@@ -22,8 +24,9 @@ def command(store: str, stream: str | None, from_ns: int | None, to_ns: int | No
     """List the stretches without frames, each with its reason where it is known.
 
     With --from and --to, what is missing at the edges of the window counts too. Exit code 1 with any gap.
+    Also told is what is kept, but not shown, since what it continues is missing: another source may have it.
     """
-    from fovideo.store.describe import describe, gap_json
+    from fovideo.store.describe import describe, gap_json, held_json
     from fovideo.timeline.endpoint import unreachable
 
     params.check_stretch(from_ns, to_ns)
@@ -34,7 +37,12 @@ def command(store: str, stream: str | None, from_ns: int | None, to_ns: int | No
         print_json(
             {
                 "streams": [
-                    {"name": each.name, "gaps": [gap_json(gap) for gap in each.gaps]} for each in streams
+                    {
+                        "name": each.name,
+                        "gaps": [gap_json(gap) for gap in each.gaps],
+                        "held": held_json(each.held),
+                    }
+                    for each in streams
                 ],
                 "unreachable": away,
             }
@@ -46,7 +54,11 @@ def command(store: str, stream: str | None, from_ns: int | None, to_ns: int | No
                 reason = gap.reason or "never recorded"
                 line = f"{each.name}  {format_ms(gap.start_ns)}  {format_ms(gap.end_ns)}  {length}  {reason}"
                 out.print(line, highlight=False, markup=False)
-            if not each.gaps:
+            for start_ns, end_ns in each.held:
+                length = format_duration(end_ns - start_ns)
+                line = f"{each.name}  {format_ms(start_ns)}  {format_ms(end_ns)}  {length}  {_HELD}"
+                out.print(line, highlight=False, markup=False)
+            if not each.gaps and not each.held:
                 out.print(f"{each.name}  no gaps", highlight=False, markup=False)
         peers.say_unreachable(away)
     return 1 if any(each.gaps for each in streams) else 0

@@ -75,6 +75,10 @@ def show_streams(
             missing = f"gap {format_ms(gap.start_ns)} to {format_ms(gap.end_ns)}"
             length = format_duration(gap.end_ns - gap.start_ns)
             out.print(f"{'':{indent}}{missing}, {length}{reason}", style="red", highlight=False, markup=False)
+        for held_from_ns, held_to_ns in each.held:
+            there = f"not shown {format_ms(held_from_ns)} to {format_ms(held_to_ns)}"
+            length = format_duration(held_to_ns - held_from_ns)
+            out.print(f"{'':{indent}}{there}, {length} (what it continues is missing)", style="yellow")
     left, right = format_ms(start_ns), format_ms(end_ns)
     out.print(" " * (indent + 1) + left + right.rjust(max(1, width - len(left))), highlight=False)
     legend = Text(" " * (indent + 1))

@@ -18,13 +18,13 @@ from fovideo.segment import parse_fragment, samples
 from fovideo.timeline.choose import Choice
 from fovideo.timeline.cover import DEFAULT_INTERVAL_NS, longest_step_ns
 from fovideo.timeline.endpoint import FileRange, Timeline
+from fovideo.timeline.held import continues
 from fovideo.timeline.order import effective, play_order
-from fovideo.timeline.values import Gop, Splice
+from fovideo.timeline.values import Gop
 
 log = logging.getLogger(__name__)
 
 _EVER_NS = 1 << 62
-_REORDERED = 4
 
 
 class Packet(NamedTuple):
@@ -181,14 +181,13 @@ def _decodable(read: Iterator[_Read], rows: Rows, primary: int) -> Iterator[_Rea
 
 def _continues(before: _Read, after: _Read, rows: Rows) -> bool:
     """Whether a frame of another row, no keyframe, has the frame before it as its reference."""
-    interval_ns = max(before.row.interval_ns, after.row.interval_ns) or DEFAULT_INTERVAL_NS
-    step_ns = after.packet.dts_ns - before.packet.dts_ns
-    if before.row.provenance == after.row.provenance:
-        return step_ns <= longest_step_ns(interval_ns)
-    leads, follows = rows.provenance(before.row), rows.provenance(after.row)
-    told = bool(leads and leads.splice & Splice.LEADS) or bool(follows and follows.splice & Splice.FOLLOWS)
-    # Around frames that one side lost, reordered frames have decode times that are some intervals off.
-    return told and step_ns <= _REORDERED * interval_ns
+    return continues(
+        rows.provenance(before.row),
+        rows.provenance(after.row),
+        same=before.row.provenance == after.row.provenance,
+        step_ns=after.packet.dts_ns - before.packet.dts_ns,
+        interval_ns=max(before.row.interval_ns, after.row.interval_ns),
+    )
 
 
 def _from(packets: Iterator[Packet], from_ns: int, primary: int) -> Iterator[Packet]:

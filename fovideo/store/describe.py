@@ -15,6 +15,7 @@ from fovideo.timeline import gaps as find_gaps
 from fovideo.timeline import spans as find_spans
 from fovideo.timeline.cover import primary
 from fovideo.timeline.endpoint import unreachable
+from fovideo.timeline.held import held as find_held
 from fovideo.timeline.values import Provenance, Splice, StreamInfo
 from fovideo.times import format_ns
 
@@ -26,6 +27,7 @@ class StreamDescription(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: of the rows in the segment files; rows that reach out of the window count by their share of
     frames.
     conflicting_frames: kept beside what is shown, not counted in frames.
+    held: stretches of which frames are there, but not shown: what they continue is missing.
     live: it is being recorded right now.
     """
 
@@ -36,6 +38,7 @@ class StreamDescription(msgspec.Struct, frozen=True, kw_only=True):
     spans: tuple[Span, ...]
     gaps: tuple[Gap, ...]
     conflicting_frames: int = 0
+    held: tuple[tuple[int, int], ...] = ()
     live: bool = False
 
     def as_json(self) -> dict[str, Any]:
@@ -56,8 +59,14 @@ class StreamDescription(msgspec.Struct, frozen=True, kw_only=True):
             ],
             "gaps": [gap_json(gap) for gap in self.gaps],
             "conflicting_frames": self.conflicting_frames,
+            "held": held_json(self.held),
             "live": self.live,
         }
+
+
+def held_json(held: tuple[tuple[int, int], ...]) -> list[dict[str, str]]:
+    """The objects of stretches that are kept, but not shown."""
+    return [{"from": format_ns(start_ns), "to": format_ns(end_ns)} for start_ns, end_ns in held]
 
 
 def gap_json(gap: Gap) -> dict[str, str]:
@@ -99,6 +108,7 @@ def _describe(
         spans=tuple(find_spans(rows, provenances, _table)),
         gaps=tuple(find_gaps(rows, losses, begin_ns, to_ns, _table)),
         conflicting_frames=sum(row.frames for row in held if _is_conflict(row, provenances)),
+        held=tuple(find_held(rows, provenances)) if info.tracks and info.tracks[0].codec.is_video else (),
         live=info.live_edge_ns > 0,
     )
 

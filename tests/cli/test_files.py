@@ -82,7 +82,7 @@ def test_timeline_of_a_stretch_counts_its_frames_exactly(store: Path) -> None:
 
 
 def test_gaps_of_a_whole_recording(store: Path) -> None:
-    assert fovideo_json("gaps", store)["streams"] == [{"name": "gate", "gaps": []}]
+    assert fovideo_json("gaps", store)["streams"] == [{"name": "gate", "gaps": [], "held": []}]
 
 
 def test_gaps_at_the_edges_of_a_window_count(store: Path) -> None:
