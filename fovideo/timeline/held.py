@@ -37,6 +37,7 @@ def held(rows: Sequence[Gop], provenances: Mapping[int, Provenance]) -> list[tup
     hidden = False
     for row in sorted(rows, key=lambda row: (row.start_ns, row.serial)):
         reach_ns = REORDERED * (row.interval_ns or DEFAULT_INTERVAL_NS)
+        end_ns = row.end_ns if row.interval_ns else row.end_ns + DEFAULT_INTERVAL_NS
         near = [each for each in open_rows if each.end_ns + reach_ns >= row.start_ns]
         if row.flags & GopFlag.KEY:
             hidden = False
@@ -45,9 +46,9 @@ def held(rows: Sequence[Gop], provenances: Mapping[int, Provenance]) -> list[tup
         if not hidden:
             open_rows = [*near, row]
         elif found and row.start_ns <= found[-1][1] + reach_ns:
-            found[-1] = found[-1][0], max(found[-1][1], row.end_ns)
+            found[-1] = found[-1][0], max(found[-1][1], end_ns)
         else:
-            found.append((row.start_ns, row.end_ns))
+            found.append((row.start_ns, end_ns))
     return found
 
 
