@@ -152,7 +152,9 @@ def _doubled(line: Line) -> bool:
 
 
 def pinned_offset(source: Footage, targets: Sequence[Footage]) -> int | None:
-    """The offset at which an earlier merge inserted footage of this very session; None if there is none."""
+    """The offset at which an earlier merge inserted footage of this very session; None if there is none, or
+    if it is not the same everywhere: then clocks of the target's were off.
+    """
     found: list[int] = []
     for target in targets:
         if target.session == source.session and target.epoch == source.epoch:
@@ -160,7 +162,9 @@ def pinned_offset(source: Footage, targets: Sequence[Footage]) -> int | None:
             if len(places):
                 differences = target.frames["time_ns"][others] - source.frames["time_ns"][places]
                 found.append(int(np.median(differences)))
-    return int(np.median(found)) if found else None
+    if not found or max(found) - min(found) > _SEAM_NS:
+        return None
+    return int(np.median(found))
 
 
 @dataclass(frozen=True)

@@ -167,13 +167,12 @@ def _lap_reach_ns(source: Line, target: Line, prior: Prior, here: Offset) -> int
     The edges of neighbours say too little to believe in another lap; and where nothing comes but once, all
     laps explain the same.
     """
+    least_ns = nominal_ns(source, target)
     if here.refuted < _STRONG and prior.again_ns:
-        lap_ns = prior.again_ns
-    elif prior.lap_ns and _once(source, target, prior.repeated) < 1 - _ONCE:
-        lap_ns = prior.lap_ns
-    else:
-        return 0
-    return max(min(lap_ns * 2 // 5, _OFF_NS), nominal_ns(source, target))
+        return max(prior.again_ns * 2 // 5, least_ns)
+    if prior.lap_ns and _once(source, target, prior.repeated) < 1 - _ONCE:
+        return max(min(prior.lap_ns * 2 // 5, _OFF_NS), least_ns)
+    return 0
 
 
 def _refined(offset: Offset, residuals: Times) -> Offset:
