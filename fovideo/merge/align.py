@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from fovideo.media.codec import AUDIO_TRACK, VIDEO_TRACK
-from fovideo.media.frames import FrameTable
+from fovideo.media.frames import FrameTable, joined, picked
 from fovideo.merge.footage import Footage
 from fovideo.merge.line import (
     Index,
@@ -118,7 +118,7 @@ def overall_offset(
             continue
         if machines.apart_ns(source, target)[1]:
             continue
-        frames = target.recorded[other]
+        frames = picked(target.recorded, other)
         found = machines.prior(source.only(mine), target.only(other), prior)
         trusted = trusted and found.trusted
         frames["time_ns"] -= found.expected_ns
@@ -127,11 +127,12 @@ def overall_offset(
         return None
     guess_ns = prior.expected_ns
     prior = replace(prior, expected_ns=0, trusted=trusted)
-    ours, theirs = line_of(source.recorded, primary), line_of(np.concatenate(shown), primary)
+    there = joined(shown)
+    ours, theirs = line_of(source.recorded, primary), line_of(there, primary)
     if primary == VIDEO_TRACK and repeats(ours, theirs, prior.repeated):
-        heard, there = line_of(source.recorded, AUDIO_TRACK), line_of(np.concatenate(shown), AUDIO_TRACK)
-        if len(heard) and len(there) and not repeats(heard, there, prior.repeated):
-            ours, theirs = heard, there
+        heard, sound = line_of(source.recorded, AUDIO_TRACK), line_of(there, AUDIO_TRACK)
+        if len(heard) and len(sound) and not repeats(heard, sound, prior.repeated):
+            ours, theirs = heard, sound
     if not _doubled(theirs):
         found_offset = find_offset(ours, theirs, prior)
         return None if found_offset is None else _later(found_offset, guess_ns)
@@ -190,7 +191,7 @@ def _match(source: Footage, target: Footage, primary: int, prior: Prior, machine
     if mine.any() and theirs.any():
         known = machines.prior(source.only(mine), target.only(theirs), prior)
         expected_ns = known.expected_ns
-        found = match(source.recorded[mine], target.recorded[theirs], known)
+        found = match(picked(source.recorded, mine), picked(target.recorded, theirs), known)
         if len(found):
             ours, others = np.flatnonzero(mine)[found.source], np.flatnonzero(theirs)[found.target]
             anchors = _anchors(source, target, ours, others, primary)

@@ -12,6 +12,7 @@ from operator import itemgetter
 
 import numpy as np
 
+from fovideo.merge.line import Times
 from fovideo.merge.match import STEP_PPM
 from fovideo.timeline.values import Correction
 from fovideo.times import NS_PER_MS
@@ -67,6 +68,24 @@ class Clock:
     def offset_at(self, at_ns: int) -> int:
         _, offset_ns, drift_ppb, reference_ns = self.piece(at_ns)
         return Correction(offset_ns, drift_ppb, reference_ns).shift_ns(at_ns)
+
+    def offsets_at(self, at_ns: Times) -> Times:
+        """The same for many times."""
+        if len({offset_ns for _, offset_ns in self.anchors}) <= 1:
+            return np.full(len(at_ns), self.anchors[0][1] if self.anchors else 0, np.int64)
+        result = np.empty(len(at_ns), np.int64)
+        after = np.searchsorted(np.array([time_ns for time_ns, _ in self.anchors], np.int64), at_ns, "right")
+        for number in np.unique(after).tolist():
+            mine = np.flatnonzero(after == number)
+            times = at_ns[mine]
+            _, offset_ns, drift_ppb, reference_ns = self.piece(int(times[0]))
+            since = times - reference_ns
+            stepped = 0 < number < len(self.anchors) and self.stepped[number - 1]
+            if stepped or abs(drift_ppb) * int(np.abs(since).max()) >= 1 << 62:
+                result[mine] = [self.offset_at(each) for each in times.tolist()]
+            else:
+                result[mine] = offset_ns + drift_ppb * since // 1_000_000_000
+        return result
 
 
 def uncorrected_ns(time_ns: int, correction: Correction) -> int:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fovideo.media.frames import FrameTable
 from fovideo.merge import _rows
 from fovideo.merge.manifest import Columns, Manifest
-from fovideo.timeline.values import Gop, GopFlag, Splice
+from fovideo.timeline.values import GopFlag, Splice
 from fovideo.times import NS_PER_MS, NS_PER_S
 
 MARGIN_ROWS = 64
@@ -75,7 +75,7 @@ def without_common(
     if min(len(source.rows), len(target.rows)) < least:
         return source, target, Common()
     ours, theirs = source.columns, target.columns
-    partner = _partners(ours, _plain(source, ours), theirs, _plain(target, theirs))
+    partner = _partners(ours, is_whole(source, ours), theirs, is_whole(target, theirs))
     shift = np.where(partner >= 0, theirs[partner, _rows.START] - ours[:, _rows.START], 0)
     partner[np.abs(shift - expected_ns) > _CLOSE_NS] = -1
     if from_ns is not None:
@@ -129,39 +129,21 @@ def follows(table: Columns) -> npt.NDArray[np.bool_]:
     return np.asarray(np.abs(table[1:, _rows.START] - table[:-1, _rows.END]) <= jitter_ns, bool)
 
 
-def follows_at_once(before: Gop, row: Gop) -> bool:
-    """The same of two rows, at the same frame interval."""
-    apart_ns = abs(row.start_ns - before.end_ns)
-    return row.interval_ns == before.interval_ns > 0 and apart_ns <= row.interval_ns // _JITTER
-
-
-def _plain(manifest: Manifest, table: Columns) -> npt.NDArray[np.bool_]:
-    """Of these, rows whose keyframe comes only once."""
-    plain = is_whole(manifest, table)
-    order = np.argsort(table[:, _rows.KEY], kind="stable")
-    keys = table[order, _rows.KEY]
-    twice = np.zeros(len(table), bool)
-    same = keys[1:] == keys[:-1]
-    twice[order[1:][same]] = True
-    twice[order[:-1][same]] = True
-    return np.asarray(plain & ~twice, bool)
-
-
 def _partners(
-    ours: Columns, plain: npt.NDArray[np.bool_], theirs: Columns, plain_there: npt.NDArray[np.bool_]
+    ours: Columns, whole: npt.NDArray[np.bool_], theirs: Columns, whole_there: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64]:
-    """For each row of ours the place of the row of theirs with the same digests, -1 = none."""
-    places = np.flatnonzero(plain_there)
-    order = places[np.argsort(theirs[places, _rows.KEY])]
-    partner = np.full(len(ours), -1, np.int64)
-    if not len(order):
-        return partner
-    keys = theirs[order, _rows.KEY]
-    found = order[np.minimum(np.searchsorted(keys, ours[:, _rows.KEY]), len(order) - 1)]
-    same = plain.copy()
-    for column in (_rows.KEY, _rows.CONTENT, _rows.SAMPLES, _rows.FRAMES):
-        same &= theirs[found, column] == ours[:, column]
-    partner[same] = found[same]
+    """For each row of ours the place of the row of theirs with the same digests, -1 = none. Only rows that
+    are whole, and whose keyframe comes only once on either side.
+    """
+    partner = np.empty(len(ours), np.int64)
+    _rows.partners(ours[:, _rows.KEY], theirs[:, _rows.KEY], partner)
+    there = np.maximum(partner, 0)
+    same = (partner >= 0) & whole
+    if same.any():
+        same &= whole_there[there]
+        for column in (_rows.CONTENT, _rows.SAMPLES, _rows.FRAMES):
+            same &= theirs[there, column] == ours[:, column]
+    partner[~same] = -1
     return partner
 
 

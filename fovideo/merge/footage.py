@@ -9,10 +9,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from fovideo.media.frames import Clock, FrameTable
+from fovideo.media.frames import Clock, FrameTable, joined, picked
+from fovideo.merge import _rows
 from fovideo.merge.line import Mask, Times
 from fovideo.merge.manifest import Manifest, Run
-from fovideo.timeline.values import Gop
+from fovideo.timeline.values import Gop, Splice
 from fovideo.times import NS_PER_S
 
 _SELF_REACH_NS = 2 * NS_PER_S  # sessions of one source overlap at most a little, by their own clock
@@ -83,15 +84,17 @@ class Footage:
         """The frames with times as they were recorded, by one clock, wherever merges have put them."""
         if not self.moved_ns.any():
             return self.frames
-        frames = self.frames.copy()
+        frames = joined([self.frames])
         frames["time_ns"] -= self.moved_ns
         return frames
 
     def only(self, mask: Mask) -> Footage:
         """Some of the frames."""
+        if mask.all():
+            return self
         return replace(
             self,
-            frames=self.frames[mask],
+            frames=picked(self.frames, mask),
             stored_ns=self.stored_ns[mask],
             row=self.row[mask],
             arrival_ns=self.arrival_ns[mask],
@@ -101,7 +104,9 @@ class Footage:
     def pick(self, mask: Mask, shift_ns: Times, conflict: bool) -> Footage:
         """Some of the frames, at other times; shift_ns: one per frame of this footage."""
         made = self.only(mask)
-        made = replace(made, conflict=conflict, moved_ns=made.moved_ns + shift_ns[mask])
+        made = replace(
+            made, frames=joined([made.frames]), conflict=conflict, moved_ns=made.moved_ns + shift_ns[mask]
+        )
         made.frames["time_ns"] += shift_ns[mask]
         made.frames["dts_ns"] += shift_ns[mask]
         return made
@@ -127,10 +132,9 @@ def unpack(
     mine = [place for place in run.places if place in wanted]
     if not mine:
         return []
-    sizes = [len(manifest.stored(place)) for place in mine]
-    shifts = np.repeat(np.array([manifest.rows[place].shift_ns for place in mine], np.int64), sizes)
     frames = manifest.effective(mine)
-    stored_ns = frames["time_ns"] - shifts
+    sizes = [len(manifest.stored(place)) for place in mine]
+    stored_ns = frames["time_ns"] - np.repeat(manifest.columns[mine, _rows.SHIFT], sizes)
     whole = Footage(
         session=run.session,
         epoch=run.epoch,
@@ -142,9 +146,9 @@ def unpack(
         reported=run.session in reported,
         home=manifest.identity,
         brought=bool(run.provenance.inserted_from),
-        moved_ns=np.repeat(np.array([moved_ns(manifest, place) for place in mine], np.int64), sizes),
+        moved_ns=np.repeat(_all_moved_ns(manifest, mine), sizes),
     )
-    hidden = np.repeat(np.array([manifest.is_conflict(place) for place in mine], bool), sizes)
+    hidden = np.repeat(manifest.by_provenance(mine, lambda each: each.splice & Splice.CONFLICT) != 0, sizes)
     if not hidden.any():
         return [whole]
     parts = [whole.only(~hidden), replace(whole.only(hidden), conflict=True)]
@@ -155,6 +159,13 @@ def moved_ns(manifest: Manifest, place: int) -> int:
     """By how much merges have corrected the times of a row."""
     row, correction = manifest.rows[place], manifest.provenance(place).correction
     return correction.shift_ns(row.start_ns - correction.offset_ns)
+
+
+def _all_moved_ns(manifest: Manifest, places: Sequence[int]) -> Times:
+    """The same of many rows."""
+    if not manifest.by_provenance(places, lambda each: each.correction.drift_ppb).any():
+        return manifest.by_provenance(places, lambda each: each.correction.offset_ns)
+    return np.array([moved_ns(manifest, place) for place in places], np.int64)
 
 
 def arrivals(frames: FrameTable, stored_ns: Times) -> Times:

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
+import numpy as np
+
+from fovideo.merge import _rows
 from fovideo.merge.clock import Clock
+from fovideo.merge.line import Times
 from fovideo.merge.manifest import Manifest, Run
 from fovideo.timeline.cover import DEFAULT_INTERVAL_NS
 from fovideo.times import NS_PER_MS, NS_PER_S
@@ -27,10 +31,15 @@ def in_order(
     """
     clocks: dict[int, Clock] = {}
     sessions: dict[str, list[int]] = {}
+    offsets = np.zeros(len(source.rows), np.int64)
     for run, clock in runs:
         clocks.update(dict.fromkeys(run.places, clock))
         sessions.setdefault(run.session, []).extend(run.places)
+        mine = np.array(run.places, np.int64)
+        offsets[mine] = clock.offsets_at(source.columns[mine, _rows.START])
     for places in sessions.values():
+        if not _any_overlap(source, offsets, np.sort(np.array(places, np.int64))):
+            continue
         pairs = _neighbours(source, sorted(places))
         for place, following in reversed(pairs):
             if place not in anchored:
@@ -40,6 +49,20 @@ def in_order(
             if following not in anchored:
                 _move(source, clocks, following, _overlap_ns(source, clocks, place, following))
     return clocks
+
+
+def _any_overlap(source: Manifest, offsets: Times, places: Times) -> bool:
+    """Whether any two neighbours among rows of one session are too close, each corrected by its offset."""
+    table = source.columns[places]
+    starts, interval = table[:, _rows.START], table[:, _rows.INTERVAL]
+    interval = np.where(interval != 0, interval, DEFAULT_INTERVAL_NS)
+    last = table[:, _rows.END] - interval
+    following = np.maximum(np.searchsorted(starts, last, side="right"), np.arange(1, len(places) + 1))
+    mine = np.flatnonzero(following < len(places))
+    following = following[mine]
+    free = starts[following] - last[mine] - interval[mine] * _CLOSEST[0] // _CLOSEST[1]
+    over = offsets[places][mine] - offsets[places][following] - np.maximum(free, 0)
+    return bool(((over > _LEAST_NS) & (over <= _MOST_NS)).any()) or bool((np.diff(starts) < 0).any())
 
 
 def _neighbours(source: Manifest, places: list[int]) -> list[tuple[int, int]]:

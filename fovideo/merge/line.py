@@ -5,13 +5,13 @@ compared.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from fovideo.media.frames import FrameFlag, FrameTable
+from fovideo.merge import _lines
 from fovideo.times import NS_PER_MS
 
 Times = npt.NDArray[np.int64]
@@ -74,12 +74,13 @@ class Line:
 
 def line_of(frames: FrameTable, track: int) -> Line:
     """The frames of a track."""
-    index = np.flatnonzero(frames["track"] == track)
-    time: Times = frames["time_ns"][index]
-    order = np.argsort(time, kind="stable")
-    time, index = time[order], index[order]
-    digest = np.ascontiguousarray(frames["digest"][index])
-    return Line(time, digest, index, frames["flags"][index] & FrameFlag.KEY != 0, interval_of(time))
+    time, index = np.empty((2, len(frames)), np.int64)
+    digest, key = np.empty(len(frames), np.uint64), np.empty(len(frames), np.uint8)
+    count, rising = _lines.line(frames, track, FrameFlag.KEY, time, digest, index, key)
+    line = Line(time[:count], digest[:count], index[:count], key[:count] != 0, 0)
+    if not rising:
+        line = line.at(np.argsort(line.time_ns, kind="stable"))
+    return replace(line, interval_ns=interval_of(line.time_ns))
 
 
 def interval_of(time: Times) -> int:
@@ -108,15 +109,10 @@ def covered(at_ns: Times, line: Line, reach_ns: int, interval_ns: int) -> Mask:
     """Which instants lie where a line has footage: between close neighbours, or within reach_ns of a
     frame.
     """
-    count = len(line)
-    if not count:
-        return np.zeros(len(at_ns), bool)
-    right = np.searchsorted(line.time_ns, at_ns)
-    after = line.time_ns[np.minimum(right, count - 1)]
-    before = line.time_ns[np.maximum(right - 1, 0)]
-    close = (after - before <= COVERED * interval_ns) & (right > 0) & (right < count)
-    near: Any = np.minimum(np.abs(after - at_ns), np.abs(at_ns - before)) <= reach_ns
-    return np.asarray(close | near, bool)
+    found = np.empty(len(at_ns), bool)
+    close_ns = int(COVERED * interval_ns)
+    _lines.covered(np.ascontiguousarray(at_ns), line.time_ns, close_ns, reach_ns, found.view(np.uint8))
+    return found
 
 
 def repeated_in(lines: Iterable[Line]) -> Digests:
@@ -134,7 +130,10 @@ def again_after_ns(lines: Iterable[Line]) -> int:
     """
     found = []
     for line in lines:
-        order = np.lexsort((line.time_ns, line.digest))
+        digests = np.sort(line.digest)
+        if not (digests[1:] == digests[:-1]).any():
+            continue
+        order = np.argsort(line.digest, kind="stable")  # times rise already
         same = np.diff(line.digest[order].view(np.int64)) == 0
         found.append(np.diff(line.time_ns[order])[same])
     steps = np.concatenate(found) if found else np.zeros(0, np.int64)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import compress, pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -12,9 +13,9 @@ import numpy.typing as npt
 
 from fovideo.errors import NoSuchStream
 from fovideo.media.codec import VIDEO_TRACK
-from fovideo.media.frames import FRAME, FrameTable
+from fovideo.media.frames import FrameTable, joined
 from fovideo.merge import _rows
-from fovideo.segment import decode_table
+from fovideo.segment import decode_table, decode_tables
 from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.values import Gop, Provenance, Splice
 from fovideo.times import NS_PER_MS, NS_PER_S
@@ -55,8 +56,8 @@ class Manifest:
 
     @cached_property
     def columns(self) -> Columns:
-        """The rows as numbers, shape (rows, _rows.COLUMNS)."""
-        table = np.zeros((len(self.rows), _rows.COLUMNS), np.int64)
+        """The rows as numbers, shape (rows, _rows.COLUMNS), each column in one piece."""
+        table = np.zeros((len(self.rows), _rows.COLUMNS), np.int64, "F")
         _rows.columns(self.rows, table)
         return table
 
@@ -67,54 +68,75 @@ class Manifest:
             table = self._tables[place] = decode_table(self.rows[place].table)
         return table
 
-    def effective(self, places: Sequence[int]) -> FrameTable:
-        """Frame tables of rows, joined, effective times."""
-        tables = [self.stored(place) for place in places]
-        joined = np.empty(sum(map(len, tables)), FRAME)
-        at = 0
-        for table in tables:  # np.concatenate would compare their types one by one
-            joined[at : at + len(table)] = table
-            at += len(table)
-        shifts = np.repeat(
-            np.array([self.rows[place].shift_ns for place in places], np.int64), [len(t) for t in tables]
+    def unpack(self, places: Iterable[int]) -> None:
+        """Have the frame tables of these rows ready, unpacked all at once."""
+        wanted = [place for place in places if place not in self._tables]
+        self._tables.update(
+            zip(wanted, decode_tables([self.rows[each].table for each in wanted]), strict=True)
         )
-        joined["time_ns"] += shifts
-        joined["dts_ns"] += shifts
-        return joined
+
+    def joined(self, places: Sequence[int]) -> FrameTable:
+        """Frame tables of rows, one behind the other, stored times."""
+        self.unpack(places)
+        return joined(self._tables[place] for place in places)
+
+    def effective(self, places: Sequence[int]) -> FrameTable:
+        """The same, effective times."""
+        frames = self.joined(places)
+        shifts = np.array([self.rows[place].shift_ns for place in places], np.int64)
+        if shifts.any():
+            shifts = np.repeat(shifts, [len(self._tables[place]) for place in places])
+            frames["time_ns"] += shifts
+            frames["dts_ns"] += shifts
+        return frames
 
     def provenance(self, place: int) -> Provenance:
         return self.provenances[self.rows[place].provenance]
+
+    def by_provenance(self, places: Sequence[int], number: Callable[[Provenance], int]) -> Columns:
+        """A number of each row's provenance."""
+        values, at = np.unique(self.columns[places, _rows.PROVENANCE], return_inverse=True)
+        return np.array([number(self.provenances[each]) for each in values.tolist()], np.int64)[at]
 
     def is_conflict(self, place: int) -> bool:
         return bool(self.provenance(place).splice & Splice.CONFLICT)
 
     def only(self, kept: npt.NDArray[np.bool_]) -> Manifest:
         """Some of the rows. kept: one entry a row."""
-        places = np.flatnonzero(kept).tolist()
-        tables = {at: self._tables[place] for at, place in enumerate(places) if place in self._tables}
-        made = replace(self, rows=tuple(self.rows[place] for place in places), _tables=tables)
+        at = np.cumsum(kept) - 1
+        tables = {int(at[place]): table for place, table in self._tables.items() if kept[place]}
+        made = replace(self, rows=tuple(compress(self.rows, kept.tolist())), _tables=tables)
         if "columns" in self.__dict__:
-            made.__dict__["columns"] = self.columns[kept]
+            made.__dict__["columns"] = np.asfortranarray(self.columns[kept])
         return made
 
-    def runs(self) -> list[Run]:
-        """Rows by session, epoch and how far they were moved, in order of their first row."""
+    @cached_property
+    def _runs(self) -> list[Run]:
         found: dict[tuple[str, int], list[list[int]]] = {}
-        for place, row in enumerate(self.rows):
+        table = self.columns
+        differs = np.ones(len(table), bool)
+        told = table[:, [_rows.PROVENANCE, _rows.EPOCH, _rows.SHIFT]]
+        differs[1:] = (told[1:] != told[:-1]).any(axis=1)
+        for start, stop in pairwise([*np.flatnonzero(differs).tolist(), len(table)]):
+            row = self.rows[start]
             session = self.provenances[row.provenance].session or f"#{row.provenance}"
             runs = found.setdefault((session, row.epoch), [])
             for run in runs:
                 if abs(self.rows[run[-1]].shift_ns - row.shift_ns) <= _SAME_CLOCK_NS:
-                    run.append(place)
+                    run.extend(range(start, stop))
                     break
             else:
-                runs.append([place])
+                runs.append(list(range(start, stop)))
         made = [
             Run(session, epoch, self.provenance(run[0]), tuple(run))
             for (session, epoch), runs in found.items()
             for run in runs
         ]
         return sorted(made, key=lambda run: run.places[0])
+
+    def runs(self) -> list[Run]:
+        """Rows by session, epoch and how far they were moved, in order of their first row."""
+        return self._runs
 
 
 def load_manifest(

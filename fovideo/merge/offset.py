@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from fovideo.merge import _lines
 from fovideo.merge.line import Digests, Line, Mask, Times, covered, nominal_ns, tolerance_of
 from fovideo.times import NS_PER_MS, NS_PER_S
 
@@ -149,15 +150,9 @@ def _refuted(source: Line, target: Line, partner: Times, tolerance_ns: int) -> i
 
 def partners(source: Line, target: Line, tolerance_ns: int) -> Times:
     """For each source frame the neighbouring target frame of equal digest within the tolerance, or -1."""
-    right = np.searchsorted(target.time_ns, source.time_ns)
-    last = len(target) - 1
-    after, before = np.minimum(right, last), np.maximum(right - 1, 0)
-    to_after = np.abs(target.time_ns[after] - source.time_ns)
-    to_before = np.abs(source.time_ns - target.time_ns[before])
-    is_after = (target.digest[after] == source.digest) & (to_after <= tolerance_ns)
-    is_before = (target.digest[before] == source.digest) & (to_before <= tolerance_ns)
-    found = np.where(is_after & (~is_before | (to_after < to_before)), after, np.where(is_before, before, -1))
-    return found.astype(np.int64)
+    found = np.empty(len(source), np.int64)
+    _lines.partners(source.time_ns, source.digest, target.time_ns, target.digest, tolerance_ns, found)
+    return found
 
 
 def _lap_reach_ns(source: Line, target: Line, prior: Prior, here: Offset) -> int:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import pairwise
 
 import msgspec
 import numpy as np
 
-from fovideo.media.frames import FrameTable
+from fovideo.media.frames import FrameTable, picked
 from fovideo.merge import _rows
-from fovideo.merge.common import follows, follows_at_once
-from fovideo.merge.manifest import Manifest
+from fovideo.merge.common import follows
+from fovideo.merge.line import Mask
+from fovideo.merge.manifest import Columns, Manifest
 from fovideo.merge.stretch import shift_at_target_ns
-from fovideo.merge.values import Kind, PlannedStretch, Span
+from fovideo.merge.values import Kind, Piece, PlannedStretch, Span
 from fovideo.timeline import effective, gaps
 from fovideo.timeline.cover import is_plain
 from fovideo.timeline.values import Gop, GopFlag, Loss, Splice
@@ -34,49 +36,57 @@ def missing_after(
     """
     tables: dict[int, FrameTable] = {}
     rows = _joined(target)
-    places = {row.serial: place for place, row in enumerate(target.rows)}
-    by_serial = {row.serial: place for place, row in enumerate(source.rows)}
-    for stretch in stretches:
-        if stretch.kind is not Kind.FILL:
-            continue
-        going: tuple[Gop, Gop] | None = None  # whole rows that follow each other are one, but for those
-        inner = range(_ENDS, len(stretch.pieces) - _ENDS)  # at the ends, of which reordering is asked
-        for number, piece in enumerate(stretch.pieces):
-            if not piece.frames:
-                continue
-            place = by_serial[piece.serial]
-            row = source.rows[place]
-            if not piece.rows and is_plain(row) and number in inner:
-                if going is not None and follows_at_once(going[1], row):
-                    going = going[0], row
-                    continue
-                if going is not None:
-                    rows.append(_moved(*going, -1 - len(rows), stretch))
-                going = row, row
-                continue
-            shift_ns = shift_at_target_ns(row, stretch.shift_ns, stretch.provenance.correction)
-            serial = -1 - len(rows)
+    brings = [stretch for stretch in stretches if stretch.kind is Kind.FILL]
+    by_serial = {row.serial: place for place, row in enumerate(source.rows)} if brings else {}
+    for stretch in brings:
+        pieces = [piece for piece in stretch.pieces if piece.frames]
+        mine = [by_serial[piece.serial] for piece in pieces]
+        for first, behind in _groups(source, pieces, mine):
+            row, last = source.rows[mine[first]], source.rows[mine[behind - 1]]
+            piece, serial = pieces[first], -1 - len(rows)
+            if piece.rows or not is_plain(row):
+                shift_ns = shift_at_target_ns(row, stretch.shift_ns, stretch.provenance.correction)
+                table = source.stored(mine[first])
+                if piece.rows:
+                    table = picked(table, np.array(piece.rows))
+                    if piece.dts_ns:
+                        table["dts_ns"] = piece.dts_ns
+                tables[serial] = effective(table, shift_ns)
             if piece.rows:
-                table = source.stored(place)[list(piece.rows)]
-                if piece.dts_ns:
-                    table["dts_ns"] = piece.dts_ns
-                table = effective(table, shift_ns)
-                rows.append(_row_of(row, serial, table, source.primary))
-                tables[serial] = table
-                continue
-            if not is_plain(row):
-                tables[serial] = effective(source.stored(place), shift_ns)
-            rows.append(_moved(row, row, serial, stretch))
-        if going is not None:
-            rows.append(_moved(*going, -1 - len(rows), stretch))
+                rows.append(_row_of(row, serial, tables[serial], source.primary))
+            else:
+                rows.append(_moved(row, last, serial, stretch))
+
+    @cache
+    def places() -> dict[int, int]:
+        return {row.serial: place for place, row in enumerate(target.rows)}
 
     def frames_of(row: Gop) -> FrameTable:
         if row.serial in tables:
             return tables[row.serial]
-        return target.effective([places[row.serial]])
+        return target.effective([places()[row.serial]])
 
     found = gaps(rows, losses, from_ns, to_ns, frames_of)
     return tuple(Span(gap.start_ns, gap.end_ns) for gap in found)
+
+
+def _groups(source: Manifest, pieces: Sequence[Piece], places: Sequence[int]) -> Iterable[tuple[int, int]]:
+    """Pieces that become one row (first, behind the last): whole rows that follow each other. Not those at
+    the ends, of which reordering is asked.
+    """
+    table = source.columns[places]
+    plain = (table[:, _rows.FLAGS] & (GopFlag.GAPS | GopFlag.KEY)) == GopFlag.KEY
+    plain &= np.fromiter((not piece.rows for piece in pieces), bool, len(pieces))
+    plain[:_ENDS] = plain[len(pieces) - _ENDS :] = False
+    return _stretches(table, plain)
+
+
+def _stretches(table: Columns, plain: Mask) -> Iterable[tuple[int, int]]:
+    """First and behind the last of plain rows that follow each other; each other row alone."""
+    joins = plain[1:] & plain[:-1] & follows(table) & (table[1:, _rows.INTERVAL] > 0)
+    joins &= table[1:, _rows.INTERVAL] == table[:-1, _rows.INTERVAL]
+    starts = np.flatnonzero(np.concatenate(([True], ~joins))[: len(table)]).tolist()
+    return pairwise([*starts, len(table)])
 
 
 def _joined(target: Manifest) -> list[Gop]:
@@ -89,17 +99,14 @@ def _joined(target: Manifest) -> list[Gop]:
         target = target.only(~np.isin(table[:, _rows.PROVENANCE], hidden))
         table = target.columns
     plain = (table[:, _rows.FLAGS] & (GopFlag.GAPS | GopFlag.KEY)) == GopFlag.KEY
-    plain &= (table[:, _rows.FRAMES] > 0) & (table[:, _rows.INTERVAL] > 0)
+    plain &= table[:, _rows.FRAMES] > 0
     held = np.flatnonzero(table[:, _rows.FRAMES] > 0)
     plain[held[:_ENDS]] = plain[held[-_ENDS:]] = False
-    joins = plain[1:] & plain[:-1] & follows(table)
-    joins &= table[1:, _rows.INTERVAL] == table[:-1, _rows.INTERVAL]
-    starts = np.flatnonzero(np.concatenate(([True], ~joins))[: len(table)]).tolist()
     return [
         target.rows[first]
         if behind == first + 1
         else msgspec.structs.replace(target.rows[first], end_ns=target.rows[behind - 1].end_ns)
-        for first, behind in pairwise([*starts, len(table)])
+        for first, behind in _stretches(table, plain)
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from fovideo.merge.align import align, overall_offset, pinned_offset
 from fovideo.merge.clock import Clock
 from fovideo.merge.footage import Footage, reported_sessions, rows_to_compare, unpack
 from fovideo.merge.home import at_home
-from fovideo.merge.line import Times, again_after_ns, line_of, repeated_in
+from fovideo.merge.line import Index, Times, again_after_ns, line_of, repeated_in
 from fovideo.merge.machines import Machines
 from fovideo.merge.manifest import Manifest, Run
 from fovideo.merge.offset import NEAR_NS, Offset, Prior, lap_after_ns
@@ -254,10 +254,9 @@ def _place(
         states[aligned.clash] = CLASH
         states[aligned.kept] = KEPT
         states[aligned.held] = THERE
-        cuts = np.flatnonzero(np.diff(footage.row)) + 1
-        rows = footage.row[np.concatenate(([0], cuts))].tolist()
-        placed.states.update(zip(rows, np.split(states, cuts), strict=True))
-        placed.dts_ns.update(zip(rows, np.split(aligned.dts_ns, cuts), strict=True))
+        edges = [*_firsts(footage).tolist(), len(states)]
+        for row, (start, stop) in zip(footage.row[edges[:-1]].tolist(), pairwise(edges), strict=True):
+            placed.states[row], placed.dts_ns[row] = states[start:stop], aligned.dts_ns[start:stop]
     return placed
 
 
@@ -288,8 +287,7 @@ def _planned(sketch: _Sketch, placed: Placed) -> list[Footage]:
     """What this run will add to the target: later runs are compared with that too."""
     result = []
     for footage in sketch.footage:
-        rows = list(dict.fromkeys(footage.row.tolist()))
-        states = np.concatenate([placed.states[row] for row in rows])
+        states = np.concatenate([placed.states[row] for row in footage.row[_firsts(footage)].tolist()])
         shift_ns = _shifts(footage, placed.clock)
         for state in (NEW, CLASH):
             mask = states == state
@@ -300,8 +298,12 @@ def _planned(sketch: _Sketch, placed: Placed) -> list[Footage]:
 
 def _shifts(footage: Footage, clock: Clock) -> Times:
     """For each frame the clock's offset where its row begins."""
-    first = np.concatenate(([0], np.flatnonzero(np.diff(footage.row)) + 1))
+    first = _firsts(footage)
     counts = np.diff(np.append(first, len(footage.row)))
-    starts = footage.frames["time_ns"][first].tolist()
-    shifts: Times = np.repeat(np.array([clock.offset_at(at) for at in starts], np.int64), counts)
+    shifts: Times = np.repeat(clock.offsets_at(footage.frames["time_ns"][first]), counts)
     return shifts
+
+
+def _firsts(footage: Footage) -> Index:
+    """Where each row begins."""
+    return np.concatenate(([0], np.flatnonzero(np.diff(footage.row)) + 1))

@@ -7,16 +7,18 @@ afterwards are the union. See docs/design/merge.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 
 import numpy as np
 
 from fovideo.errors import UsageError
+from fovideo.merge import _rows
 from fovideo.merge.clock import Clock
 from fovideo.merge.common import without_common
 from fovideo.merge.inorder import in_order
-from fovideo.merge.line import Mask
+from fovideo.merge.line import Mask, Times
 from fovideo.merge.lone import Between, without_lone
-from fovideo.merge.manifest import Manifest
+from fovideo.merge.manifest import Columns, Manifest
 from fovideo.merge.near import is_confirmed, near_waiting
 from fovideo.merge.outlook import missing_after
 from fovideo.merge.place import Placed, place_runs
@@ -34,6 +36,7 @@ WINDOW_NS = 600 * NS_PER_S
 _EDGE_FRAMES = 8  # a live target may still be writing frames this close to its durable edge
 _EDGE_NS = 500 * NS_PER_MS
 _LONGEST_ROW_NS = 60 * NS_PER_S
+_STATES = max(NEW, THERE, CLASH, KEPT, LATER) + 1
 
 
 def plan(
@@ -63,38 +66,38 @@ def plan(
     sides = [(source, target)]
     if waiting and (near := near_waiting(source, target)):
         sides.insert(0, near)
-    for source, target in sides:
+    for number, (source, target) in enumerate(sides, 1):
         source, target, common = without_common(source, target, from_ns, to_ns, expected_ns)
         between: Between = {}
         if from_ns is None and to_ns is None:
             until_ns = _surely_durable_ns(target, window_ns, expected_ns)
             source, target, between = without_lone(source, target, window_ns, until_ns)
         placement = place_runs(source, target, window_ns, expected_ns)
-        if is_confirmed(placement):
+        if number == len(sides) or is_confirmed(placement):
             break
     runs = placement.runs
-    anchored = {
-        place for placed in runs for place, states in placed.states.items() if (states == THERE).any()
-    }
+    anchored = {place for placed in runs for place in _any_there(placed.states)}
     clocks = in_order(source, ((placed.run, placed.clock) for placed in runs), anchored)
-    inside = {place for place in clocks if _is_inside(source.rows[place], clocks[place], from_ns, to_ns)}
+    inside = set(clocks)
+    if from_ns is not None or to_ns is not None:
+        inside = {place for place in clocks if _is_inside(source.rows[place], clocks[place], from_ns, to_ns)}
     states = _states(source, target, runs, inside, to_ns)
     pattern = pattern_of(source, placement)
     cuts = Splicer(source, states, find_links(source, placement, pattern)).run()
     moved = moved_frames(source, placement, states, pattern)
     stretches = build_stretches(source, cuts, clocks, moved, now_ns, lease, between)
     leader = max(runs, key=lambda placed: placed.matched, default=None)
-    duplicates = _count(source, states, inside, THERE)
+    counts = _counts(source, states, inside)
     return Plan(
         stream=source.stream,
         source=source.identity,
         target=target.identity,
         generation=target.generation,
         stretches=tuple(stretches),
-        duplicate_frames=duplicates[0] + common.frames,
-        duplicate_others=duplicates[1] + common.others,
-        conflicting_frames=_count(source, states, inside, CLASH)[0] + _count(source, states, inside, KEPT)[0],
-        deferred_frames=_count(source, states, inside, LATER)[0],
+        duplicate_frames=counts[THERE][0] + common.frames,
+        duplicate_others=counts[THERE][1] + common.others,
+        conflicting_frames=counts[CLASH][0] + counts[KEPT][0],
+        deferred_frames=counts[LATER][0],
         settled=_in_row_order(
             whole_source,
             {source.rows[place].serial for place in inside if _is_settled(states[place])},
@@ -114,6 +117,8 @@ def _surely_durable_ns(target: Manifest, window_ns: int, expected_ns: int) -> in
 
 def _in_row_order(source: Manifest, settled: set[int], left_out: Iterable[int]) -> tuple[int, ...]:
     settled.update(left_out)
+    if len(settled) == len(source.rows):
+        return tuple([row.serial for row in source.rows])
     return tuple(row.serial for row in source.rows if row.serial in settled)
 
 
@@ -130,46 +135,65 @@ def _states(
     """State of every frame of every row; None for rows that are new as a whole."""
     result: dict[int, States | None] = {}
     for placed in runs:
-        for place in placed.run.places:
-            row = source.rows[place]
-            states = placed.states.get(place)
-            shift_ns = placed.clock.offset_at(row.start_ns)
-            waiting: Mask | bool = place not in inside or _waits(row, source, target, shift_ns)
-            if not waiting and to_ns is not None and row.end_ns + shift_ns > to_ns:
-                waiting = source.stored(place)["time_ns"] + row.shift_ns + shift_ns >= to_ns
+        places = placed.run.places
+        result.update((place, placed.states.get(place)) for place in places)
+        rows = source.columns[list(places)]
+        shifts_ns = placed.clock.offsets_at(rows[:, _rows.START])
+        ends_ns = rows[:, _rows.END] + shifts_ns
+        waits = _waits(rows, ends_ns, source, target)
+        if len(inside) < len(source.rows):
+            waits |= np.array([place not in inside for place in places], bool)
+        cut = waits if to_ns is None else waits | (ends_ns > to_ns)
+        for at in np.flatnonzero(cut).tolist():
+            place = places[at]
+            stored = source.stored(place)
+            waiting: Mask | bool = True
+            if not waits[at]:
+                waiting = stored["time_ns"] + source.rows[place].shift_ns + int(shifts_ns[at]) >= to_ns
             if np.any(waiting):
-                states = states_of(states, len(source.stored(place))).copy()
+                states = states_of(result[place], len(stored)).copy()
                 states[waiting & ((states == NEW) | (states == CLASH))] = LATER
-            result[place] = states
+                result[place] = states
     return result
 
 
-def _waits(row: Gop, source: Manifest, target: Manifest, shift_ns: int) -> bool:
-    """Whether the row is not for now: the source still writes it, or the target may still write what it
-    holds.
+def _waits(rows: Columns, ends_ns: Times, source: Manifest, target: Manifest) -> Mask:
+    """Which rows are not for now: the source still writes them, or the target may still write what they hold.
+
+    ends_ns: of each row, by the target's clock.
     """
-    if source.live_edge_ns and not row.flags & GopFlag.COMPLETE:
-        return True
-    if not target.live_edge_ns:
-        return False
-    margin_ns = max((row.interval_ns or DEFAULT_INTERVAL_NS) * _EDGE_FRAMES, _EDGE_NS)
-    return row.end_ns + shift_ns > target.live_edge_ns - margin_ns
+    waits = np.zeros(len(rows), bool)
+    if source.live_edge_ns:
+        waits |= rows[:, _rows.FLAGS] & GopFlag.COMPLETE == 0
+    if target.live_edge_ns:
+        interval_ns = np.where(rows[:, _rows.INTERVAL], rows[:, _rows.INTERVAL], DEFAULT_INTERVAL_NS)
+        waits |= ends_ns > target.live_edge_ns - np.maximum(interval_ns * _EDGE_FRAMES, _EDGE_NS)
+    return waits
 
 
 def _is_settled(states: States | None) -> bool:
     return states is None or not bool((states == LATER).any())
 
 
-def _count(
-    source: Manifest, states: Mapping[int, States | None], inside: Iterable[int], state: int
-) -> tuple[int, int]:
-    """Frames in a state: of the primary track, and of the others."""
-    frames = others = 0
-    for place in inside:
-        row_states = states[place]
-        if row_states is None:
-            continue
-        chosen = source.stored(place)["track"][row_states == state] == source.primary
-        frames += int(np.count_nonzero(chosen))
-        others += int(np.count_nonzero(~chosen))
-    return frames, others
+def _any_there(states: Mapping[int, States]) -> set[int]:
+    """Rows of which the target has some frame."""
+    known = {place: mine for place, mine in states.items() if len(mine)}
+    if not known:
+        return set()
+    starts = np.cumsum([0, *map(len, known.values())])[:-1]
+    found = np.logical_or.reduceat(np.concatenate(list(known.values())) == THERE, starts)
+    return set(compress(known, found.tolist()))
+
+
+def _counts(
+    source: Manifest, states: Mapping[int, States | None], inside: Iterable[int]
+) -> list[tuple[int, int]]:
+    """By state, frames in it: of the primary track, and of the others. Rows that are new as a whole do not
+    count.
+    """
+    known = {place: mine for place in inside if (mine := states[place]) is not None}
+    counts = np.zeros(2 * _STATES, np.int64)
+    if known:
+        other = source.joined(list(known))["track"] != source.primary
+        counts = np.bincount(np.concatenate(list(known.values())) * 2 + other, minlength=2 * _STATES)
+    return [(int(mine), int(others)) for mine, others in counts.reshape(-1, 2)]

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from fovideo.media.frames import FrameFlag, empty_frames
+from fovideo.media.frames import FrameFlag, joined, picked
 from fovideo.merge.footage import Footage
 from fovideo.merge.line import Index, Mask, Times, interval_of
 from fovideo.merge.manifest import Manifest
@@ -64,7 +64,7 @@ class _Joined:
 def pattern_of(source: Manifest, placement: Placement) -> Pattern | None:
     """The pattern in which the stream's frames are reordered, from all that was compared."""
     sequences = []
-    tables = [each.frames[each.frames["track"] == source.primary] for each in placement.union]
+    tables = [picked(each.frames, each.frames["track"] == source.primary) for each in placement.union]
     if not any((frames["dts_ns"] != frames["time_ns"]).any() for frames in tables):
         return None
     for frames in tables:
@@ -79,9 +79,8 @@ def find_links(source: Manifest, placement: Placement, pattern: Pattern | None) 
     """
     result: dict[int, Links] = {}
     for placed in placement.runs:
-        for place in placed.states:
-            count = len(source.stored(place))
-            result[place] = Links(np.full(count, BROKEN, np.uint8), np.zeros(count, bool))
+        for place, states in placed.states.items():
+            result[place] = Links(np.full(len(states), BROKEN, np.uint8), np.zeros(len(states), bool))
         joined = _join(source, placed, {})
         if joined is None:
             continue
@@ -90,6 +89,9 @@ def find_links(source: Manifest, placement: Placement, pattern: Pattern | None) 
         )  # without a common frame nothing is known to continue another
         links = _link(joined, _others(kin, source.primary), pattern)
         for place, mine, rows in joined.by_place():
+            if len(rows) == len(placed.states[place]):
+                result[place] = Links(links.before[mine], links.after[mine])
+                continue
             result[place].before[rows] = links.before[mine]
             result[place].after[rows] = links.after[mine]
     return result
@@ -133,6 +135,8 @@ def moved_frames(
         others = _others(placed.kin, source.primary)
         change = np.zeros(len(joined.dts_ns), np.int64)
         change[chosen] = fit(dts, joined.time_ns[chosen], joined.there[chosen], others, pattern) - dts
+        if not change.any():
+            continue
         for place, mine, rows in joined.by_place():
             if change[mine].any():
                 result[place] = source.stored(place)["dts_ns"].copy()
@@ -147,30 +151,39 @@ def states_of(states: States | None, count: int) -> States:
 
 def _join(source: Manifest, placed: Placed, states: Mapping[int, States | None]) -> _Joined | None:
     """The frames of a run; decode times are those of the identical frames where the target has them."""
-    parts: list[tuple[npt.NDArray[Any], ...]] = []
-    for place in placed.run.places:
-        if place not in placed.states:
-            continue
-        table, row = source.stored(place), source.rows[place]
-        mine = np.flatnonzero(table["track"] == source.primary)
-        frames = table[mine]
-        shift_ns = row.shift_ns + placed.clock.offset_at(row.start_ns)
-        state = states_of(states.get(place, placed.states[place]), len(table))[mine]
-        dts = np.where(state == THERE, placed.dts_ns[place][mine], frames["dts_ns"] + shift_ns)
-        where = np.full(len(mine), place, np.int64)
-        parts.append((frames["time_ns"] + shift_ns, dts, frames["flags"], state, where, mine))
-    if not parts:
+    places = [place for place in placed.run.places if place in placed.states]
+    if not places:
         return None
-    time, dts, flags, state, where, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
-    if not len(time):
+    starts = np.array([source.rows[place].start_ns for place in places], np.int64)
+    table, sizes = source.effective(places), [len(placed.dts_ns[place]) for place in places]
+    state = np.concatenate(
+        [
+            states_of(states.get(place, placed.states[place]), size)
+            for place, size in zip(places, sizes, strict=True)
+        ]
+    )
+    mine = np.flatnonzero(table["track"] == source.primary)
+    if not len(mine):
         return None
-    interval_ns = interval_of(np.sort(time))
-    return _Joined(time, dts, flags, state == THERE, state == NEW, interval_ns, where, rows)
+    first = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)[mine]
+    shift_ns = np.repeat(placed.clock.offsets_at(starts), sizes)[mine]
+    there = np.concatenate([placed.dts_ns[place] for place in places])[mine]
+    time, state = table["time_ns"][mine] + shift_ns, state[mine]
+    return _Joined(
+        time_ns=time,
+        dts_ns=np.where(state == THERE, there, table["dts_ns"][mine] + shift_ns),
+        flags=table["flags"][mine],
+        there=state == THERE,
+        new=state == NEW,
+        interval_ns=interval_of(np.sort(time)),
+        place=np.repeat(np.array(places, np.int64), sizes)[mine],
+        row=mine - first,
+    )
 
 
 def _others(kin: Iterable[Footage], primary: int) -> tuple[Times, Times]:
     """Decode and presentation times of the target's frames that the run has not, by decode time."""
-    frames = np.concatenate([*(each.frames[each.frames["track"] == primary] for each in kin), empty_frames()])
+    frames = joined(picked(each.frames, each.frames["track"] == primary) for each in kin)
     order = np.argsort(frames["dts_ns"], kind="stable")
     return frames["dts_ns"][order], frames["time_ns"][order]
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fovideo.media.frames import FrameFlag
+from fovideo.media.frames import FrameFlag, picked
 from fovideo.merge.line import Mask
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.values import Kind
@@ -79,6 +79,45 @@ class _Row:
     after: bool = False
 
 
+class _Alike(NamedTuple):
+    """A row whose frames are all THERE, or all NEW from a keyframe on with none of the target's in between.
+
+    link: what is before its first frame. after: a frame that only the target has comes right after it.
+    """
+
+    state: int
+    link: int
+    after: bool
+
+
+def _rows_alike(
+    manifest: Manifest, states: Mapping[int, States | None], links: Mapping[int, Links]
+) -> dict[int, _Alike]:
+    """By place, those of the rows that were compared."""
+    known = [
+        (place, mine) for place, mine in states.items() if mine is not None and len(mine) and place in links
+    ]
+    if not known:
+        return {}
+    places = [place for place, _ in known]
+    frames, state = manifest.joined(places), np.concatenate([mine for _, mine in known])
+    before = np.concatenate([links[place].before for place in places])
+    after = np.concatenate([links[place].after for place in places])
+    first = np.cumsum([0, *(len(mine) for _, mine in known[:-1])])
+    primary = frames["track"] == manifest.primary
+    last = np.maximum.reduceat(np.where(primary, np.arange(len(frames)), -1), first)
+    bridged = before == BRIDGED
+    bridged[first] = False
+    begins = frames["flags"][first] & FrameFlag.KEY != 0
+    whole = np.minimum.reduceat(state, first) == np.maximum.reduceat(state, first)
+    new = (state[first] == NEW) & begins & ~np.logical_or.reduceat(bridged, first)
+    whole &= primary[first] & ((state[first] == THERE) | new)
+    told = zip(state[first].tolist(), before[first].tolist(), after[last].tolist(), strict=True)
+    return {
+        place: _Alike(*each) for place, each, good in zip(places, told, whole.tolist(), strict=True) if good
+    }
+
+
 @dataclass
 class Splicer:
     """Goes through the rows of a source manifest by time.
@@ -91,11 +130,13 @@ class Splicer:
     links: Mapping[int, Links]
     cuts: list[Cut] = field(default_factory=list)
     _rows: dict[int, _Row] = field(default_factory=dict)
+    _alike: Mapping[int, _Alike] = field(default_factory=dict)
     _longest_ns: int = 0
 
     def __post_init__(self) -> None:
         longest_ns = max((row.end_ns - row.start_ns for row in self.manifest.rows), default=0)
         self._longest_ns = longest_ns + NS_PER_S
+        self._alike = _rows_alike(self.manifest, self.states, self.links)
 
     def run(self) -> list[Cut]:
         """Cuts of all rows, by row."""
@@ -120,6 +161,10 @@ class Splicer:
             self.cuts.append(cut)
             self._rows[place] = _Row(True, cut)
             return
+        alike = self._alike.get(place)
+        if alike is not None and (key or alike.state == THERE):
+            self._whole(place, alike, key, previous)
+            return
         frames = self.manifest.stored(place)
         if states is None:
             states = np.full(len(frames), NEW, np.uint8)
@@ -137,6 +182,18 @@ class Splicer:
             chain = self._inherited(place)
         self._tell(previous, link=link, key=key, state=first if key or chain or first != NEW else LATER)
         self._walk(place, states, video, links, chain)
+
+    def _whole(self, place: int, row: _Alike, key: bool, previous: int | None) -> None:
+        """A row of which all frames fare alike: what `_walk` decides on each, at once."""
+        link = row.link
+        if link == BROKEN and previous is not None and previous not in self.links:
+            link = ADJACENT if self._adjacent(previous, place) else link
+        self._tell(previous, link=link, key=key, state=row.state)
+        cut = None
+        if row.state == NEW:
+            cut = Cut(place, Kind.FILL, None)
+            self.cuts.append(cut)
+        self._rows[place] = _Row(True, cut, row.after)
 
     def _links(self, place: int, video: npt.NDArray[np.int64], previous: int | None) -> Links:
         """Links of the frames of the primary track."""
@@ -232,7 +289,7 @@ class Splicer:
         ends = []
         for each in (previous, place):
             frames = self.manifest.stored(each)
-            ends.append(frames[frames["track"] == self.manifest.primary])
+            ends.append(picked(frames, frames["track"] == self.manifest.primary))
         before, after = ends
         if not len(before) or not len(after):
             return False

@@ -5,7 +5,7 @@ Bytes in, values out: nothing here opens files or knows the index. Format: docs/
 
 from fovideo.segment.compose import Room, compose_fragment, encode_fragment, relocate
 from fovideo.segment.fragment import Fragment, Notes, parse_fragment, samples
-from fovideo.segment.frametable import decode_table, encode_table
+from fovideo.segment.frametable import decode_table, decode_tables, encode_table
 from fovideo.segment.header import SegmentHeader, encode_header, read_header
 from fovideo.segment.scan import fragments, next_fragment, scan
 from fovideo.segment.together import compose_together
@@ -18,6 +18,7 @@ __all__ = [
     "compose_fragment",
     "compose_together",
     "decode_table",
+    "decode_tables",
     "encode_fragment",
     "encode_header",
     "encode_table",

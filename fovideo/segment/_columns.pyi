@@ -1,5 +1,7 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
+import numpy.typing as npt
 from typing_extensions import Buffer
 
 from fovideo.media.frames import FrameTable
@@ -12,6 +14,24 @@ def encode(frames: Buffer | FrameTable) -> bytes:
 
 def decode(body: Buffer, frames: FrameTable) -> None:
     """Fill a contiguous frame table, but for the digests. ValueError says why `body` is none of its length."""
+
+def lengths(tables: list[bytes], edges: npt.NDArray[np.int64]) -> int:
+    """Fill `edges`, one more than tables, with how many rows lie before each table, as their heads say.
+
+    Number of the first table that is none by its head; -1 = all are.
+    """
+
+def decode_tables(
+    tables: list[bytes],
+    unpack: Callable[[int, memoryview, int], bytes],
+    edges: npt.NDArray[np.int64],
+    frames: FrameTable,
+) -> int:
+    """Fill a contiguous frame table with the rows of all tables, digests too. edges: as of `lengths`.
+
+    unpack: (packing, packed columns, rows) to columns; its errors come through. Number of the first table that
+    is none; -1 = all are.
+    """
 
 def boxes(
     frames: Buffer | FrameTable,

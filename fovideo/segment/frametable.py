@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from itertools import pairwise
 
 import numpy as np
 import zstandard
@@ -68,7 +69,9 @@ def decode_table(data: bytes | bytearray | memoryview) -> FrameTable:
     digests_at = len(view) - 8 * count
     if digests_at < _HEAD.size:
         raise _damaged(f"{count} rows do not fit in {len(view)} bytes")
-    body = _unpack(kind & 15, view[_HEAD.size : digests_at], count)
+    body: memoryview | bytes = view[_HEAD.size : digests_at]
+    if kind & 15 != _RAW:
+        body = _unpack(kind & 15, view[_HEAD.size : digests_at], count)
     frames = empty_frames(count)
     try:
         _columns.decode(body, frames)
@@ -78,13 +81,24 @@ def decode_table(data: bytes | bytearray | memoryview) -> FrameTable:
     return frames
 
 
+def decode_tables(packed: list[bytes]) -> list[FrameTable]:
+    """The same for many at once; the tables lie in one array, in this order."""
+    edges = np.zeros(len(packed) + 1, np.int64)
+    bad = _columns.lengths(packed, edges)
+    if bad < 0:
+        frames = np.empty(int(edges[-1]), FRAME)
+        bad = _columns.decode_tables(packed, _unpack, edges, frames)
+    if bad >= 0:
+        decode_table(packed[bad])  # says what is wrong with it
+        return [decode_table(each) for each in packed]
+    return [frames[start:stop] for start, stop in pairwise(edges.tolist())]
+
+
 def _damaged(reason: str) -> SegmentDamaged:
     return SegmentDamaged(f"not a frame table: {reason}")
 
 
-def _unpack(packing: int, packed: memoryview, count: int) -> bytes | memoryview:
-    if packing == _RAW:
-        return packed
+def _unpack(packing: int, packed: memoryview, count: int) -> bytes:
     if packing != _ZSTD:
         raise _damaged(f"packing {packing} is unknown")
     limit = count * (_ROW_LIMIT_BYTES + _GROUP_LIMIT_BYTES)

@@ -155,11 +155,11 @@ def test_columns_are_what_the_rows_say(counts: list[int], seed: int, broken: byt
             Gop("gate", serial, start, end, shift, 1, 0, 1, provenance, epoch, number, interval, flags, table)
         )
         expected.append([start, end, interval, number, flags, provenance, epoch, shift, *told])
-    out = np.zeros((len(rows), _rows.COLUMNS), np.int64)
+    out = np.zeros((len(rows), _rows.COLUMNS), np.int64, "F")
     _rows.columns(rows, out)
     assert out.astype(np.uint64).tolist() == expected
     with pytest.raises(ValueError, match="do not fit"):
-        _rows.columns(rows, np.zeros((len(rows) + 1, _rows.COLUMNS), np.int64))
+        _rows.columns(rows, np.zeros((len(rows) + 1, _rows.COLUMNS), np.int64, "F"))
 
 
 def test_frames_that_cannot_have_been_received_together_are_left_to_the_planner(
@@ -175,3 +175,12 @@ def test_frames_that_cannot_have_been_received_together_are_left_to_the_planner(
     quick, whole, left_out = both(source, replace(target, rows=tuple(rows)), monkeypatch)
     assert not left_out
     assert facts(quick) == facts(whole)
+
+
+@given(st.lists(st.integers(-3, 6), max_size=20), st.lists(st.integers(-3, 6), max_size=20))
+def test_partners_come_once_on_either_side(ours: list[int], theirs: list[int]) -> None:
+    partner = np.empty(len(ours), np.int64)
+    _rows.partners(np.array(ours, np.int64), np.array(theirs, np.int64), partner)
+    assert partner.tolist() == [
+        theirs.index(key) if ours.count(key) == theirs.count(key) == 1 else -1 for key in ours
+    ]

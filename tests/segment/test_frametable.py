@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fovideo.errors import SegmentDamaged
 from fovideo.media.frames import FRAME, FrameTable, empty_frames
-from fovideo.segment import decode_table, encode_table
+from fovideo.segment import decode_table, decode_tables, encode_table
 
 T0_NS = 1_790_000_000_123_456_789
 
@@ -104,3 +104,29 @@ def test_a_table_that_claims_to_be_huge_is_refused_without_taking_memory() -> No
     packed[1:5] = b"\xff\xff\xff\xff"
     with pytest.raises(SegmentDamaged, match="do not fit"):
         decode_table(packed)
+
+
+def told(packed: list[bytes]) -> list[bytes] | str:
+    try:
+        return [each.tobytes() for each in decode_tables(packed)]
+    except SegmentDamaged as error:
+        return str(error)
+
+
+def told_singly(packed: list[bytes]) -> list[bytes] | str:
+    try:
+        return [decode_table(each).tobytes() for each in packed]
+    except SegmentDamaged as error:
+        return str(error)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 7), st.booleans())
+def test_many_at_once_are_what_they_are_singly(position: int, bit: int, pack: bool) -> None:
+    packed = [encode_table(camera_frames(count), pack=pack) for count in (3, 1, 30, 300)]
+    packed.insert(1, encode_table(empty_frames()))
+    assert told(packed) == told_singly(packed)
+    for broken in (b"", b"\x10", b"\x20\1\0\0\0", b"\x11\xff\xff\xff\xff"):
+        assert told([packed[0], broken]) == told_singly([packed[0], broken])
+    changed = bytearray(encode_table(with_b_frames(camera_frames(20)), pack=pack))
+    changed[position % len(changed)] ^= 1 << bit
+    assert told([packed[0], bytes(changed)]) == told_singly([packed[0], bytes(changed)])

@@ -1,15 +1,17 @@
 """Frame tables to columns and back, and to the boxes before samples (see the .pyi for the interface)."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 
 from fovideo.segment._tracks cimport FOV_MOST_TRACKS, fov_boxes_limit, fov_track, read_tracks
 
 cdef extern from "fov_columns.h" nogil:
     enum:
         FOV_ROW_BYTES
+        FOV_ROW_DIGEST
         FOV_ROW_TRACK
         FOV_ROW_LIMIT
         FOV_GROUP_LIMIT
@@ -21,11 +23,17 @@ cdef extern from "fov_columns.h" nogil:
     ctypedef struct fov_ranked:
         int64_t place
     size_t fov_group_encode(const uint8_t* rows, int64_t count, uint64_t* column, fov_ranked* ranked, uint8_t* out)
+    uint64_t fov_le(const uint8_t* at, int bytes)
     int fov_group_decode(const uint8_t* body, size_t size, size_t* at, uint8_t* rows, int64_t left, int64_t* count)
 
 cdef extern from "fov_boxes.h" nogil:
     size_t fov_boxes(const uint8_t* rows, int64_t count, int64_t data_bytes, const fov_track* tracks, int known,
                      uint32_t sequence, int64_t base_ns, uint8_t* out, uint32_t* scratch, int* unknown)
+
+cdef enum:
+    HEAD = 5  # version and packing, rows: docs/ref/segment.md
+    RAW = 0x10  # of the version that is known
+    ZSTD = 0x11
 
 ROW_BYTES = FOV_ROW_BYTES
 
@@ -99,6 +107,76 @@ def decode(body, frames) -> None:
             PyBuffer_Release(&view)
     finally:
         PyBuffer_Release(&packed)
+
+
+cdef bint decode_body(const uint8_t* body, size_t size, const uint8_t* digests, uint8_t* rows, int64_t count) noexcept nogil:
+    """Whether it is the body of a table of so many rows."""
+    cdef size_t at = 0
+    cdef int64_t row = 0, group
+    while row < count:
+        if fov_group_decode(body, size, &at, rows + row * FOV_ROW_BYTES, count - row, &group) != FOV_TABLE_OK:
+            return False
+        row += group
+    for row in range(count):
+        memcpy(rows + row * FOV_ROW_BYTES + FOV_ROW_DIGEST, digests + 8 * row, 8)
+    return at == size
+
+
+def lengths(list tables, int64_t[::1] edges) -> int:
+    cdef Py_ssize_t number, size
+    cdef const uint8_t* data
+    cdef int64_t count, total = 0
+    if edges.shape[0] != len(tables) + 1:
+        raise ValueError(f"{len(tables)} tables do not fit {edges.shape[0]} edges")
+    edges[0] = 0
+    for number in range(len(tables)):
+        table = tables[number]
+        if not PyBytes_Check(table):
+            return number
+        data = <const uint8_t*> PyBytes_AS_STRING(table)
+        size = PyBytes_GET_SIZE(table)
+        if size < HEAD or (data[0] != RAW and data[0] != ZSTD):
+            return number
+        count = <int64_t> fov_le(data + 1, 4)
+        if 8 * count > size - HEAD:
+            return number
+        total += count
+        edges[number + 1] = total
+    return -1
+
+
+def decode_tables(list tables, unpack, const int64_t[::1] edges, frames) -> int:
+    cdef Py_buffer view
+    cdef Py_ssize_t number, size
+    cdef const uint8_t* data
+    cdef const uint8_t* digests
+    cdef int64_t count
+    if edges.shape[0] != len(tables) + 1:
+        raise ValueError(f"{len(tables)} tables do not fit {edges.shape[0]} edges")
+    PyObject_GetBuffer(frames, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
+    try:
+        if need_rows(&view) != edges[len(tables)]:
+            raise ValueError(f"{need_rows(&view)} frames where {edges[len(tables)]} are told")
+        for number in range(len(tables)):
+            table = tables[number]
+            count = edges[number + 1] - edges[number]
+            if not PyBytes_Check(table) or count < 0 or PyBytes_GET_SIZE(table) < HEAD + 8 * count:
+                return number
+            data = <const uint8_t*> PyBytes_AS_STRING(table)
+            size = PyBytes_GET_SIZE(table) - 8 * count
+            digests = data + size
+            if data[0] == ZSTD:
+                body = unpack(1, memoryview(table)[HEAD:size], count)
+                if not PyBytes_Check(body):
+                    return number
+                data, size = <const uint8_t*> PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body)
+            else:
+                data, size = data + HEAD, size - HEAD
+            if not decode_body(data, size, digests, <uint8_t*> view.buf + edges[number] * FOV_ROW_BYTES, count):
+                return number
+        return -1
+    finally:
+        PyBuffer_Release(&view)
 
 
 def boxes(frames, tracks, int64_t data_bytes, uint32_t sequence, int64_t base_ns) -> bytes:
