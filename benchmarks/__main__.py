@@ -73,7 +73,6 @@ def _settings(options: argparse.Namespace) -> Settings:
             native_line=(10, 50, 100, 200, 400, 1000),
             seconds=20.0,
             merge_bytes=10 << 30,
-            plan_frames=10_000_000,
             gops=10_000_000,
             rounds=5,
         )

@@ -10,7 +10,8 @@ import msgspec
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """folder: scratch, on the disk to be measured. seconds: of a window of ingest.
 
-    merge_bytes: of what is merged. plan_frames: a side. gops: rows of the index that is opened and sought in.
+    merge_bytes: of what is merged. plan_frames: a side, beside a small plan. gops: rows of the index that is
+    opened and sought in.
     """
 
     folder: Path
@@ -21,6 +22,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 6.0
     warmup: float = 6.0
     merge_bytes: int = 1 << 29
-    plan_frames: int = 200_000
+    plan_frames: int = 10_000_000
     gops: int = 1_000_000
     records: int = 20_000

@@ -129,10 +129,10 @@ def overall_offset(
     prior = replace(prior, expected_ns=0, trusted=trusted)
     there = joined(shown)
     ours, theirs = line_of(source.recorded, primary), line_of(there, primary)
-    if primary == VIDEO_TRACK and repeats(ours, theirs, prior.repeated):
-        heard, sound = line_of(source.recorded, AUDIO_TRACK), line_of(there, AUDIO_TRACK)
-        if len(heard) and len(sound) and not repeats(heard, sound, prior.repeated):
-            ours, theirs = heard, sound
+    heard, sound = line_of(source.recorded, AUDIO_TRACK), line_of(there, AUDIO_TRACK)
+    audible = primary == VIDEO_TRACK and len(heard) and len(sound)
+    if audible and repeats(ours, theirs, prior.repeated) and not repeats(heard, sound, prior.repeated):
+        ours, theirs = heard, sound
     if not _doubled(theirs):
         found_offset = find_offset(ours, theirs, prior)
         return None if found_offset is None else _later(found_offset, guess_ns)

@@ -220,14 +220,19 @@ def _votes(source: Line, target: Line, expected_ns: int, window_ns: int) -> Time
     common = np.flatnonzero(stops > starts)
     if len(common) > _SAMPLES:
         common = common[np.linspace(0, len(common) - 1, _SAMPLES).astype(np.int64)]
-    votes: list[Times] = []
-    for at in common.tolist():
+    count = stops[common] - starts[common]
+    few = count <= _PARTNERS  # all of them are looked at, and of all frames at once
+    at, count = common[few], count[few]
+    inner = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+    late = times[np.repeat(starts[at], count) + inner] - np.repeat(source.time_ns[at], count)
+    votes: list[Times] = [late[np.abs(late - expected_ns) <= window_ns]]
+    for at in common[~few].tolist():
         same = times[starts[at] : stops[at]]
         expected = int(source.time_ns[at]) + expected_ns
         middle = int(np.searchsorted(same, expected))
         same = same[max(middle - _PARTNERS, 0) : middle + _PARTNERS]
         votes.append(same[np.abs(same - expected) <= window_ns] - source.time_ns[at])
-    return np.concatenate(votes) if votes else np.zeros(0, np.int64)
+    return np.concatenate(votes)
 
 
 def repeats(source: Line, target: Line, repeated: Digests) -> bool:
