@@ -14,10 +14,10 @@ PYTEST = PYTHONSAFEPATH=1 $(TESTED)/bin/python -m pytest --benchmark-disable \
 demo: $(VENV)/.ready
 	$(BIN)/fovideo demo
 
-# Real processes and cameras wait more than they compute: four at a time. 5: none of that kind was asked for.
+# Real processes and cameras wait more than they compute: three files of them at a time. 5: none of that kind was asked for.
 test: $(TESTED)/.ready
 	$(PYTEST) -n auto --maxprocesses 4 --dist worksteal -m "not e2e" $(TESTS) || test $$? = 5
-	$(PYTEST) -n 4 --dist loadgroup -m e2e $(TESTS) || test $$? = 5
+	$(PYTEST) -n 3 --dist loadfile -m e2e $(TESTS) || test $$? = 5
 
 lint: style types stubs imports
 

@@ -46,6 +46,13 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"the package under test is {tested}, not an installed one")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for real processes may wait long on a machine that is busy: each wait has its own limit."""
+    for item in items:
+        if item.get_closest_marker("e2e") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(300))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield

@@ -6,7 +6,7 @@ import base64
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -268,8 +268,3 @@ def _in_words(error: BaseException) -> str:
     if "Connection" in kind:
         return "no connection"
     return (detail or kind).splitlines()[0][:200]
-
-
-def endpoints_of(values: Sequence[str]) -> tuple[str, ...]:
-    """Endpoints as given, with a scheme and without a slash at the end."""
-    return tuple((v if "://" in v else f"http://{v}").rstrip("/") for v in values)

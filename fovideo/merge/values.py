@@ -98,5 +98,4 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     settled: tuple[int, ...] = ()
     missing: tuple[Span, ...] = ()
     clock_offset_ns: int = 0
-    clock_drift_ppb: int = 0
     seen: Seen | None = None

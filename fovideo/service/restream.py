@@ -15,7 +15,7 @@ from fovideo.replay.live import Tap
 from fovideo.replay.source import Source
 from fovideo.service.security import server_context
 from fovideo.site import Place, Site
-from fovideo.site.values import parse_listen
+from fovideo.site.fields import parse_listen
 from fovideo.timeline.endpoint import Timeline
 from fovideo.times import parse_ns
 

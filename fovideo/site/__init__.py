@@ -1,6 +1,7 @@
 """The site: servers, spares and cameras, as site.toml names them (docs/ref/site.md)."""
 
 from fovideo.site.check import advice
+from fovideo.site.fields import Duration, Size
 from fovideo.site.load import load_site, read_text, site_from
 from fovideo.site.problem import Problem
 from fovideo.site.values import (
@@ -8,7 +9,6 @@ from fovideo.site.values import (
     Camera,
     Client,
     Detection,
-    Duration,
     Endpoint,
     EventName,
     Hook,
@@ -18,7 +18,6 @@ from fovideo.site.values import (
     Restream,
     Server,
     Site,
-    Size,
     Spare,
     Tls,
     Webhook,

@@ -17,27 +17,23 @@ from fovideo.decoding import convert
 from fovideo.errors import ConfigError, UsageError
 from fovideo.site.check import problems
 from fovideo.site.check_roles import role_problems
+from fovideo.site.fields import Duration, Secret, SourceUrl, Table, parse_listen
 from fovideo.site.target import as_target, target_problem
 from fovideo.site.values import (
     Arbitration,
     Camera,
     Client,
     Detection,
-    Duration,
     Hook,
     Licence,
     Management,
     Place,
     Restream,
-    Secret,
     Server,
     Site,
-    SourceUrl,
     Spare,
-    Table,
     Tls,
     Webhook,
-    parse_listen,
 )
 from fovideo.timeline.values import check_stream_name
 from fovideo.times import NS_PER_S, parse_bytes, parse_duration_ns

@@ -71,12 +71,6 @@ class Committer:
         """A writer is closed; a later one of the same session goes on from its last segment."""
         self._latest[writer.stream] = (writer.provenance.session, writer.previous)
 
-    @property
-    def open_segments(self) -> frozenset[int]:
-        """Ids of the segments that are being written."""
-        with self.lock:
-            return frozenset(file.number for file in self._owners)
-
     def new_id(self) -> int:
         """A segment id that no file has or had: blocks of them are reserved durably before they are used."""
         with self._ids:  # not the lock of commits: insertions go on meanwhile

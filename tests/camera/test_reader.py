@@ -16,16 +16,9 @@ from tls import CERTIFICATE, tls_to
 
 from fovideo.camera import CameraState, SessionStart
 from fovideo.media.codec import Codec
-from fovideo.replay import LoopSource, RtspServer, make_clip, metadata_document
+from fovideo.replay import LoopSource, RtspServer, metadata_document
 from fovideo.ring import NO_TIME, Kind
 from fovideo.times import NS_PER_MS, NS_PER_S
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    make_clip(path, gop=10, seconds=2, audio="aac", width=160, height=96)
-    return path
 
 
 @pytest.fixture(params=["compiled", "pyav"])
@@ -82,36 +75,6 @@ def test_tracks_can_be_left_out(server: RtspServer, clip: Path) -> None:
     with watched(url, audio=False, metadata=False) as camera:
         rows = camera.wait_frames(10)
     assert set(rows["track"][rows["kind"] == Kind.FRAME]) == {1}
-
-
-def test_a_cut_connection_is_made_again(server: RtspServer, clip: Path) -> None:
-    url = server.add_stream("cam", LoopSource(clip))
-    with watched(url) as camera:
-        camera.wait_frames(5)
-        server.cut("cam")
-        camera.wait_state(CameraState.UNREACHABLE)
-        camera.wait_state(CameraState.LIVE, 2)
-        camera.wait(lambda: len(camera.sessions) == 2, "the second session")
-        status = camera.reader.status()
-    assert camera.sessions[0].session != camera.sessions[1].session
-    assert status.sessions == 2
-    assert status.failures == {CameraState.UNREACHABLE: 1}
-    kinds = camera.ring.units(None, 1 << 20)["kind"]
-    assert kinds.tolist().count(Kind.FORMAT) == kinds.tolist().count(Kind.END) == 2
-
-
-def test_a_goodbye_is_no_end(server: RtspServer, clip: Path) -> None:
-    """libavformat calls it a clean end of file; a camera has no end."""
-    source = LoopSource(clip)
-    url = server.add_stream("cam", source)
-    with watched(url) as camera:
-        camera.wait_frames(5)
-        server.remove("cam")
-        camera.wait_state(CameraState.UNREACHABLE)
-        camera.wait_state(CameraState.BROKEN)  # no such stream now
-        server.add_stream("cam", source)
-        camera.wait_state(CameraState.LIVE, 2)
-    assert "no such stream" in " ".join(camera.errors)
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from command import fovideo, fovideo_json, one_line
 from free_ports import free_ports
+from site_text import camera, machine
 from waiting import wait_until
 
 from fovideo.replay import LoopSource, RtspServer, make_clip
@@ -16,7 +17,7 @@ from fovideo.service.serve import RecordingServer
 from fovideo.service.spare import Spare
 from fovideo.site import load_site
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("site commands")]  # they share a site
+pytestmark = pytest.mark.e2e
 SECRET = "hush-hush"
 
 
@@ -33,18 +34,10 @@ token = "{SECRET}"
 [detection]
 handback_after = "500ms"
 merge_every = "300ms"
-[[server]]
-name = "rec-1"
-listen = "127.0.0.1:{ports[0]}"
-store = "rec-1"
-[[spare]]
-name = "spare-1"
-listen = "127.0.0.1:{ports[1]}"
-store = "spare-1"
 """
+        text += machine("server", "rec-1", ports[0]) + machine("spare", "spare-1", ports[1])
         for name in ("gate", "yard"):
-            url = rtsp.add_stream(name, LoopSource(folder / "clip.mp4"))
-            text += f'[[camera]]\nname = "{name}"\nserver = "rec-1"\nurl = "{url}"\n'
+            text += camera(name, rtsp.add_stream(name, LoopSource(folder / "clip.mp4")))
         self.file = folder / "site.toml"
         self.file.write_text(text)
         site = load_site(self.file)

@@ -14,7 +14,7 @@ from gst_cameras import SHARED, access_units, gst_cameras, require
 
 FPS = 25  # of the clips that the demo makes
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
 def _demo(*arguments: str | Path, timeout: float = 180) -> dict[str, Any]:

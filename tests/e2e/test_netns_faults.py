@@ -17,7 +17,7 @@ import netns
 import pytest
 from netns_site import NetnsSite, netns_site
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("netns")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 class Sites:

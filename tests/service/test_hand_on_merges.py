@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from free_ports import free_ports
 from served import open_store, record
+from site_text import camera, machine
 from waiting import wait_until
 
 from fovideo.cli import nearby
@@ -26,32 +27,16 @@ from fovideo.site import load_site
 from fovideo.store import Store
 
 PATIENCE_S = 60.0
+HASTY = '[site]\nname = "plant"\n[detection]\nmerge_every = "100ms"\nquiet_after = "300ms"\n'
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[tuple[RecordingServer, Spare]]:
     """A spare that holds an outage of a server which is back; its camera does not answer."""
     ports = free_ports(3)
-    (tmp_path / "site.toml").write_text(f"""
-[site]
-name = "plant"
-[detection]
-merge_every = "100ms"
-quiet_after = "300ms"
-[[server]]
-name = "rec-1"
-listen = "127.0.0.1:{ports[0]}"
-store = "rec-1"
-[[spare]]
-name = "spare-1"
-listen = "127.0.0.1:{ports[1]}"
-store = "spare-1"
-merge_rate = "1kB"
-[[camera]]
-name = "gate"
-server = "rec-1"
-url = "rtsp://127.0.0.1:{ports[2]}/none"
-""")
+    text = HASTY + machine("server", "rec-1", ports[0])
+    text += machine("spare", "spare-1", ports[1], 'merge_rate = "1kB"\n')
+    (tmp_path / "site.toml").write_text(text + camera("gate", f"rtsp://127.0.0.1:{ports[2]}/none"))
     with open_store(tmp_path / "spare-1") as store:
         record(store, 0, 400, size=4000, pending=True)
     with open_store(tmp_path / "rec-1") as store:
@@ -106,12 +91,12 @@ def run(*arguments: str) -> tuple[int, str]:
 def test_it_is_paused_before_there_is_anything_to_give_back(tmp_path: Path) -> None:
     """And after a restart it is still."""
     ports = free_ports(4)
-    text = '[site]\nname = "plant"\n[detection]\nmerge_every = "100ms"\nquiet_after = "300ms"\n'
+    text = HASTY
     for table, name, port in zip(
         ("server", "spare", "spare"), ("rec-1", "spare-1", "spare-2"), ports, strict=False
     ):
-        text += f'[[{table}]]\nname = "{name}"\nlisten = "127.0.0.1:{port}"\nstore = "{name}"\n'
-    text += f'[[camera]]\nname = "gate"\nserver = "rec-1"\nurl = "rtsp://127.0.0.1:{ports[3]}/none"\n'
+        text += machine(table, name, port)
+    text += camera("gate", f"rtsp://127.0.0.1:{ports[3]}/none")
     path = tmp_path / "site.toml"
     path.write_text(text)
     site = load_site(path)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fovideo.errors import ConfigError
 from fovideo.site import advice, load_site
-from fovideo.site.values import parse_listen
+from fovideo.site.fields import parse_listen
 
 SMALLEST = """\
 [site]

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from free_ports import free_ports
-from whole_site import SETTINGS, until
+from site_text import QUICK
+from whole_site import until
 
 from fovideo.errors import FovideoError
 from fovideo.peer import Health, ManagementClient, Probe, find_manager
@@ -47,7 +48,7 @@ class ManagedSite:
 
     def text(self, cameras: int) -> str:
         """The site with its first `cameras` cameras."""
-        parts = [f'[site]\nname = "test"\ntoken = "{TOKEN}"\n{SETTINGS}']
+        parts = [f'[site]\nname = "test"\ntoken = "{TOKEN}"\n{QUICK}']
         for table, name in (("management", "mgmt"), ("server", "rec-1"), ("spare", "spare-1")):
             folder = "folder" if table == "management" else "store"
             parts.append(

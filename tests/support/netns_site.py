@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 from disk_images import DiskImage
 from netns import Network, network
+from site_text import QUICK
 
 from fovideo.custody.parts import bytes_of
 from fovideo.media.codec import VIDEO_TRACK, Codec
@@ -35,15 +36,7 @@ PATIENCE_S = 90.0
 _PORT = 8750
 _DISK_MIB = 96
 
-SETTINGS = """
-[detection]
-handback_after = "1s"
-merge_every = "500ms"
-[defaults.server]
-durability = "500ms"
-[defaults.spare]
-durability = "500ms"
-[defaults.camera]
+SETTINGS = f"""{QUICK}[defaults.camera]
 backoff_max = "1s"
 ring = "8MiB"
 """

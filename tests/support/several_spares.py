@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from free_ports import free_ports
-from whole_site import SETTINGS, Process, until
+from site_text import QUICK, machine
+from site_text import camera as camera_table
+from whole_site import Process, until
 
 from fovideo.cli.demo_judge import recorded_numbers
 from fovideo.failover import State
@@ -35,16 +37,14 @@ class SeveralSpares:
         self.folder, self.sources = folder, list(sources)
         count = len(self.sources)
         ports = free_ports(count + spares)
-        text = f'[site]\nname = "test"\n{site}{SETTINGS}'
+        text = f'[site]\nname = "test"\n{site}{QUICK}'
         for n in range(count):
-            text += (
-                f'[[server]]\nname = "rec-{n + 1}"\nlisten = "127.0.0.1:{ports[n]}"\nstore = "rec-{n + 1}"\n'
-            )
+            server = f"rec-{n + 1}"
             url = rtsp.add_stream(f"/cam{n}", self.sources[n])
-            text += f'[[camera]]\nname = "cam{n}"\nserver = "rec-{n + 1}"\nurl = "{url}"\n{camera}'
+            text += machine("server", server, ports[n])
+            text += camera_table(f"cam{n}", url, camera, server=server)
         for n in range(spares):
-            name, port = f"spare-{n + 1}", ports[count + n]
-            text += f'[[spare]]\nname = "{name}"\nlisten = "127.0.0.1:{port}"\nstore = "{name}"\n{spare}'
+            text += machine("spare", f"spare-{n + 1}", ports[count + n], spare)
         self.file = folder / "site.toml"
         self.file.write_text(text)
         self.servers = [Process(self.file, "server", f"rec-{n + 1}") for n in range(count)]

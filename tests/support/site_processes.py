@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 from free_ports import free_ports
+from site_text import camera, machine
 
 from fovideo.cli.demo_judge import recorded_numbers
 from fovideo.replay import LoopSource, RtspServer, make_clip
@@ -29,19 +30,11 @@ class SiteProcesses:
         self.folder, self.cameras, self.rtsp = folder, cameras, rtsp
         server_port, spare_port = free_ports(2)
         self.urls = {"rec-1": f"http://127.0.0.1:{server_port}", "spare-1": f"http://127.0.0.1:{spare_port}"}
-        lines = ["[site]", 'name = "test"']
-        for table, name, port in (("server", "rec-1", server_port), ("spare", "spare-1", spare_port)):
-            lines += [f"[[{table}]]", f'name = "{name}"', f'listen = "127.0.0.1:{port}"', f'store = "{name}"']
+        text = '[site]\nname = "test"\n'
+        text += machine("server", "rec-1", server_port) + machine("spare", "spare-1", spare_port)
         for name, source in cameras.items():
-            url = rtsp.add_stream(name, source)
-            lines += [
-                "[[camera]]",
-                f'name = "{name}"',
-                'server = "rec-1"',
-                f'url = "{url}"',
-                'backoff_max = "1s"',
-            ]
-        (folder / "site.toml").write_text("\n".join([*lines, extra]) + "\n", encoding="utf-8")
+            text += camera(name, rtsp.add_stream(name, source), 'backoff_max = "1s"\n')
+        (folder / "site.toml").write_text(text + extra, encoding="utf-8")
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cutting_proxy import CuttingProxy, cutting_proxy
 from free_ports import free_port
+from site_text import QUICK, camera, machine
 
 from fovideo.cli.demo_judge import recorded_numbers
 from fovideo.errors import FovideoError
@@ -24,16 +25,6 @@ from fovideo.service.spare import Spare
 from fovideo.site import load_site
 from fovideo.store import Store
 from fovideo.times import NS_PER_S
-
-SETTINGS = """
-[detection]
-handback_after = "1s"
-merge_every = "500ms"
-[defaults.server]
-durability = "500ms"
-[defaults.spare]
-durability = "500ms"
-"""
 
 
 def until(true: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
@@ -134,12 +125,9 @@ class WholeSite:
 
     def write(self, name: str, urls: Sequence[str]) -> Path:
         """A site.toml with these addresses of the cameras."""
-        text = f"""[site]\nname = "test"\n{SETTINGS}
-[[server]]\nname = "rec-1"\nlisten = "127.0.0.1:{self._ports[0]}"\nstore = "rec-1"
-[[spare]]\nname = "spare-1"\nlisten = "127.0.0.1:{self._ports[1]}"\nstore = "spare-1"
-"""
-        for camera, url in zip(self.cameras, urls, strict=True):
-            text += f'[[camera]]\nname = "{camera}"\nserver = "rec-1"\nurl = "{url}"\n'
+        text = f'[site]\nname = "test"\n{QUICK}'
+        text += machine("server", "rec-1", self._ports[0]) + machine("spare", "spare-1", self._ports[1])
+        text += "".join(camera(name, url) for name, url in zip(self.cameras, urls, strict=True))
         path = self.folder / name
         path.write_text(text)
         return path

@@ -45,7 +45,3 @@ class Counters:
         self.packets = 0
         self.dropped_units = 0
         self.stalled_clients = 0
-
-    def as_dict(self) -> dict[str, int]:
-        """All counters by name."""
-        return dict(vars(self))

@@ -1,21 +1,12 @@
-"""A clip, and a server for it."""
+"""A server for cameras."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from fovideo.replay import RtspServer, make_clip
-
-
-@pytest.fixture(scope="session")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """H.264 and AAC, 2 s."""
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    make_clip(path, gop=10, seconds=2, audio="aac", width=160, height=96)
-    return path
+from fovideo.replay import RtspServer
 
 
 @pytest.fixture

@@ -21,36 +21,6 @@ from fovideo.times import NS_PER_MS, NS_PER_S
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_a_cut_connection_is_made_again(server: RtspServer, clip: Path, transport: str) -> None:
-    url = server.add_stream("cam", LoopSource(clip))
-    with native(url, transport=transport) as camera:
-        camera.wait_frames(5)
-        server.cut("cam")
-        camera.wait_state(CameraState.LIVE, 2)
-        camera.wait(lambda: len(camera.sessions) == 2, "the second session")
-        status = camera.reader.status()
-    assert camera.sessions[0].session != camera.sessions[1].session
-    assert status.sessions == 2
-    assert sum(status.failures.values()) == 1
-    kinds = camera.ring.units(None, 1 << 20)["kind"]
-    assert kinds.tolist().count(Kind.FORMAT) == kinds.tolist().count(Kind.END) == 2
-
-
-def test_a_goodbye_is_no_end(server: RtspServer, clip: Path) -> None:
-    source = LoopSource(clip)
-    url = server.add_stream("cam", source)
-    with native(url) as camera:
-        camera.wait_frames(5)
-        server.remove("cam")
-        camera.wait_state(CameraState.UNREACHABLE)
-        camera.wait_state(CameraState.BROKEN)  # no such stream now
-        server.add_stream("cam", source)
-        camera.wait_state(CameraState.LIVE, 2)
-    assert "no such stream" in " ".join(camera.errors)
-    assert "the camera ended the stream" in camera.errors[0]
-
-
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_a_frozen_camera_is_noticed(server: RtspServer, clip: Path, transport: str) -> None:
     source = LoopSource(clip)
     url = server.add_stream("cam", source)

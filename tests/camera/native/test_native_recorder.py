@@ -16,7 +16,7 @@ from fovideo.record import Mode, Recorder
 from fovideo.replay import LoopSource, RtspServer
 from fovideo.service.settings import camera_config
 from fovideo.site import Camera
-from fovideo.site.values import SourceUrl
+from fovideo.site.fields import SourceUrl
 from fovideo.store import Store
 from fovideo.times import NS_PER_MS
 
