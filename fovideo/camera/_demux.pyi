@@ -22,6 +22,13 @@ class Counters:
     last_receipt_ns: int
     last_video_ns: int
 
+def why_no_bursts() -> str:
+    """Why `run` reads connections piece by piece whatever `batch_ns` says; "" when it need not.
+
+    The first call leads libavformat's calls of poll and recv, in this process, to functions of this module, which pass
+    them on but for threads that are in `run`.
+    """
+
 def usable(container: InputContainer) -> bool:
     """Whether `run` can read this container: the library fits, and the container is laid out as expected.
 
@@ -36,6 +43,7 @@ def run(
     tracks: Iterable[tuple[int, int, int, int, int, int, bool]],
     session: int,
     freeze_ns: int,
+    batch_ns: int,
     on_first: Callable[[], object],
     on_pressure: Callable[[], object],
     on_fragment: Callable[[bytes, int, int, int], object],
@@ -49,6 +57,7 @@ def run(
         denominator of its time base, by hand). Other streams are skipped.
     session: UNIT["session"] of the frames. freeze_ns: how long video may be silent while other tracks go on;
         0 = for ever.
+    batch_ns: how long bytes may wait in a connection to be read together; 0 = each piece as libavformat asks for it.
     on_first: before the first frame. on_pressure: the ring is half full or drops; at most 50 times a second.
     on_fragment: payload, pts_ns, wall_ns, receipt_ns of each packet of a track that is read "by hand"; it pushes
         and counts what it makes of it. What these three raise ends the reading and comes out here.

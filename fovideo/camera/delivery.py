@@ -21,9 +21,10 @@ from fovideo.media.codec import METADATA_TRACK, VIDEO_TRACK
 from fovideo.media.frames import FrameFlag
 from fovideo.media.nal import packing_of
 from fovideo.ring import NO_TIME, Kind
-from fovideo.times import NS_PER_S
+from fovideo.times import NS_PER_MS, NS_PER_S
 
 _FULL = 0.5  # share of the ring at which the consumer is woken, and a file waits
+_BATCH_NS = 100 * NS_PER_MS  # as the native reader: a fraction of the durability
 _ROOM_POLL_S = 0.02
 
 
@@ -63,6 +64,7 @@ class Delivery:
                 self._counters,
                 session=self._number,
                 freeze_ns=self._camera.freeze_ns,
+                batch_ns=_BATCH_NS if self._camera.transport == "tcp" else 0,
                 source=self._camera.source,
                 on_first=self._announce,
                 on_pressure=self._listener.pressure,

@@ -24,6 +24,7 @@ from fovideo.camera.tracks import SourceTrack
 from fovideo.errors import CameraFrozen
 from fovideo.media.codec import METADATA_TRACK
 from fovideo.media.nal import packing_of
+from fovideo.platform import bursts_allowed
 from fovideo.ring import Ring
 
 __all__ = ["Counters", "can_demux", "demux"]
@@ -42,6 +43,7 @@ def demux(
     *,
     session: int,
     freeze_ns: int,
+    batch_ns: int,
     source: str,
     on_first: Callable[[], object],
     on_pressure: Callable[[], object],
@@ -53,6 +55,8 @@ def demux(
 
     session: UNIT["session"] of the frames. source: redacted, for messages.
     freeze_ns: video that is silent for longer while other tracks go on raises CameraFrozen; 0 = it may.
+    batch_ns: how long the bytes of a TCP connection may wait to be read together, where the process
+        allows that (fovideo.platform.allow_bursts); 0 = none waits.
     on_first: called before the first frame. on_pressure: the ring is half full or drops; at most 50 times a
         second. on_fragment: payload, pts_ns, wall_ns and receipt_ns of a packet of ONVIF metadata, which the
         callee joins to documents, pushes and counts.
@@ -78,6 +82,7 @@ def demux(
         tracks=lanes,
         session=session,
         freeze_ns=freeze_ns,
+        batch_ns=batch_ns if bursts_allowed() else 0,
         on_first=on_first,
         on_pressure=on_pressure,
         on_fragment=on_fragment,

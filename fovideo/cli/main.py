@@ -14,7 +14,7 @@ from fovideo import __version__
 from fovideo.cli.logs import log_to_stderr
 from fovideo.cli.output import errors, give_up, out
 from fovideo.errors import FovideoError
-from fovideo.platform import allow_descriptors, hold_standard_descriptors, keep_memory_small
+from fovideo.platform import allow_bursts, allow_descriptors, hold_standard_descriptors, keep_memory_small
 
 COMMANDS = (
     "record",
@@ -79,6 +79,7 @@ def fovideo(context: rich.Context, verbose: int) -> None:
     what a merge of B into A would give.
     """
     keep_memory_small()
+    allow_bursts()
     allow_descriptors()
     log_to_stderr(verbose, context.invoked_subcommand)
 

@@ -1,5 +1,6 @@
 """The machine: calls that Linux does better, each with a portable path."""
 
+from fovideo.platform.bursts import allow_bursts, bursts_allowed
 from fovideo.platform.descriptors import allow_descriptors, hold_standard_descriptors
 from fovideo.platform.disk import DiskSpace, disk_space
 from fovideo.platform.files import (
@@ -16,19 +17,22 @@ from fovideo.platform.files import (
     write_around_cache,
     write_at,
 )
-from fovideo.platform.memory import keep_memory_small
+from fovideo.platform.memory import give_memory_back, keep_memory_small
 from fovideo.platform.notify import ServiceManager
 
 __all__ = [
     "DiskSpace",
     "ServiceManager",
+    "allow_bursts",
     "allow_descriptors",
+    "bursts_allowed",
     "copy_file_range",
     "discard_cached",
     "disk_space",
     "fdatasync",
     "fdatasync_all",
     "fsync_dir",
+    "give_memory_back",
     "hold_standard_descriptors",
     "keep_memory_small",
     "read_at",

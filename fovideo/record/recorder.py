@@ -17,6 +17,7 @@ from fovideo.camera.session_start import SessionStart
 from fovideo.camera.shard import Shard, ShardReader, can_shard
 from fovideo.camera.state import CameraState
 from fovideo.errors import CameraError, UsageError
+from fovideo.platform import give_memory_back
 from fovideo.record.channel import Channel
 from fovideo.record.events import Event, Mode, SessionBegan, StateChanged, tell
 from fovideo.record.lane import Intent, Lane
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_KEPT_BYTES = 256 << 10  # a second of 2 Mbit/s: pages that stay cost nothing to fill again
+_KEPT_BYTES = 128 << 10  # half a second of 2 Mbit/s: pages that stay cost nothing to fill again
 _WATCH_S = 0.1
+_OPENED_NS = 5 * NS_PER_S  # after the last camera was opened, what that took is given back
 _STOP_S = 0.5
 
 
@@ -77,6 +79,7 @@ class Recorder:
             _log.warning("rings cannot be shared between processes here: no workers")
             workers = 0
         self._shards = [Shard(number) for number in range(workers)]
+        self._opened_ns = 0
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._writer = Writer(
@@ -111,6 +114,7 @@ class Recorder:
             self._emit(StateChanged(camera.name, state, "" if error is None else str(error)))
 
         def on_session(start: SessionStart) -> None:
+            self._opened_ns = self._clocks.monotonic_ns()
             self._emit(SessionBegan(camera.name, start.session))
 
         with self._lock:
@@ -288,3 +292,6 @@ class Recorder:
             now_ns = self._clocks.monotonic_ns()
             for channel in self._all_channels():
                 channel.reader.check(now_ns)
+            if self._opened_ns and now_ns - self._opened_ns > _OPENED_NS:
+                self._opened_ns = 0
+                give_memory_back()

@@ -80,6 +80,7 @@ def read(container: InputContainer, ring: Ring, **changes: Any) -> tuple[int, _d
         "tracks": lanes(tracks_of(container)),
         "session": 9,
         "freeze_ns": 0,
+        "batch_ns": 0,
         "on_first": lambda: None,
         "on_pressure": lambda: None,
         "on_fragment": lambda *_: None,

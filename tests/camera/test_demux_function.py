@@ -33,6 +33,7 @@ def read(path: Path, ring: Ring, **changes: Any) -> Counters:
         arguments: dict[str, Any] = {
             "session": 1,
             "freeze_ns": 0,
+            "batch_ns": 0,
             "source": "clip",
             "on_first": lambda: changes.get("first", lambda _: None)(container),
             "on_pressure": lambda: None,

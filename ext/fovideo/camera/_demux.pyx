@@ -60,6 +60,13 @@ cdef extern from "fov_av.h" nogil:
     int64_t fov_av_wall_ns(const fov_av_library* av, const fov_av_packet* packet)
     int64_t fov_monotonic_ns()
 
+cdef extern from "fov_burst.h" nogil:
+    ctypedef struct fov_burst:
+        pass
+    const char* fov_burst_lead(void* inside)
+    void fov_burst_begin(fov_burst* burst, int64_t batch_ns)
+    void fov_burst_end(fov_burst* burst)
+
 cdef enum:
     LANES = 32
     VIDEO_TRACK = 1
@@ -96,6 +103,18 @@ def _load() -> str:
 
 
 WHY_NOT = _load()
+
+
+cdef object led = None
+
+
+def why_no_bursts() -> str:
+    global led
+    cdef const char* misfit = NULL
+    if led is None:
+        misfit = NULL if WHY_NOT else fov_burst_lead(<void*> library.av_read_frame)
+        led = WHY_NOT or (misfit.decode() if misfit != NULL else "")
+    return led
 
 
 cdef class Counters:
@@ -179,7 +198,7 @@ cdef int fill_lanes(fov_av_lane* lanes, tracks) except -1:
 
 
 def run(container, Ring ring not None, Counters counters not None, *, tracks, uint32_t session, int64_t freeze_ns,
-        on_first, on_pressure, on_fragment) -> int:
+        int64_t batch_ns, on_first, on_pressure, on_fragment) -> int:
     cdef fov_av_lane lanes[LANES]
     cdef fov_av_lane* lane
     cdef fov_av_container* fields
@@ -187,6 +206,8 @@ def run(container, Ring ring not None, Counters counters not None, *, tracks, ui
     cdef _Mapping mapping = ring.need()
     cdef fov_ring* queue = &mapping.ring
     cdef fov_unit unit
+    cdef fov_burst burst
+    cdef bint bursts = batch_ns > 0 and not why_no_bursts()
     cdef int64_t now_ns, told_ns = 0, video_ns = 0
     cdef bint first = True, watched = False
     cdef int result = 0, pushed
@@ -204,6 +225,8 @@ def run(container, Ring ring not None, Counters counters not None, *, tracks, ui
     memset(&unit, 0, sizeof(unit))
     unit.session = session
     unit.kind = FOV_KIND_FRAME
+    if bursts:
+        fov_burst_begin(&burst, batch_ns)
     try:
         with nogil:
             while True:
@@ -259,5 +282,7 @@ def run(container, Ring ring not None, Counters counters not None, *, tracks, ui
                     with gil:
                         on_pressure()
     finally:
+        if bursts:
+            fov_burst_end(&burst)
         library.av_packet_free(&packet)
     return result

@@ -27,7 +27,7 @@ from fovideo.camera.shard.messages import (
 )
 from fovideo.camera.state import CameraState, ReaderStatus
 from fovideo.errors import CameraError
-from fovideo.platform import keep_memory_small
+from fovideo.platform import allow_bursts, keep_memory_small
 from fovideo.ring import Ring
 
 _WATCH_S = 0.1
@@ -130,6 +130,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     keep_memory_small()
+    allow_bursts()
     with socket.socket(fileno=int(sys.argv[1])) as link:
         Worker(link).run()
 
