@@ -84,12 +84,6 @@ def summary(frames: FrameTable, track: int) -> Summary:
     return Summary._make(_tables.summary(frames, track))
 
 
-def copied(*tables: FrameTable) -> FrameTable:
-    """The rows of the tables in one that shares no memory with them, read-only."""
-    joined = b"".join(table.tobytes() for table in tables)  # numpy would take its time over each field
-    return np.frombuffer(joined, FRAME)
-
-
 _BYTES = np.dtype((np.void, FRAME.itemsize))
 
 
@@ -102,7 +96,7 @@ def picked(frames: FrameTable, chosen: npt.NDArray[Any]) -> FrameTable:
 
 
 def joined(tables: Iterable[FrameTable]) -> FrameTable:
-    """Tables one behind the other, copied."""
+    """Tables one behind the other, in memory of their own."""
     return np.frombuffer(bytearray().join(cast("Iterable[Buffer]", tables)), FRAME)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from fovideo.index import SERIALS_PER_SEGMENT
 from fovideo.media._tables import has_gaps, last_steps, middle_step
 from fovideo.media.codec import Codec
-from fovideo.media.frames import FrameFlag, FrameTable, Summary, copied, summary
+from fovideo.media.frames import FrameFlag, FrameTable, Summary, joined, summary
 from fovideo.segment import Notes, SegmentHeader, decode_table, encode_table
 from fovideo.store.breaks import LONGEST_HOLE_NS, Tail, breaks_row, primary_track
 from fovideo.timeline.cover import longest_lost_step_ns, longest_step_ns
@@ -169,7 +169,7 @@ class Assembler:
 
     def _gop(self, row: _Row, complete: bool) -> Gop:
         if len(row.tables) > 1:
-            row.tables = [copied(*row.tables)]
+            row.tables = [joined(row.tables)]
         frames = row.tables[0]
         track = self.track.id
         known = row.known = row.known or summary(frames, track)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fovideo.media.frames import FrameTable, copied
+from fovideo.media.frames import FrameTable, joined
 from fovideo.segment import Notes, Room, SegmentHeader, compose_fragment, compose_together, encode_header
 from fovideo.store.assemble import Assembler
 from fovideo.store.behind import Behind
@@ -122,7 +122,7 @@ class SegmentFile:
         self._put(whole)
         self.size_bytes += len(begin)
         for start, stop, size in zip(starts, (*starts[1:], len(frames)), sizes, strict=True):
-            piece = Piece(epoch, copied(frames[start:stop]), payloads[start:stop], _NO_NOTES)
+            piece = Piece(epoch, joined([frames[start:stop]]), payloads[start:stop], _NO_NOTES)
             self.sequence += 1
             self.assembler.add(self.size_bytes, size, epoch, piece.frames)
             self.size_bytes += size

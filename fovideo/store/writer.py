@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fovideo.errors import StoreError, StoreFull, UsageError
 from fovideo.media.codec import Track
-from fovideo.media.frames import FrameFlag, FrameTable, copied, empty_frames, summary
+from fovideo.media.frames import FrameFlag, FrameTable, empty_frames, joined, summary
 from fovideo.segment import Notes, SegmentHeader
 from fovideo.store.behind import Behind
 from fovideo.store.breaks import cut, primary_track
@@ -152,7 +152,7 @@ class StreamWriter:
             if not summary(table, primary.id).ordered:
                 order = table["track"].argsort(kind="stable")
                 table, parts = table[order], [parts[number] for number in order.tolist()]
-            pieces.append(Piece(epoch, copied(table), parts, notes))
+            pieces.append(Piece(epoch, joined([table]), parts, notes))
             notes = _NO_NOTES
         return pieces
 

@@ -48,12 +48,6 @@ def longest_lost_step_ns(interval_ns: int) -> int:
     return interval_ns * _LOST_RATIO[0] // _LOST_RATIO[1]
 
 
-def nominal_interval(steps_ns: npt.NDArray[np.int64]) -> int:
-    """Nominal interval of steps between neighbouring frames: their lower median; 0 if none is positive."""
-    steps_ns = np.sort(steps_ns[steps_ns > 0])
-    return int(steps_ns[(len(steps_ns) - 1) // 2]) if len(steps_ns) else 0
-
-
 def holes(
     times_ns: npt.NDArray[np.int64], flags: npt.NDArray[np.uint8], interval_ns: int
 ) -> npt.NDArray[np.bool_]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from fovideo.media.frames import FrameFlag, FrameTable, empty_frames
 from fovideo.segment import decode_table, encode_table
-from fovideo.timeline.cover import holes, nominal_interval
+from fovideo.timeline.cover import holes
 from fovideo.timeline.values import Gop, GopFlag
 
 STEP = 40_000_000
@@ -32,7 +33,7 @@ def row(
     table["track"] = 1
     table["flags"][list(lost)] |= FrameFlag.LOST_BEFORE
     if interval is None:
-        interval = nominal_interval(np.diff(dts)) or STEP
+        interval = _nominal_interval(np.diff(dts)) or STEP
     flags = GopFlag.KEY if key else 0
     if len(dts) > 1 and holes(dts, table["flags"], interval).any():
         flags |= GopFlag.GAPS
@@ -56,3 +57,9 @@ def row(
 
 def tables(gop: Gop) -> FrameTable:
     return decode_table(gop.table)
+
+
+def _nominal_interval(steps_ns: npt.NDArray[np.int64]) -> int:
+    """Lower median of steps between neighbouring frames; 0 if none is positive."""
+    steps_ns = np.sort(steps_ns[steps_ns > 0])
+    return int(steps_ns[(len(steps_ns) - 1) // 2]) if len(steps_ns) else 0
