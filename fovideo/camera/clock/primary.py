@@ -262,7 +262,7 @@ class PrimaryClock:
         self.last_time = max(times)
         error = self._error_ns()
         for number, member in enumerate(run.members):
-            placed.errors.append(error + member.guess_ns)
+            placed.errors.append(min(error + member.guess_ns, LATEST_NS))
             self.media.advance(member.pts, member.unit.receipt, jump=run.jump and number == 0)
             slack = self._start.wall_ns(member.unit.receipt) - times[number]
             self._slack = slack if self._slack is None else min(self._slack, slack)
