@@ -17,6 +17,7 @@ from fovideo.camera.session import Session
 from fovideo.camera.session_start import SessionStart
 from fovideo.camera.state import CameraState, ReaderStatus, state_of
 from fovideo.errors import CameraBroken, CameraError, ConfigError, FileCutShort
+from fovideo.platform import run_before_others
 from fovideo.ring import Ring
 from fovideo.times import NS_PER_S
 
@@ -124,6 +125,8 @@ class Reader:
         )
 
     def _run(self) -> None:
+        if not self.camera.is_file:
+            run_before_others()
         try:
             self._run_sessions()
         finally:

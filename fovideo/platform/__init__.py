@@ -19,6 +19,7 @@ from fovideo.platform.files import (
 )
 from fovideo.platform.memory import give_memory_back, keep_memory_small
 from fovideo.platform.notify import ServiceManager
+from fovideo.platform.priority import run_before_others
 
 __all__ = [
     "DiskSpace",
@@ -38,6 +39,7 @@ __all__ = [
     "read_at",
     "read_in_order",
     "read_range",
+    "run_before_others",
     "share_blocks",
     "start_writing",
     "write_around_cache",

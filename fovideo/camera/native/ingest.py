@@ -10,6 +10,7 @@ from typing import Self
 
 from fovideo.camera._native import Flow, Loop
 from fovideo.errors import CameraError, UsageError
+from fovideo.platform import run_before_others
 from fovideo.times import NS_PER_MS
 
 
@@ -34,7 +35,7 @@ class Ingest:
             wake.fileno(), alarm.fileno(), batch_ns=batch_ns, datagram_ns=datagram_ns, portable=portable
         )
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._loop.run, name="native-ingest", daemon=True)
+        self._thread = threading.Thread(target=_run, args=(self._loop,), name="native-ingest", daemon=True)
         # The compiled loop must not outlive the interpreter, whose objects it works on.
         self._end = weakref.finalize(self, _end, self._loop, self._thread, (wake, alarm))
 
@@ -82,6 +83,11 @@ class Ingest:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _run(loop: Loop) -> None:
+    run_before_others()
+    loop.run()
 
 
 def _end(loop: Loop, thread: threading.Thread, sockets: tuple[socket.socket, ...]) -> None:
