@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fovideo.merge.footage import Footage
-from fovideo.merge.line import Times, covered, line_of
+from fovideo.merge.line import Index, Times, covered, line_of
 from fovideo.merge.machines import clocks_of
 from fovideo.timeline.cover import DEFAULT_INTERVAL_NS
 from fovideo.times import NS_PER_MS, NS_PER_S
@@ -108,8 +108,9 @@ def _least_ns(footage: Footage, lag_ns: int, own: Sequence[Footage]) -> int:
 
 @dataclass(frozen=True)
 class _Pair:
-    """What a merge brought and own footage. frames: of the shorter one."""
+    """What a merge brought (its number) and own footage. frames: of the shorter one."""
 
+    brought: int
     adjoins: int
     own_lag_ns: int
     lag_ns: int
@@ -145,12 +146,14 @@ def _best_apart(
     A camera that restarted its clock makes several differences: true are those of footage that adjoins by
     that clock, as what was brought filled a gap; the one that holds before and after the restart, then the
     one that most frames speak for, then the least, as machines are kept in step. Frames that waited make
-    it small: the greatest is true.
+    it small: the greatest is true, of those where each piece is nearest to what was found so: its others
+    come from another clock of the camera.
     """
     pairs: list[_Pair] = []
-    for each in brought:
+    for number, each in enumerate(brought):
         found = [
             _Pair(
+                number,
                 _adjoins(each, run),
                 run.lag_ns + (each.put_off_ns - run.put_off_ns if put_off else 0),
                 each.lag_ns,
@@ -172,9 +175,12 @@ def _best_apart(
         return clocks_of(each.own_lag_ns for each in same), frames, -abs(pair.apart_ns)
 
     true = max(beside, key=speak)
+    nearest: dict[int, _Pair] = {}
+    for pair in sorted(pairs, key=lambda pair: -abs(pair.apart_ns - true.apart_ns)):
+        nearest[pair.brought] = pair
     return best, max(
         pair.apart_ns
-        for pair in pairs
+        for pair in nearest.values()
         if pair.adjoins >= min(best, 0)
         and abs(pair.apart_ns - true.apart_ns) <= _RESTART_NS
         and abs(pair.own_lag_ns - true.own_lag_ns) <= _ALIKE_NS
@@ -204,18 +210,28 @@ def _best(brought: Footage, own: Sequence[Footage]) -> list[Footage]:
 
 
 def _beside_ns(footage: Footage, own: Sequence[Footage]) -> int:
-    """By how much frames arrived after they were recorded, if as the own footage beside them."""
+    """By how much frames arrived after they were recorded, if as the own footage beside them, row by row.
+
+    Own footage may overlap itself, where a session of it had waited: of what is about as near, that beside
+    which the machines' clocks are in step.
+    """
     own = _best(footage, own)
+    first = np.concatenate(([0], np.flatnonzero(np.diff(footage.row)) + 1))
     lags = np.array([(each.lag_ns or 0) - each.put_off_ns for each in own], np.int64)
-    lag_ns = lags[_nearest(footage.frames["time_ns"], footage.row, own)]
-    return int(np.median(lag_ns + footage.moved_ns))
+    lag_ns = lags + footage.moved_ns[first][:, None]
+    away_ns = _away_ns(footage.frames["time_ns"], first, own)
+    if footage.lag_ns is not None:
+        near = away_ns <= away_ns.min(axis=1)[:, None] + _BESIDE_NS
+        away_ns[near & (np.abs(lag_ns - footage.lag_ns) <= _ALIKE_NS)] -= _BESIDE_NS
+    told_ns = lag_ns[np.arange(len(first)), away_ns.argmin(axis=1)]
+    return int(np.median(np.repeat(told_ns, np.diff(np.append(first, len(footage.row))))))
 
 
-def _nearest(times: Times, row: npt.NDArray[np.int64], own: Sequence[Footage]) -> npt.NDArray[np.int64]:
-    """Place of the footage that is nearest to each row, one entry a frame."""
-    first = np.concatenate(([0], np.flatnonzero(np.diff(row)) + 1))
+def _away_ns(times: Times, first: Index, own: Sequence[Footage]) -> npt.NDArray[np.int64]:
+    """How far each row is from each own footage; below 0: within. Shape (rows, footage). first: where each
+    row begins.
+    """
     low, high = np.minimum.reduceat(times, first), np.maximum.reduceat(times, first)
     starts = np.array([each.frames["time_ns"].min() for each in own])
     ends = np.array([each.frames["time_ns"].max() for each in own])
-    away_ns = np.maximum(low[:, None] - ends, starts - high[:, None])
-    return np.repeat(away_ns.argmin(axis=1), np.diff(np.append(first, len(row))))
+    return np.asarray(np.maximum(low[:, None] - ends, starts - high[:, None]), np.int64)

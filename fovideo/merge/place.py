@@ -98,8 +98,9 @@ def place_runs(source: Manifest, target: Manifest, window_ns: int, expected_ns: 
         sketches = [_retold(each, there, prior, machines, told_ns) for each in sketches]
     done: list[tuple[_Sketch, Placed]] = []
     for sketch in sorted(sketches, key=lambda each: (each.pinned_ns is None, -each.matched, each.start_ns)):
-        borrowed = _borrow(sketch, done, there, machines, prior)
-        placed = _place(sketch, there, borrowed, source.primary, prior, machines)
+        borrowed, is_told = _borrow(sketch, done, there, machines, prior)
+        informed = _informed(sketch, borrowed, prior, is_told=is_told)
+        placed = _place(sketch, there, borrowed, source.primary, informed, machines)
         there.extend(_planned(sketch, placed))
         done.append((sketch, placed))
     return Placement([placed for _, placed in sorted(done, key=lambda each: each[0].start_ns)], there)
@@ -191,9 +192,10 @@ def _borrow(
     there: Sequence[Footage],
     machines: Machines,
     prior: Prior,
-) -> Clock:
+) -> tuple[Clock, bool]:
     """The clock for a run without frames to match: of the same session; else what the machines' clocks say of
     the target's nearest footage; else that of the nearest run of the same kind; else what was expected.
+    And whether it is what the machines' clocks say.
     """
     known = [
         (other.distance_ns(sketch), number)
@@ -201,19 +203,19 @@ def _borrow(
         if placed.matched and other.run.session == sketch.run.session
     ]
     if known:
-        return done[min(known)[1]][1].clock
+        return done[min(known)[1]][1].clock, False
     shown = next((each for each in sketch.footage if not each.conflict), None)
     told = None if shown is None else _nearest_ns(shown, there, machines, prior)
     if told is not None:
-        return Clock.of([(sketch.start_ns, told)])
+        return Clock.of([(sketch.start_ns, told)]), True
     known = [
         (other.distance_ns(sketch), number)
         for number, (other, placed) in enumerate(done)
         if placed.matched and other.kind == sketch.kind
     ]
     if known:
-        return done[min(known)[1]][1].clock
-    return Clock.of([(sketch.start_ns, sketch.nominal_ns)]) if sketch.nominal_ns else Clock()
+        return done[min(known)[1]][1].clock, False
+    return Clock.of([(sketch.start_ns, sketch.nominal_ns)]) if sketch.nominal_ns else Clock(), True
 
 
 def _nearest_ns(source: Footage, there: Sequence[Footage], machines: Machines, prior: Prior) -> int | None:
@@ -240,7 +242,6 @@ def _place(
     prior: Prior,
     machines: Machines,
 ) -> Placed:
-    prior = _informed(sketch, borrowed, prior)
     placed = Placed(sketch.run, borrowed)
     anchors: list[tuple[int, int]] = []
     for footage in sketch.footage:  # what is shown comes first
@@ -260,9 +261,9 @@ def _place(
     return placed
 
 
-def _informed(sketch: _Sketch, borrowed: Clock, prior: Prior) -> Prior:
+def _informed(sketch: _Sketch, borrowed: Clock, prior: Prior, *, is_told: bool) -> Prior:
     """What is known of the run's offset now, beyond what the machines' clocks tell; best knowledge first.
-    Where content repeats, a good guess is kept to.
+    Where content repeats, a good guess is kept to. is_told: what is borrowed is only what they tell.
     """
     near_ns = (
         NEAR_NS
@@ -273,6 +274,8 @@ def _informed(sketch: _Sketch, borrowed: Clock, prior: Prior) -> Prior:
         expected_ns = sketch.offset.offset_ns
     elif sketch.pinned_ns is not None:
         expected_ns = sketch.pinned_ns - sketch.nominal_ns
+    elif is_told and borrowed.anchors:
+        expected_ns = 0  # of each of the target's runs they tell another offset: none is added to another
     elif borrowed.anchors:
         middle_ns = (sketch.start_ns + sketch.end_ns) // 2
         expected_ns = borrowed.offset_at(middle_ns) - sketch.nominal_ns

@@ -91,3 +91,16 @@ def test_what_continues_what_another_merge_brought_arrived_with_that() -> None:
     site.hears("third", shots[400:480], before, ahead_ns=53 * S)
     site.hears("third", shots[520:800], after, ahead_ns=53 * S)
     assert site.merged("first", "second", "third") == once(range(10, 218), range(318, 480), range(520, 800))
+
+
+def test_what_lies_apart_does_not_take_the_difference_of_another_clock_of_the_camera() -> None:
+    """It restarted its clock by less than frames may wait: 20 to 80 seem to have come after that."""
+    shots, site = camera(800, gop=25, content="frozen"), Site()
+    before, again = Wrong(source=Clock.SENDER_REPORT), Wrong(-231 * STEP_NS, source=Clock.SENDER_REPORT)
+    site.hears("server", shots[128:186], before, ahead_ns=1_500_000_000)
+    site.hears("server", shots[320:758], again, ahead_ns=1_500_000_000)
+    for start, stop, clock in ((20, 81, before), (121, 231, None), (561, 800, again)):
+        site.hears("first", shots[start:stop], clock, ahead_ns=-200_000_000)
+    for start, stop, clock in ((26, 64, before), (331, 367, None), (625, 800, again)):
+        site.hears("second", shots[start:stop], clock, ahead_ns=-1_400_000_000)
+    assert site.merged("first", "second") == once(range(20, 81), range(121, 231), range(320, 800))
