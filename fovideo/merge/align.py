@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 import numpy as np
 
@@ -24,13 +23,12 @@ from fovideo.merge.line import (
     tolerance_of,
 )
 from fovideo.merge.machines import Machines
-from fovideo.merge.match import SECTION_NS, match, offsets_at, pair_up
+from fovideo.merge.match import offsets_at, pair_up
 from fovideo.merge.offset import Offset, Prior, find_offset, repeats
+from fovideo.merge.pairs import FEW, Pair, pairs_of
 from fovideo.times import NS_PER_MS
 
-_FEW = 8  # where content repeats, fewer matching frames than this say nothing of the clock
 _SEAM_NS = 250 * NS_PER_MS  # how far off a recorder's first times are
-_ONE_OFFSET_NS = 3 * NS_PER_MS  # what frames of one stretch differ by at most
 _FOREIGN = 0.1  # matched share below which two recordings come from different encoders
 
 
@@ -83,14 +81,15 @@ def align(
     prior: what is known of the offset but for what the machines' clocks tell.
     """
     result = Aligned.none_of(len(source.frames))
+    others: list[Footage] = []
     for target in targets:
         if target.session == source.session:
             if target.epoch == source.epoch:
                 _take_copies(source, target, result)
-        elif source.is_apart(target):
-            continue
-        elif len(source.frames) and len(target.frames):
-            _take_content(source, target, primary, prior, machines, result)
+        elif len(source.frames) and len(target.frames) and not source.is_apart(target):
+            others.append(target)
+    for target, pair in zip(others, pairs_of(source, others, primary, prior, machines), strict=True):
+        _take_content(source, target, primary, prior, pair, result)
     _take_stragglers(source, primary, result)
     for target in targets:
         if target.session != source.session and source.is_apart(target):
@@ -168,65 +167,6 @@ def pinned_offset(source: Footage, targets: Sequence[Footage]) -> int | None:
     return int(np.median(found))
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """What two runs have in common. ours, theirs: frames that are the same.
-
-    compared: which frames of each may be. anchors: (source time_ns, offset_ns). expected_ns: offset that
-    clocks tell.
-    """
-
-    ours: Index
-    theirs: Index
-    compared: tuple[Mask, Mask]
-    anchors: list[tuple[int, int]]
-    expected_ns: int
-
-
-def _match(source: Footage, target: Footage, primary: int, prior: Prior, machines: Machines) -> _Pair:
-    """Match what may have arrived at the same instant, by the times as they were recorded."""
-    mine, theirs = machines.contemporary(source, target)
-    expected_ns = machines.prior(source, target, prior).expected_ns
-    moved_ns = target.put_off_ns - source.put_off_ns
-    if mine.any() and theirs.any():
-        known = machines.prior(source.only(mine), target.only(theirs), prior)
-        expected_ns = known.expected_ns
-        found = match(picked(source.recorded, mine), picked(target.recorded, theirs), known)
-        if len(found):
-            ours, others = np.flatnonzero(mine)[found.source], np.flatnonzero(theirs)[found.target]
-            anchors = _anchors(source, target, ours, others, primary)
-            return _Pair(ours, others, (mine, theirs), anchors, expected_ns + moved_ns)
-    for other in machines.otherwise(source, target, prior):
-        found = match(source.recorded, target.recorded, other)
-        ours, others = found.source, found.target
-        lines = line_of(source.frames[ours], primary), line_of(target.frames[others], primary)
-        if len(found) >= _FEW and not repeats(*lines, prior.repeated):
-            everything = np.ones(len(source.frames), bool), np.ones(len(target.frames), bool)
-            return _Pair(ours, others, everything, _anchors(source, target, ours, others, primary), moved_ns)
-    nothing = np.zeros(0, np.int64)
-    return _Pair(nothing, nothing, (mine, theirs), [], expected_ns + moved_ns)
-
-
-def _anchors(
-    source: Footage, target: Footage, ours: Index, theirs: Index, primary: int
-) -> list[tuple[int, int]]:
-    """(source time_ns, offset_ns) of frames that are the same: one for each stretch with one offset."""
-    leading = source.frames["track"][ours] == primary
-    if leading.any():
-        ours, theirs = ours[leading], theirs[leading]
-    times = source.frames["time_ns"][ours]
-    order = np.argsort(times, kind="stable")
-    times, offsets = times[order], (target.frames["time_ns"][theirs] - source.frames["time_ns"][ours])[order]
-    parts = (times - times[0]) // SECTION_NS if len(times) else times
-    cuts = np.flatnonzero((np.abs(np.diff(offsets)) > _ONE_OFFSET_NS) | (np.diff(parts) > 0)) + 1
-    edges = [0, *cuts.tolist(), len(times)]
-    return [
-        (int(np.median(times[start:stop])), int(np.median(offsets[start:stop])))
-        for start, stop in pairwise(edges)
-        if stop > start
-    ]
-
-
 def _take_copies(source: Footage, target: Footage, result: Aligned) -> None:
     places, others = _copies(source, target)
     if not len(places):
@@ -267,9 +207,8 @@ def _copies(source: Footage, target: Footage) -> tuple[Index, Index]:
 
 
 def _take_content(
-    source: Footage, target: Footage, primary: int, prior: Prior, machines: Machines, result: Aligned
+    source: Footage, target: Footage, primary: int, prior: Prior, pair: Pair, result: Aligned
 ) -> None:
-    pair = _match(source, target, primary, prior, machines)
     ours, others = pair.ours, pair.theirs
     mine, theirs = pair.compared
     held = np.zeros(len(source.frames), bool)
@@ -280,7 +219,7 @@ def _take_content(
     result.held |= held
     result.dts_ns[ours] = target.frames["dts_ns"][others]
     result.matched += len(ours)
-    if len(ours) >= _FEW or not len(prior.repeated):
+    if len(ours) >= FEW or not len(prior.repeated):
         result.anchors.extend(pair.anchors)
     partnered = np.zeros(len(target.frames), bool)
     partnered[others] = True
