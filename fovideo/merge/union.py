@@ -187,6 +187,7 @@ class Union:
     def _note_away(self, number: int, error: FovideoError) -> None:
         _log.info("%s is left out of the union for now: %s", self._members[number].location, error)
         self._away_until[number] = self._now_ns() + _AWAY_NS
+        self._views.clear()  # what it has cannot be read
 
     def _without_those_away(self, ask: Callable[[], T]) -> T:
         """Ask again without whoever answered a moment ago and does not now: what the others have is still

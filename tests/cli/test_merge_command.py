@@ -59,8 +59,9 @@ def test_a_plan_is_saved_looked_at_and_done(tmp_path: Path, sides: tuple[Path, P
 
 
 def changed(server: Store) -> Stretch:
-    """As another merge changes it."""
-    row = server.gops("gate")[-1]
+    """As another merge changes it, in the midst of what was planned."""
+    rows = server.gops("gate")
+    row = rows[len(rows) // 2]
     return stretch_of(server, [row])
 
 
