@@ -6,9 +6,11 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import av
+import msgspec
 import pytest
 from command import fovideo, fovideo_json, one_line
 from served import open_store, record, served, stretch_of
@@ -62,7 +64,9 @@ def changed(server: Store) -> Stretch:
     """As another merge changes it, in the midst of what was planned."""
     rows = server.gops("gate")
     row = rows[len(rows) // 2]
-    return stretch_of(server, [row])
+    stretch = stretch_of(server, [row])
+    provenance = msgspec.structs.replace(stretch.provenance, inserted_ns=time.time_ns())
+    return msgspec.structs.replace(stretch, provenance=provenance)
 
 
 def test_a_plan_that_is_killed_goes_on(tmp_path: Path, sides: tuple[Path, Path]) -> None:
