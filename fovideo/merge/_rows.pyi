@@ -23,7 +23,8 @@ CONTENT: int
 COLUMNS: int
 
 def columns(rows: Sequence[Gop], out: npt.NDArray[np.int64]) -> None:
-    """Fill `out`, of shape (rows, COLUMNS), column after column (order "F"). Frame tables are not unpacked: their digests lie open at the end.
+    """Fill `out`, of shape (rows, COLUMNS), column after column (order "F"). Frame tables are not unpacked: their
+    digests lie open at the end.
 
     SAMPLES, KEY and CONTENT are 0 for a table that is none. Digests are the same 64 bits as signed numbers.
     """

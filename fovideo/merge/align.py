@@ -25,10 +25,8 @@ from fovideo.merge.line import (
 from fovideo.merge.machines import Machines
 from fovideo.merge.match import offsets_at, pair_up
 from fovideo.merge.offset import Offset, Prior, find_offset, repeats
-from fovideo.merge.pairs import FEW, Pair, pairs_of
-from fovideo.times import NS_PER_MS
+from fovideo.merge.pairs import FEW, SEAM_NS, Pair, pairs_of
 
-_SEAM_NS = 250 * NS_PER_MS  # how far off a recorder's first times are
 _FOREIGN = 0.1  # matched share below which two recordings come from different encoders
 
 
@@ -162,7 +160,7 @@ def pinned_offset(source: Footage, targets: Sequence[Footage]) -> int | None:
             if len(places):
                 differences = target.frames["time_ns"][others] - source.frames["time_ns"][places]
                 found.append(int(np.median(differences)))
-    if not found or max(found) - min(found) > _SEAM_NS:
+    if not found or max(found) - min(found) > SEAM_NS:
         return None
     return int(np.median(found))
 
@@ -257,11 +255,11 @@ def _take_stragglers(source: Footage, primary: int, result: Aligned) -> None:
 def _take_lone(line: Line, offset_ns: Times, rest: _Rest, primary: int, result: Aligned) -> None:
     """Match frames of a run, put on the target's clock by these offsets, with what is left there."""
     times = rest.target.frames["time_ns"]
-    start, stop = np.searchsorted(line.time_ns, [times.min() - _SEAM_NS, times.max() + _SEAM_NS])
+    start, stop = np.searchsorted(line.time_ns, [times.min() - SEAM_NS, times.max() + SEAM_NS])
     if start == stop:
         return
     free = np.flatnonzero(~result.held[line.index[start:stop]]) + start
-    line = line.at(free[np.abs(offset_ns[free] - rest.expected_ns) <= _SEAM_NS])
+    line = line.at(free[np.abs(offset_ns[free] - rest.expected_ns) <= SEAM_NS])
     there = line_of(rest.target.frames, primary)
     others = there.at(np.flatnonzero(rest.free[there.index]))
     left, right = pair_up(line, others, tolerance_of(line, there))

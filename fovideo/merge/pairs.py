@@ -23,8 +23,10 @@ from fovideo.times import NS_PER_MS
 FEW = 8
 """Where content repeats, fewer matching frames than this say nothing of the clock."""
 
+SEAM_NS = 250 * NS_PER_MS
+"""How far off a recorder's first times are."""
+
 _ONE_OFFSET_NS = 3 * NS_PER_MS  # what frames of one stretch differ by at most
-_APART_NS = 250 * NS_PER_MS  # how far off a recorder's first times are
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def pairs_of(
     pairs = [_match(source, target, primary, prior, machines) for target in targets]
     if not len(prior.repeated):
         return pairs
-    slack_ns = max(min(prior.again_ns * 2 // 5, NEAR_NS), _APART_NS) if prior.again_ns else NEAR_NS
+    slack_ns = max(min(prior.again_ns * 2 // 5, NEAR_NS), SEAM_NS) if prior.again_ns else NEAR_NS
     believed = _believed(source, pairs, slack_ns, prior.lap_ns)
     if all(believed):
         return pairs

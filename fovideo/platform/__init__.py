@@ -14,6 +14,7 @@ from fovideo.platform.files import (
     read_range,
     share_blocks,
     start_writing,
+    sync_each,
     write_around_cache,
     write_at,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "run_before_others",
     "share_blocks",
     "start_writing",
+    "sync_each",
     "write_around_cache",
     "write_at",
 ]

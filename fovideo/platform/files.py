@@ -60,10 +60,15 @@ def fdatasync_all(fds: Sequence[int]) -> list[OSError | None]:
     """As fdatasync for each, one after the other: None, or the error; one call, whatever other threads do."""
     if _sync.AVAILABLE:
         return [OSError(code, os.strerror(code)) if code else None for code in _sync.fdatasync_all(fds)]
+    return sync_each(fdatasync, fds)
+
+
+def sync_each(sync: Callable[[int], None], fds: Sequence[int]) -> list[OSError | None]:
+    """Call `sync` for each, one after the other: None, or the error that it raised."""
     found: list[OSError | None] = []
     for fd in fds:
         try:
-            fdatasync(fd)
+            sync(fd)
         except OSError as error:
             found.append(error)
         else:

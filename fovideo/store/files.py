@@ -17,6 +17,7 @@ from fovideo.platform import (
     fdatasync_all,
     fsync_dir,
     start_writing,
+    sync_each,
     write_around_cache,
     write_at,
 )
@@ -67,15 +68,7 @@ class Files:
         """Make the bytes of several files durable: for each None, or what sync raised."""
         if type(self).sync is Files.sync:
             return fdatasync_all(fds)
-        found: list[OSError | None] = []  # a file layer that syncs in its own way
-        for fd in fds:
-            try:
-                self.sync(fd)
-            except OSError as error:
-                found.append(error)
-            else:
-                found.append(None)
-        return found
+        return sync_each(self.sync, fds)  # a file layer that syncs in its own way
 
     def close(self, fd: int) -> None:
         os.close(fd)

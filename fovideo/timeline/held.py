@@ -53,11 +53,10 @@ def held(rows: Sequence[Gop], provenances: Mapping[int, Provenance]) -> list[tup
 
 
 def _leads_to(before: Gop, row: Gop, provenances: Mapping[int, Provenance]) -> bool:
-    interval_ns = max(before.interval_ns, row.interval_ns) or DEFAULT_INTERVAL_NS
     return continues(
         provenances.get(before.provenance),
         provenances.get(row.provenance),
         same=before.provenance == row.provenance,
         step_ns=row.start_ns - before.end_ns + (before.interval_ns or DEFAULT_INTERVAL_NS),
-        interval_ns=interval_ns,
+        interval_ns=max(before.interval_ns, row.interval_ns),
     )
