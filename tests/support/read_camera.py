@@ -16,7 +16,7 @@ from fovideo.errors import CameraError
 from fovideo.ring import Kind, Ring, Units
 from fovideo.times import NS_PER_MS, NS_PER_S
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Watched:
