@@ -81,14 +81,9 @@ static inline int fov_flow_add(fov_flow *f, int form, int id, int type, uint32_t
 static inline int fov_flow_announce(fov_flow *f, const fov_track *track, const uint8_t *data, size_t size,
                                     int64_t now_ns) {
     fov_rtp_packet packet;
-    fov_unit unit;
     if (!fov_rtp_parse(&packet, data, size) || packet.type != track->type) return 0;
-    memset(&unit, 0, sizeof unit);
-    unit.pts_ns = unit.wall_ns = FOV_NO_TIME;
-    unit.receipt_ns = f->began_ns = now_ns;
-    unit.session = f->session;
-    unit.kind = FOV_KIND_FORMAT;
-    f->announced = fov_unit_push(f->sink.ring, &unit, f->format, f->format_size, 4);
+    f->began_ns = now_ns;
+    f->announced = fov_unit_note(f->sink.ring, FOV_KIND_FORMAT, f->session, now_ns, f->format, f->format_size);
     if (!f->announced) fov_flow_end(f, FOV_END_NO_ROOM, 0);
     return f->announced;
 }

@@ -81,6 +81,18 @@ static inline int fov_unit_push(fov_ring *ring, fov_unit *unit, const void *payl
     return 1;
 }
 
+/* A unit that is no frame: without times of its own (INT64_MIN). */
+static inline int fov_unit_note(fov_ring *ring, uint8_t kind, uint32_t session, int64_t receipt_ns, const void *payload,
+                                size_t size) {
+    fov_unit unit;
+    memset(&unit, 0, sizeof unit);
+    unit.pts_ns = unit.wall_ns = INT64_MIN;
+    unit.receipt_ns = receipt_ns;
+    unit.session = session;
+    unit.kind = kind;
+    return fov_unit_push(ring, &unit, payload, size, 4);
+}
+
 /* Rows of the records from `position` on, at most `limit`; rows may be NULL to count. Returns the number, or -1 when
  * the memory holds no record where one must be. */
 static inline int64_t fov_unit_rows(fov_ring *ring, uint64_t position, int64_t limit, fov_unit_row *rows) {

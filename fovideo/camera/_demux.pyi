@@ -10,6 +10,9 @@ WHY_NOT: Final[str]
 
 STOPPED: Final[int]
 VIDEO_SILENT: Final[int]
+NO_ROOM: Final[int]
+LIVE: Final[int]
+PRESSURE: Final[int]
 
 @final
 class Counters:
@@ -21,6 +24,9 @@ class Counters:
     dropped_frames: int
     last_receipt_ns: int
     last_video_ns: int
+
+    def take_news(self) -> int:
+        """LIVE and PRESSURE, those that nobody has taken since they were told; any thread."""
 
 def why_no_bursts() -> str:
     """Why `run` reads connections piece by piece whatever `batch_ns` says; "" when it need not.
@@ -44,8 +50,10 @@ def run(
     session: int,
     freeze_ns: int,
     batch_ns: int,
-    on_first: Callable[[], object],
-    on_pressure: Callable[[], object],
+    start: bytes,
+    news_fd: int,
+    news_number: int,
+    on_news: Callable[[], object],
     on_fragment: Callable[[bytes, int, int, int], object],
 ) -> int:
     """Read packets into the ring without the interpreter lock, until the source ends or is interrupted.
@@ -58,11 +66,14 @@ def run(
     session: UNIT["session"] of the frames. freeze_ns: how long video may be silent while other tracks go on;
         0 = for ever.
     batch_ns: how long bytes may wait in a connection to be read together; 0 = each piece as libavformat asks for it.
-    on_first: before the first frame. on_pressure: the ring is half full or drops; at most 50 times a second.
+    start: payload of the FORMAT unit that goes before the first frame.
+    news_fd, news_number: when there are news in counters (LIVE: the first frame comes; PRESSURE: the ring is half full
+        or drops; at most 50 times a second) and none were there, the number's 8 bytes are written there, without
+        waiting. on_news: is called instead where that fails, as it does for -1.
     on_fragment: payload, pts_ns, wall_ns, receipt_ns of each packet of a track that is read "by hand"; it pushes
-        and counts what it makes of it. What these three raise ends the reading and comes out here.
+        and counts what it makes of it. What these two raise ends the reading and comes out here.
 
-    Returns STOPPED (interrupted between two packets), VIDEO_SILENT, or the negative error code of libavformat,
+    Returns STOPPED (interrupted between two packets), VIDEO_SILENT, NO_ROOM (for FORMAT), or the negative error code of libavformat,
     which av.error.err_check turns into its exception: also AVERROR_EOF at the end of the source, and
     AVERROR_EXIT if a blocked read was interrupted. ValueError: the container is not `usable`, or a track cannot be.
     """

@@ -16,6 +16,7 @@ from fovideo.camera.open import Opened
 from fovideo.camera.pace import Pace
 from fovideo.camera.session_start import SessionStart
 from fovideo.camera.tracks import SourceTrack
+from fovideo.camera.translate import NO_ROOM
 from fovideo.errors import CameraError, CameraFrozen, FileCutShort
 from fovideo.media.codec import METADATA_TRACK, VIDEO_TRACK
 from fovideo.media.frames import FrameFlag
@@ -66,7 +67,8 @@ class Delivery:
                 freeze_ns=self._camera.freeze_ns,
                 batch_ns=_BATCH_NS if self._camera.transport == "tcp" else 0,
                 source=self._camera.source,
-                on_first=self._announce,
+                start=self._start.encode(),
+                on_live=self._went_live,
                 on_pressure=self._listener.pressure,
                 on_fragment=self._fragment,
             )
@@ -157,9 +159,10 @@ class Delivery:
 
     def _announce(self) -> None:
         if not self._push_note(Kind.FORMAT, self._start.encode()):
-            raise CameraError(
-                "no room in memory for a new session: the disk is too slow", where=self._camera.source
-            )
+            raise CameraError(NO_ROOM, where=self._camera.source)
+        self._went_live()
+
+    def _went_live(self) -> None:
         self._announced = True
         self._listener.live(self._start)
 

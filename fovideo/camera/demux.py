@@ -3,7 +3,7 @@
 How a session uses it, in place of the loop over `container.demux()`:
 
     if can_demux(opened.container):
-        demux(opened.container, ring, opened.tracks, counters, session=..., freeze_ns=..., on_first=..., ...)
+        demux(opened.container, ring, opened.tracks, counters, session=..., freeze_ns=..., on_live=..., ...)
 
 `counters` is a Counters of this module; everything else (interruption by fovideo.camera.interrupt,
 translation of av.error.FFmpegError, closing) stays as it is. PyAV's own loop is the way where `can_demux`
@@ -13,6 +13,7 @@ says no (FOVIDEO_DEMUX=pyav in the environment makes it), and for files, which w
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 
 import av
@@ -20,14 +21,18 @@ from av.container import InputContainer
 
 from fovideo.camera import _demux
 from fovideo.camera._demux import Counters
+from fovideo.camera.herald import Herald
 from fovideo.camera.tracks import SourceTrack
-from fovideo.errors import CameraFrozen
+from fovideo.camera.translate import NO_ROOM
+from fovideo.errors import CameraError, CameraFrozen
 from fovideo.media.codec import METADATA_TRACK
 from fovideo.media.nal import packing_of
 from fovideo.platform import bursts_allowed
 from fovideo.ring import Ring
 
 __all__ = ["Counters", "can_demux", "demux"]
+
+_herald = Herald()
 
 
 def can_demux(container: InputContainer) -> bool:
@@ -45,7 +50,8 @@ def demux(
     freeze_ns: int,
     batch_ns: int,
     source: str,
-    on_first: Callable[[], object],
+    start: bytes,
+    on_live: Callable[[], object],
     on_pressure: Callable[[], object],
     on_fragment: Callable[[bytes, int, int, int], object],
 ) -> None:
@@ -57,11 +63,14 @@ def demux(
     freeze_ns: video that is silent for longer while other tracks go on raises CameraFrozen; 0 = it may.
     batch_ns: how long the bytes of a TCP connection may wait to be read together, where the process
         allows that (fovideo.platform.allow_bursts); 0 = none waits.
-    on_first: called before the first frame. on_pressure: the ring is half full or drops; at most 50 times a
-        second. on_fragment: payload, pts_ns, wall_ns and receipt_ns of a packet of ONVIF metadata, which the
-        callee joins to documents, pushes and counts.
-    Raises what the callbacks raise, and av.error.FFmpegError as PyAV's own loop does: ExitError when a
-        blocked read was interrupted.
+    start: payload of the FORMAT unit, which goes before the first frame.
+    on_live: the first frame came; called once, by a thread of its own, since a frame does not wait for the
+        interpreter's lock. on_pressure: as it, the ring is half full or drops; at most 50 times a second.
+        Neither is called after the return.
+    on_fragment: called by this thread: payload, pts_ns, wall_ns and receipt_ns of a packet of ONVIF metadata,
+        which the callee joins to documents, pushes and counts.
+    Raises what on_fragment raises, CameraError when the ring has no room for FORMAT, and av.error.FFmpegError
+        as PyAV's own loop does: ExitError when a blocked read was interrupted.
     """
     lanes = [
         (
@@ -75,18 +84,37 @@ def demux(
         )
         for each in tracks
     ]
-    code = _demux.run(
-        container,
-        ring,
-        counters,
-        tracks=lanes,
-        session=session,
-        freeze_ns=freeze_ns,
-        batch_ns=batch_ns if bursts_allowed() else 0,
-        on_first=on_first,
-        on_pressure=on_pressure,
-        on_fragment=on_fragment,
-    )
+    telling = threading.Lock()
+
+    def tell() -> None:
+        with telling:
+            news = counters.take_news()
+            if news & _demux.LIVE:
+                on_live()
+            if news & _demux.PRESSURE:
+                on_pressure()
+
+    news_fd, number = _herald.join(tell)
+    try:
+        code = _demux.run(
+            container,
+            ring,
+            counters,
+            tracks=lanes,
+            session=session,
+            freeze_ns=freeze_ns,
+            batch_ns=batch_ns if bursts_allowed() else 0,
+            start=start,
+            news_fd=news_fd,
+            news_number=number,
+            on_news=tell,
+            on_fragment=on_fragment,
+        )
+    finally:
+        _herald.leave(number)
+        tell()
+    if code == _demux.NO_ROOM:
+        raise CameraError(NO_ROOM, where=source)
     if code == _demux.VIDEO_SILENT:
         raise CameraFrozen("video is silent while other tracks go on", where=source)
     if code < 0:

@@ -41,7 +41,8 @@ class Reader:
     """Reads a camera into a ring, of which it is the only producer, until it is stopped.
 
     start, stop, join, check and status may be called by any thread. on_state and on_session are called by the
-    reader's own thread: they must return soon. on_pressure: the ring is half full.
+    reader's own thread, or, when the first frame has come, by one that all readers share, and never by two at
+    once: they must return soon, and not wait for a reader's end. on_pressure: the ring is half full.
     """
 
     def __init__(

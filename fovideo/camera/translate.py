@@ -13,6 +13,7 @@ from fovideo.camera.redact import redact_text
 from fovideo.errors import CameraBroken, CameraError, CameraFrozen, CameraUnauthorized, CameraUnreachable
 
 SILENT = "connected, but silent"
+NO_ROOM = "no room in memory for a new session: the disk is too slow"
 _PATH_HINT = "check the path of the url; ONVIF or the camera's manual names it"
 _NETWORK_ERRNOS = {
     getattr(errno, name, None)

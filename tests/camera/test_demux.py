@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -19,10 +20,11 @@ from fovideo.camera.tracks import SourceTrack, source_tracks
 from fovideo.media.frames import FrameFlag
 from fovideo.media.nal import packing_of
 from fovideo.replay import LoopSource, RtspServer, make_clip
-from fovideo.ring import NO_TIME, Kind, Ring
+from fovideo.ring import NO_TIME, Kind, Ring, Units
 from fovideo.times import NS_PER_S
 
 pytestmark = pytest.mark.skipif(bool(_demux.WHY_NOT), reason=f"no reading without PyAV: {_demux.WHY_NOT}")
+FORMATS = 1  # units before the first frame
 FACTS = ["pts_ns", "wall_ns", "value", "digest", "size", "session", "kind", "track", "flags"]
 
 
@@ -74,18 +76,34 @@ def lanes(
 
 
 def read(container: InputContainer, ring: Ring, **changes: Any) -> tuple[int, _demux.Counters]:
-    """Run to the end; what it returned, and the counters."""
+    """Run to the end, telling news itself; what it returned, and the counters."""
     counters = changes.pop("counters", None) or _demux.Counters()
+    listeners = {_demux.LIVE: changes.pop("on_live", None), _demux.PRESSURE: changes.pop("on_pressure", None)}
+
+    def on_news() -> None:
+        news = counters.take_news()
+        for bit, listener in listeners.items():
+            if news & bit and listener is not None:
+                listener()
+
     arguments: dict[str, Any] = {
         "tracks": lanes(tracks_of(container)),
         "session": 9,
         "freeze_ns": 0,
         "batch_ns": 0,
-        "on_first": lambda: None,
-        "on_pressure": lambda: None,
+        "start": b"what it is",
+        "news_fd": -1,
+        "news_number": 1,
+        "on_news": on_news,
         "on_fragment": lambda *_: None,
     }
     return _demux.run(container, ring, counters, **(arguments | changes)), counters
+
+
+def frames_of(ring: Ring) -> Units:
+    rows = ring.units()
+    assert rows["kind"][:FORMATS].tolist() == [Kind.FORMAT]
+    return rows[FORMATS:]
 
 
 def is_error(code: int, kind: type[av.error.FFmpegError]) -> bool:
@@ -130,7 +148,7 @@ def test_the_same_units_as_by_pyav(clips: dict[str, Path], name: str) -> None:
         code, counters = read(container, ring)
         assert is_end(code)
         oracle(clips[name], expected)
-        ours, theirs = ring.units(), expected.units()
+        ours, theirs = frames_of(ring), expected.units()
         assert len(ours) >= 30
         assert ours[FACTS].tolist() == theirs[FACTS].tolist()
         for mine, other in zip(ours, theirs, strict=True):
@@ -149,7 +167,7 @@ def test_streams_that_were_not_asked_for_are_skipped(clips: dict[str, Path]) -> 
     with Ring(4 << 20) as ring, opened(clips["h264.mp4"]) as container:
         code, _ = read(container, ring, tracks=lanes(tracks_of(container))[1:])
         assert is_end(code)
-        assert set(ring.units()["track"].tolist()) == {2}
+        assert set(frames_of(ring)["track"].tolist()) == {2}
 
 
 def test_a_full_ring_drops_and_tells(clips: dict[str, Path]) -> None:
@@ -159,16 +177,42 @@ def test_a_full_ring_drops_and_tells(clips: dict[str, Path]) -> None:
         code, counters = read(container, ring, on_pressure=lambda: told.append(ring.used_bytes))
         assert is_end(code)
         assert counters.dropped_frames == ring.dropped_units > 0
-        assert counters.frames == ring.dropped_units + ring.pushed_units
+        assert counters.frames == ring.dropped_units + ring.pushed_units - FORMATS
         assert told
 
 
 def test_the_first_frame_is_announced_before_it_is_there(clips: dict[str, Path]) -> None:
     seen = []
     with Ring(4 << 20) as ring, opened(clips["h264.mp4"]) as container:
-        code, _ = read(container, ring, on_first=lambda: seen.append(ring.pushed_units))
+        code, _ = read(container, ring, on_live=lambda: seen.append(ring.pushed_units))
         assert is_end(code)
-    assert seen == [0]
+    assert seen == [FORMATS]
+
+
+def test_news_do_not_take_the_interpreter(clips: dict[str, Path]) -> None:
+    heard: list[int] = []
+    read_fd, write_fd = os.pipe()
+    with Ring(1 << 20) as ring, opened(clips["h264.mp4"]) as container:
+        ring.push(bytes(600_000))
+        changes = {"news_fd": write_fd, "news_number": 7, "on_news": lambda: heard.append(1)}
+        code, counters = read(container, ring, **changes)
+        assert is_end(code)
+    os.close(write_fd)
+    assert os.read(read_fd, 100) == (7).to_bytes(8, sys.byteorder)  # nobody took the first, so there is one
+    os.close(read_fd)
+    assert not heard
+    assert counters.take_news() == _demux.LIVE | _demux.PRESSURE
+    assert counters.take_news() == 0
+
+
+def test_no_room_for_a_session(clips: dict[str, Path]) -> None:
+    told = []
+    with Ring(65_536) as ring, opened(clips["h264.mp4"]) as container:
+        while ring.push(bytes(1000)):
+            pass
+        code, counters = read(container, ring, start=bytes(4000), on_live=lambda: told.append(1))
+        assert code == _demux.NO_ROOM
+        assert (ring.pushed_units, counters.frames, told) == (0, 0, [])
 
 
 def test_packets_by_hand(clips: dict[str, Path]) -> None:
@@ -187,10 +231,10 @@ def test_packets_by_hand(clips: dict[str, Path]) -> None:
         sound = [bytes(expected.payload(r["position"], r["size"])) for r in rows if r["track"] == 2]
         assert [f[0] for f, r in zip(got, rows, strict=True) if r["track"] == 2] == sound
         assert {fragment[2] for fragment in got} == {NO_TIME}
-        assert (ring.pushed_units, counters.frames) == (0, 0)
+        assert (ring.pushed_units, counters.frames) == (FORMATS, 0)
 
 
-@pytest.mark.parametrize("callback", ["on_first", "on_fragment", "on_pressure"])
+@pytest.mark.parametrize("callback", ["on_live", "on_fragment", "on_pressure"])
 def test_an_error_of_a_callback_comes_out(clips: dict[str, Path], callback: str) -> None:
     def fail(*_: object) -> None:
         raise LookupError("from the callback")
@@ -213,9 +257,9 @@ def test_sound_alone_is_not_a_picture(clips: dict[str, Path]) -> None:
 
 def test_interrupted_between_two_packets(clips: dict[str, Path]) -> None:
     with Ring(4 << 20) as ring, opened(clips["h264.mp4"]) as container:
-        code, _ = read(container, ring, on_first=lambda: interrupt(container))
+        code, _ = read(container, ring, on_live=lambda: interrupt(container))
         assert code == _demux.STOPPED
-        assert ring.pushed_units == 1
+        assert ring.pushed_units == FORMATS + 1
 
 
 def test_containers_that_must_be_left_to_pyav(clips: dict[str, Path]) -> None:
@@ -260,7 +304,7 @@ def test_a_thread_that_holds_the_interpreter_does_not_stop_it(clips: dict[str, P
         oracle(clips["h264.mp4"], expected)
         whole = expected.pushed_units
         reader = threading.Thread(
-            target=read, args=(container, ring), kwargs={"counters": counters, "on_first": first.set}
+            target=read, args=(container, ring), kwargs={"counters": counters, "on_live": first.set}
         )
         sys.setswitchinterval(1000)
         try:
@@ -324,7 +368,7 @@ def test_a_live_camera_with_its_clock(live: Live) -> None:
     live.wait_for(40)
     code = live.stop()
     assert code == _demux.STOPPED or is_error(code, av.error.ExitError)
-    rows = live.ring.units()
+    rows = frames_of(live.ring)
     sent = live.source.sent()
     at = [frame.digest for frame in sent].index(rows["digest"][0])
     sent = sent[at : at + len(rows)]

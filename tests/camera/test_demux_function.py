@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 
 from fovideo.camera import _demux
 from fovideo.camera.demux import Counters, can_demux, demux
+from fovideo.camera.herald import Herald
 from fovideo.camera.interrupt import interrupt
 from fovideo.camera.tracks import source_tracks
-from fovideo.errors import CameraFrozen
+from fovideo.errors import CameraError, CameraFrozen
 from fovideo.replay import make_clip
-from fovideo.ring import Ring
+from fovideo.ring import Kind, Ring
 
 pytestmark = pytest.mark.skipif(bool(_demux.WHY_NOT), reason=f"no reading without PyAV: {_demux.WHY_NOT}")
 
@@ -35,7 +37,8 @@ def read(path: Path, ring: Ring, **changes: Any) -> Counters:
             "freeze_ns": 0,
             "batch_ns": 0,
             "source": "clip",
-            "on_first": lambda: changes.get("first", lambda _: None)(container),
+            "start": b"what it is",
+            "on_live": lambda: changes.get("first", lambda _: None)(container),
             "on_pressure": lambda: None,
             "on_fragment": lambda *_: None,
         }
@@ -48,13 +51,43 @@ def read(path: Path, ring: Ring, **changes: Any) -> Counters:
 def test_to_the_end(clip: Path) -> None:
     with Ring(4 << 20) as ring:
         counters = read(clip, ring)
-        assert counters.frames == ring.pushed_units
-        assert set(ring.units()["track"].tolist()) == {1, 2}
+        units = ring.units()
+        assert counters.frames == len(units) - 1
+        assert units["kind"][0] == Kind.FORMAT
+        assert ring.payload(int(units["position"][0]), int(units["size"][0])) == b"what it is"
+        assert set(units["track"][1:].tolist()) == {1, 2}
 
 
-def test_interrupted(clip: Path) -> None:
+class Deaf(Herald):
+    """Hears nothing: the reading thread has to tell what there is to tell itself, at once."""
+
+    def join(self, listener: Callable[[], None]) -> tuple[int, int]:
+        return -1, super().join(listener)[1]
+
+
+def test_interrupted(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fovideo.camera.demux._herald", Deaf())
     with Ring(4 << 20) as ring:
         assert read(clip, ring, first=interrupt).frames == 1
+
+
+def test_what_is_told_is_told_before_the_return(clip: Path) -> None:
+    told: list[str] = []
+    with Ring(1 << 20) as ring:
+        ring.push(bytes(600_000))
+        read(clip, ring, on_live=lambda: told.append("live"), on_pressure=lambda: told.append("pressure"))
+    assert told[0] == "live"
+    assert set(told[1:]) == {"pressure"}
+
+
+def test_no_room_for_a_session(clip: Path) -> None:
+    told: list[str] = []
+    with Ring(65_536) as ring:
+        while ring.push(bytes(1000)):
+            pass
+        with pytest.raises(CameraError, match="clip: no room in memory for a new session"):
+            read(clip, ring, start=bytes(4000), on_live=lambda: told.append("live"))
+    assert not told
 
 
 def test_a_silent_picture(clip: Path) -> None:

@@ -8,6 +8,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memset
 
 from fovideo.ring._ring cimport (
+    FOV_KIND_FORMAT,
     FOV_KIND_FRAME,
     FOV_LOAD_RELAXED,
     FOV_PACKINGS,
@@ -17,6 +18,7 @@ from fovideo.ring._ring cimport (
     fov_ring,
     fov_ring_used,
     fov_unit,
+    fov_unit_note,
     fov_unit_push,
 )
 
@@ -60,6 +62,10 @@ cdef extern from "fov_av.h" nogil:
     int64_t fov_av_wall_ns(const fov_av_library* av, const fov_av_packet* packet)
     int64_t fov_monotonic_ns()
 
+cdef extern from "fov_news.h" nogil:
+    int fov_news_tell(uint64_t* news, uint64_t bits, int pipe, uint64_t number)
+    uint64_t FOV_EXCHANGE(uint64_t* address, uint64_t value)
+
 cdef extern from "fov_burst.h" nogil:
     ctypedef struct fov_burst:
         pass
@@ -76,6 +82,10 @@ cdef enum:
 
 STOPPED = 0
 VIDEO_SILENT = 1
+NO_ROOM = 2
+
+LIVE = 1
+PRESSURE = 2
 
 cdef fov_av_library library
 
@@ -119,7 +129,10 @@ def why_no_bursts() -> str:
 
 cdef class Counters:
     """Written by the thread that reads, without the lock; read by any."""
-    cdef uint64_t _frames, _bytes, _dropped_frames, _last_receipt_ns, _last_video_ns, _sessions
+    cdef uint64_t _frames, _bytes, _dropped_frames, _last_receipt_ns, _last_video_ns, _sessions, _news
+
+    def take_news(self):
+        return FOV_EXCHANGE(&self._news, 0)
 
     @property
     def sessions(self):
@@ -198,7 +211,7 @@ cdef int fill_lanes(fov_av_lane* lanes, tracks) except -1:
 
 
 def run(container, Ring ring not None, Counters counters not None, *, tracks, uint32_t session, int64_t freeze_ns,
-        int64_t batch_ns, on_first, on_pressure, on_fragment) -> int:
+        int64_t batch_ns, const uint8_t[::1] start, int news_fd, uint64_t news_number, on_news, on_fragment) -> int:
     cdef fov_av_lane lanes[LANES]
     cdef fov_av_lane* lane
     cdef fov_av_container* fields
@@ -210,10 +223,12 @@ def run(container, Ring ring not None, Counters counters not None, *, tracks, ui
     cdef bint bursts = batch_ns > 0 and not why_no_bursts()
     cdef int64_t now_ns, told_ns = 0, video_ns = 0
     cdef bint first = True, watched = False
-    cdef int result = 0, pushed
+    cdef int result = 0, pushed, heard
 
     if not usable(container):
         raise ValueError("this container cannot be read without PyAV")
+    if not start.shape[0]:
+        raise ValueError("a session begins with what it is")
     fill_lanes(lanes, tracks)
     for lane in lanes[:LANES]:
         watched = watched or lane.track == VIDEO_TRACK
@@ -249,8 +264,13 @@ def run(container, Ring ring not None, Counters counters not None, *, tracks, ui
                     fov_stack_trim()
                     video_ns = now_ns
                     FOV_STORE_RELAXED(&counters._last_video_ns, now_ns)
-                    with gil:
-                        on_first()
+                    if not fov_unit_note(queue, FOV_KIND_FORMAT, session, now_ns, &start[0], <size_t> start.shape[0]):
+                        result = 2
+                        break
+                    heard = fov_news_tell(&counters._news, 1, news_fd, news_number)
+                    if not heard:
+                        with gil:
+                            on_news()
                 unit.pts_ns = FOV_AV_NOPTS if packet.pts == FOV_AV_NOPTS else fov_av_pts_ns(packet.pts, lane)
                 unit.wall_ns = fov_av_wall_ns(&library, packet)
                 unit.receipt_ns = now_ns
@@ -279,8 +299,10 @@ def run(container, Ring ring not None, Counters counters not None, *, tracks, ui
                     break
                 if (not pushed or 2 * fov_ring_used(queue) > queue.capacity) and now_ns - told_ns > PRESSURE_NS:
                     told_ns = now_ns
-                    with gil:
-                        on_pressure()
+                    heard = fov_news_tell(&counters._news, 2, news_fd, news_number)
+                    if not heard:
+                        with gil:
+                            on_news()
     finally:
         if bursts:
             fov_burst_end(&burst)

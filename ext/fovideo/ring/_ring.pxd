@@ -62,6 +62,7 @@ cdef extern from "fov_unit.h" nogil:
         int64_t end
         uint8_t kind
     int fov_unit_push(fov_ring* ring, fov_unit* unit, const void* payload, size_t size, int length_size)
+    int fov_unit_note(fov_ring* ring, uint8_t kind, uint32_t session, int64_t receipt_ns, const void* payload, size_t size)
     int64_t fov_unit_rows(fov_ring* ring, uint64_t position, int64_t limit, fov_unit_row* rows)
 
 

@@ -17,7 +17,7 @@ from fovideo.camera.native.offer import NotServed
 from fovideo.camera.native.tls import without_tls
 from fovideo.camera.reach import dial
 from fovideo.camera.session_start import SessionStart
-from fovideo.camera.translate import SILENT
+from fovideo.camera.translate import NO_ROOM, SILENT
 from fovideo.errors import CameraBroken, CameraError, CameraFrozen, CameraUnreachable
 from fovideo.ring import NO_TIME, Kind
 from fovideo.times import NS_PER_S
@@ -228,6 +228,6 @@ class NativeSession:
             case _native.END_GARBAGE:
                 raise CameraBroken(GARBAGE, where=where)
             case _native.END_NO_ROOM:
-                raise CameraError("no room in memory for a new session: the disk is too slow", where=where)
+                raise CameraError(NO_ROOM, where=where)
             case _:
                 raise CameraError("the event loop has ended", where=where)
