@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -12,12 +12,12 @@ import msgspec
 from fovideo.errors import FovideoError, PlanStale
 from fovideo.merge.control import MergeControl
 from fovideo.merge.manifest import Manifest
-from fovideo.merge.order import LOCAL_STEP_BYTES, STEP_BYTES, Order, steps
+from fovideo.merge.order import LOCAL_STEP_BYTES, STEP_BYTES, Order, recut, steps
 from fovideo.merge.pace import Pace
 from fovideo.merge.supply import Fetching, Supply
 from fovideo.merge.values import Plan, PlannedStretch
 from fovideo.timeline.endpoint import Timeline
-from fovideo.timeline.values import GopFlag, Provenance
+from fovideo.timeline.values import Gop, GopFlag, Provenance
 from fovideo.times import NS_PER_S
 
 _log = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ class Inserter(msgspec.Struct, kw_only=True):
     more: bool = False
     _wait_ns: int = 0
     _pause_ns: int = 0
+    _step_bytes: int = 0
     _spent_ns: int = 0
     _sent_bytes: int = 0
 
@@ -86,34 +87,20 @@ class Inserter(msgspec.Struct, kw_only=True):
         """
         rows = {row.serial: row for row in manifest.rows}
         largest = STEP_BYTES if isinstance(self.source, Fetching) else LOCAL_STEP_BYTES
-        step_bytes = self.pace.step_bytes(live=self._latency_ns() > 0, largest=largest)
-        done.left = steps(made.stretches, rows, order=self.order, step_bytes=step_bytes)
+        latency_ns = self._latency_ns()
+        most_bytes = self.pace.step_bytes(live=latency_ns > 0, largest=largest)
+        self._step_bytes = self.pace.next_step_bytes(self._step_bytes, latency_ns, most_bytes)
+        done.left = steps(made.stretches, rows, order=self.order, step_bytes=self._step_bytes)
         frames, size_bytes = _sums(done.steps)  # by earlier attempts and for earlier spans
         of_frames, of_bytes = _sums([*done.steps, *done.left])
-        last_ns = max((row.end_ns for row in held.rows), default=0)
         generation, since_ns = made.generation, self._active_ns()
-        step_ns = sent_bytes = 0
-        with Supply(self.source, self.target, manifest.stream, rows) as supply:
-            for batch in supply.batches(list(done.left)):
-                step = batch.planned
-                if done.unsure is None:
-                    if not self.control.wait(max(self._wait_ns, self._pause_ns)):
-                        raise Stopped
-                    if not held.live_edge_ns and step.span.to_ns > last_ns:
-                        self._require_quiet(made.stream)
-                    if self.on_insert is not None:
-                        self.on_insert(made.stream, step.provenance, step.span.from_ns, step.span.to_ns)
-                    step_ns, sent_bytes = self.clock(), 0
-                    done.unsure = step
-                inserted = self.target.insert(batch.stretch(manifest.stream, generation))
-                generation = inserted.generation
-                sent_bytes += inserted.size_bytes
-                if not batch.last:
-                    continue
-                done.unsure = None
-                done.steps.append(done.left.pop(0))
-                self._wait_ns = self.pace.wait_ns(sent_bytes, self.clock() - step_ns)
-                self._pause_ns = self.pace.pause_ns(self._pause_ns, self._latency_ns() if done.left else 0)
+        while done.left:
+            step_bytes = self._step_bytes
+            going = self._carried_out(made, held, rows, done, generation)
+            for step, generation_then in going:
+                generation = generation_then
+                latency_ns = self._latency_ns() if done.left else 0
+                self._pause_ns = self.pace.pause_ns(self._pause_ns, latency_ns)
                 frames += step.frames
                 size_bytes += step.size_bytes
                 now_ns = self._active_ns()
@@ -134,6 +121,45 @@ class Inserter(msgspec.Struct, kw_only=True):
                             more=self.more,
                         )
                     )
+                if done.left:
+                    self._step_bytes = self.pace.next_step_bytes(step_bytes, latency_ns, most_bytes)
+                if self._step_bytes != step_bytes:
+                    break
+            going.close()
+            if done.left:
+                done.left = recut(made.stretches, done.left, rows, self.order, self._step_bytes)
+
+    def _carried_out(
+        self,
+        made: Plan,
+        held: Manifest,
+        rows: Mapping[int, Gop],
+        done: Done,
+        generation: int,
+    ) -> Generator[tuple[PlannedStretch, int]]:
+        """Carries out what is left, step by step; each with the target's generation after it."""
+        last_ns = max((row.end_ns for row in held.rows), default=0)
+        step_ns = sent_bytes = 0
+        with Supply(self.source, self.target, made.stream, rows) as supply:
+            for batch in supply.batches(list(done.left)):
+                step = batch.planned
+                if done.unsure is None:
+                    if not self.control.wait(max(self._wait_ns, self._pause_ns)):
+                        raise Stopped
+                    if not held.live_edge_ns and step.span.to_ns > last_ns:
+                        self._require_quiet(made.stream)
+                    if self.on_insert is not None:
+                        self.on_insert(made.stream, step.provenance, step.span.from_ns, step.span.to_ns)
+                    step_ns, sent_bytes = self.clock(), 0
+                    done.unsure = step
+                inserted = self.target.insert(batch.stretch(made.stream, generation))
+                generation = inserted.generation
+                sent_bytes += inserted.size_bytes
+                if batch.last:
+                    done.unsure = None
+                    done.steps.append(done.left.pop(0))
+                    self._wait_ns = self.pace.wait_ns(sent_bytes, self.clock() - step_ns)
+                    yield step, generation
 
     def _active_ns(self) -> int:
         """A clock that stands while the merge is paused."""

@@ -6,8 +6,10 @@ result, only what is there first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
+from typing import TypeAlias
 
 import msgspec
 
@@ -100,3 +102,34 @@ def part_of(stretch: PlannedStretch, pieces: Sequence[Piece], rows: Mapping[int,
         ends.append(row.end_ns + moved_ns)
     span = Span(max(min(starts), stretch.span.from_ns), min(max(ends), stretch.span.to_ns))
     return msgspec.structs.replace(stretch, pieces=tuple(pieces), span=span)
+
+
+Name: TypeAlias = tuple[int, tuple[int, ...]]
+"""Of a piece, within its plan."""
+
+
+def name_of(piece: Piece) -> Name:
+    return piece.serial, piece.rows
+
+
+def parts_of(
+    stretch: PlannedStretch, rows: Mapping[int, Gop], names: Collection[Name], *, inside: bool
+) -> Iterator[PlannedStretch]:
+    """The runs of its pieces that are among those of these names, or that are not."""
+    for found, run in itertools.groupby(stretch.pieces, lambda piece: name_of(piece) in names):
+        if found is inside:
+            pieces = list(run)
+            yield stretch if len(pieces) == len(stretch.pieces) else part_of(stretch, pieces, rows)
+
+
+def recut(
+    stretches: Sequence[PlannedStretch],
+    left: Sequence[PlannedStretch],
+    rows: Mapping[int, Gop],
+    order: Order,
+    step_bytes: int,
+) -> list[PlannedStretch]:
+    """What is left of the stretches of a plan, in steps of another size."""
+    names = {name_of(piece) for step in left for piece in step.pieces}
+    rest = [part for stretch in stretches for part in parts_of(stretch, rows, names, inside=True)]
+    return steps(rest, rows, order=order, step_bytes=step_bytes)

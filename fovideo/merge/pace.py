@@ -10,6 +10,7 @@ from fovideo.times import NS_PER_MS, NS_PER_S
 FIRST_PAUSE_NS = 100 * NS_PER_MS
 LONGEST_PAUSE_NS = 10 * NS_PER_S
 LEAST_STEP_BYTES = 256 << 10
+FIRST_STEP_BYTES = 2 << 20
 POLITE_STEP_BYTES = 16 << 20
 
 
@@ -33,6 +34,19 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
         if not self.rate_bytes:
             return largest
         return max(min(self.rate_bytes // 2, largest), LEAST_STEP_BYTES)
+
+    def next_step_bytes(self, before_bytes: int, latency_ns: int, most_bytes: int) -> int:
+        """How large the next insertion into a target that records may be. before_bytes: the last one's limit;
+        0 = there was none. latency_ns: of the target's commits now. most_bytes: as step_bytes said.
+
+        A commit waits behind a whole insertion, so the brake makes these smaller too: a quarter at once, and
+        twice as large as long as commits are quick.
+        """
+        if not before_bytes:
+            return min(FIRST_STEP_BYTES, most_bytes) if latency_ns and self.brake_ns else most_bytes
+        if self.brake_ns and latency_ns > self.brake_ns:
+            return max(min(before_bytes, most_bytes) // 4, min(LEAST_STEP_BYTES, most_bytes))
+        return min(before_bytes * 2 if 2 * latency_ns <= self.brake_ns else before_bytes, most_bytes)
 
     def wait_ns(self, step_bytes: int, took_ns: int) -> int:
         """How long to wait after a step, so that step and wait together keep to the rate."""

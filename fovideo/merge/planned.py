@@ -7,11 +7,10 @@ around where it inserts, makes the plan stale.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,20 +19,17 @@ from fovideo.merge.control import MergeControl
 from fovideo.merge.execute import report_done
 from fovideo.merge.inserting import Done, Inserter, Progress, Stopped
 from fovideo.merge.manifest import Manifest, load_manifest
-from fovideo.merge.order import Order, part_of
+from fovideo.merge.order import Order, name_of, parts_of
 from fovideo.merge.pace import Pace, retry_after_ns
 from fovideo.merge.remaining import explained
 from fovideo.merge.report import StreamReport
 from fovideo.merge.saved import around, fingerprint, reach
-from fovideo.merge.values import Kind, Piece, Plan, PlannedStretch
+from fovideo.merge.values import Kind, Plan, PlannedStretch
 from fovideo.merge.verify import Frames, verify
 from fovideo.timeline.endpoint import Timeline
-from fovideo.timeline.values import Gop, Provenance
+from fovideo.timeline.values import Provenance
 
 _log = logging.getLogger(__name__)
-
-_Name: TypeAlias = tuple[int, tuple[int, ...]]
-"""Of a piece, within its plan."""
 
 
 def carry_out(
@@ -91,9 +87,9 @@ def carry_out(
             _log.warning("%s: %s; going on", plan.stream, error)
     # Of this run is what earlier attempts have left and this one has not.
     rows = {row.serial: row for row in manifest.rows}
-    missing = {_name(piece) for step in done.left for piece in step.pieces}
+    missing = {name_of(piece) for step in done.left for piece in step.pieces}
     done.steps = [
-        step for stretch in before.plan.stretches for step in _parts(stretch, rows, missing, inside=False)
+        step for stretch in before.plan.stretches for step in parts_of(stretch, rows, missing, inside=False)
     ]
     earlier = sum(stretch.frames for stretch in before.there if stretch.kind is not Kind.CONFLICT)
     known = msgspec.structs.replace(plan, duplicate_frames=plan.duplicate_frames + earlier)
@@ -135,9 +131,9 @@ def left_of(plan: Plan, source: Manifest, held: Manifest) -> Left:
     left: list[PlannedStretch] = []
     there: list[PlannedStretch] = []
     for stretch in plan.stretches:
-        lacking = {_name(piece) for piece in stretch.pieces if len(frames.lacking(stretch, [piece]))}
-        left += _parts(stretch, rows, lacking, inside=True)
-        there += _parts(stretch, rows, lacking, inside=False)
+        lacking = {name_of(piece) for piece in stretch.pieces if len(frames.lacking(stretch, [piece]))}
+        left += parts_of(stretch, rows, lacking, inside=True)
+        there += parts_of(stretch, rows, lacking, inside=False)
     rest = msgspec.structs.replace(plan, stretches=tuple(left), generation=held.generation)
     return Left(rest, tuple(there))
 
@@ -151,20 +147,6 @@ def _look(source: Timeline, target: Timeline, plan: Plan) -> tuple[Manifest, Man
         return manifest, held, left_of(plan, manifest, held)
     except PlanStale as error:
         raise PlanStale(error.what, where=target.location, hint=error.hint) from None
-
-
-def _parts(
-    stretch: PlannedStretch, rows: Mapping[int, Gop], names: Collection[_Name], *, inside: bool
-) -> Iterator[PlannedStretch]:
-    """The runs of its pieces that are among those of these names, or that are not."""
-    for found, run in itertools.groupby(stretch.pieces, lambda piece: _name(piece) in names):
-        if found is inside:
-            pieces = list(run)
-            yield stretch if len(pieces) == len(stretch.pieces) else part_of(stretch, pieces, rows)
-
-
-def _name(piece: Piece) -> _Name:
-    return piece.serial, piece.rows
 
 
 def _require_sides(source: Timeline, target: Timeline, made: Plan) -> None:

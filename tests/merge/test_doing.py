@@ -186,6 +186,34 @@ def test_it_yields_to_live_recording() -> None:
     assert not seen[-1].braking
 
 
+def test_insertions_are_smaller_while_the_disk_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fovideo.merge.pace.LEAST_STEP_BYTES", 1)
+
+    class Slow(Held):
+        sizes: list[int]
+
+        def write_latency_ns(self) -> int:
+            return NS_PER_S if 3 <= len(self.sizes) < 8 else 1
+
+        def insert(self, stretch: Stretch) -> Inserted:
+            self.sizes.append(sum(map(len, stretch.parts)))
+            return super().insert(stretch)
+
+    class Large(Pace, frozen=True):
+        def step_bytes(self, live: bool, largest: int = 0) -> int:
+            return 4000
+
+    for order in Order:
+        spare, server = sides(a_world())
+        server.__class__ = Slow
+        server.sizes = []
+        report = merge(spare, server, order=order, pace=Large(), control=Now(), clock=lambda: 0)
+        assert report.streams[0].inserted_frames == 495
+        assert server.ids() == dict.fromkeys(range(600), 1)
+        assert max(server.sizes[5:8]) < max(server.sizes[:3])
+        assert max(server.sizes[8:]) > max(server.sizes[5:8])
+
+
 def cut_insertions(
     monkeypatch: pytest.MonkeyPatch, *, requests: Sequence[int], answers: Sequence[int]
 ) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from merge_world import World, Wrong, camera
 
 from fovideo.merge import Order, Pace, Plan, make_plan
-from fovideo.merge.order import steps
+from fovideo.merge.order import recut, steps
 from fovideo.merge.pace import FIRST_PAUSE_NS, LONGEST_PAUSE_NS, eta_ns, retry_after_ns
 from fovideo.timeline.values import Gop, GopFlag
 from fovideo.times import NS_PER_MS, NS_PER_S
@@ -69,6 +69,35 @@ def test_the_brake_yields_and_lets_go(latencies: list[int]) -> None:
         pause_ns = pace.pause_ns(pause_ns, 0)
     assert pause_ns == 0
     assert Pace(brake_ns=0).pause_ns(NS_PER_S, 10 * NS_PER_S) == 0
+
+
+@given(st.lists(st.integers(0, 2 * NS_PER_S)), st.integers(1, 64 << 20))
+def test_the_brake_makes_insertions_small_and_large_again(latencies: list[int], most: int) -> None:
+    pace, size = Pace(brake_ns=250 * NS_PER_MS), 0
+    for latency_ns in latencies:
+        before, size = size, pace.next_step_bytes(size, latency_ns, most)
+        assert min(256 << 10, most) <= size <= most
+        if before and latency_ns > 250 * NS_PER_MS:
+            assert size <= max(before // 4, 256 << 10)
+        elif before:
+            assert size >= before
+    for _ in range(9):
+        size = pace.next_step_bytes(size, 1, most)
+    assert size == most
+    assert Pace(brake_ns=0).next_step_bytes(0, NS_PER_S, most) == most
+
+
+@given(st.integers(0, 3_000), st.integers(0, 3_000), st.sampled_from(list(Order)), st.data())
+def test_what_is_left_can_be_cut_anew(first: int, then: int, order: Order, data: st.DataObject) -> None:
+    made, rows = planned(0)
+    whole = steps(made.stretches, rows, order=order, step_bytes=first)
+    done = data.draw(st.integers(0, len(whole)))
+    left = recut(made.stretches, whole[done:], rows, order, then)
+    wanted = [(piece, stretch.provenance) for stretch in made.stretches for piece in stretch.pieces]
+    got = [(piece, step.provenance) for step in (*whole[:done], *left) for piece in step.pieces]
+    assert sorted(got, key=repr) == sorted(wanted, key=repr)
+    fresh = steps(made.stretches, rows, order=order, step_bytes=then)
+    assert done or left == fresh
 
 
 def test_a_slow_disk_is_soon_left_alone() -> None:
