@@ -72,6 +72,10 @@ def _rest(each: StreamReport) -> None:
         _line("yellow", f"{each.conflicting_frames} frames differ from what the target has; both are kept")
         for span in each.conflicts:
             _span("yellow", "conflict", span.from_ns, span.to_ns)
+    for span in each.earlier_conflicts:
+        _span("yellow", "conflict", span.from_ns, span.to_ns, ": brought by an earlier merge, both are kept")
+    for span in each.held:
+        _span("yellow", "not shown", span.from_ns, span.to_ns, ": what it continues is missing")
     if each.deferred_frames:
         _line(
             "yellow", f"{each.deferred_frames} frames wait until the target has written its own; merge again"

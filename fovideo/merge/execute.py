@@ -16,9 +16,9 @@ from fovideo.merge.order import Order, turns
 from fovideo.merge.pace import Pace, retry_after_ns
 from fovideo.merge.plan import WINDOW_NS, plan
 from fovideo.merge.remaining import explained
-from fovideo.merge.report import MergeReport, StreamReport, joined, report_of
+from fovideo.merge.report import MergeReport, StreamReport, report_of
 from fovideo.merge.saved import seen
-from fovideo.merge.values import Kind, Plan, PlannedStretch, Span
+from fovideo.merge.values import Kind, Plan, PlannedStretch, Span, joined
 from fovideo.merge.verify import verify
 from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.values import Provenance

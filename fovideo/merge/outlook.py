@@ -1,44 +1,60 @@
-"""Outlook: what is still missing in the target once a plan is carried out. Pure."""
+"""Outlook: what is still missing in the target, or not shown, once a plan is carried out. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
+from fovideo.media.codec import VIDEO_TRACK
 from fovideo.media.frames import FrameTable, picked
 from fovideo.merge import _rows
 from fovideo.merge.common import follows
 from fovideo.merge.line import Mask
 from fovideo.merge.manifest import Columns, Manifest
 from fovideo.merge.stretch import shift_at_target_ns
-from fovideo.merge.values import Kind, Piece, PlannedStretch, Span
+from fovideo.merge.values import Kind, Piece, PlannedStretch, Span, joined
 from fovideo.timeline import effective, gaps
 from fovideo.timeline.cover import is_plain
-from fovideo.timeline.values import Gop, GopFlag, Loss, Splice
+from fovideo.timeline.held import hidden_rows, stretches_of
+from fovideo.timeline.values import Gop, GopFlag, Loss, Provenance, Splice
+from fovideo.times import NS_PER_MS
 
+_ADJOIN_NS = 100 * NS_PER_MS
 _ENDS = 2  # rows at either end that `gaps` asks whether frames are reordered
 
 
-def missing_after(
+class Outlook(NamedTuple):
+    """As Plan.missing, held and conflicts."""
+
+    missing: tuple[Span, ...]
+    held: tuple[Span, ...]
+    conflicts: tuple[Span, ...]
+
+
+def outlook(
     source: Manifest,
     target: Manifest,
     stretches: Iterable[PlannedStretch],
     losses: Sequence[Loss],
     from_ns: int | None,
     to_ns: int | None,
-) -> tuple[Span, ...]:
-    """Stretches without frames in the union, by the rules of the timeline; held and conflicting footage fills
-    none.
+) -> Outlook:
+    """Stretches without frames in the union, by the rules of the timeline; held and conflicting footage that
+    merges brought fills none.
     """
     tables: dict[int, FrameTable] = {}
     rows = _joined(target)
+    stretches = list(stretches)
     brings = [stretch for stretch in stretches if stretch.kind is Kind.FILL]
+    provenances = dict(target.provenances)
     by_serial = {row.serial: place for place, row in enumerate(source.rows)} if brings else {}
-    for stretch in brings:
+    for number, stretch in enumerate(brings, 1):
+        provenances[-number] = stretch.provenance
         pieces = [piece for piece in stretch.pieces if piece.frames]
         mine = [by_serial[piece.serial] for piece in pieces]
         for first, behind in _groups(source, pieces, mine):
@@ -53,9 +69,10 @@ def missing_after(
                         table["dts_ns"] = piece.dts_ns
                 tables[serial] = effective(table, shift_ns)
             if piece.rows:
-                rows.append(_row_of(row, serial, tables[serial], source.primary))
+                made = _row_of(row, serial, tables[serial], source.primary)
             else:
-                rows.append(_moved(row, last, serial, stretch))
+                made = _moved(row, last, serial, stretch)
+            rows.append(msgspec.structs.replace(made, provenance=-number))
 
     @cache
     def places() -> dict[int, int]:
@@ -66,8 +83,43 @@ def missing_after(
             return tables[row.serial]
         return target.effective([places()[row.serial]])
 
-    found = gaps(rows, losses, from_ns, to_ns, frames_of)
-    return tuple(Span(gap.start_ns, gap.end_ns) for gap in found)
+    hidden = _hidden(rows, provenances) if target.primary == VIDEO_TRACK else []
+    brought = {row.serial for row in hidden if provenances[row.provenance].inserted_from}
+    shown = [row for row in rows if row.serial not in brought] if brought else rows
+    found = gaps(shown, losses, from_ns, to_ns, frames_of)
+    held = [stretch.span for stretch in stretches if stretch.kind is Kind.HELD]
+    held += [Span(*ends) for ends in stretches_of(hidden)]
+    return Outlook(
+        tuple(Span(gap.start_ns, gap.end_ns) for gap in found),
+        _clipped(held, from_ns, to_ns),
+        _clipped(_conflicts(target), from_ns, to_ns),
+    )
+
+
+def _hidden(rows: Sequence[Gop], provenances: Mapping[int, Provenance]) -> list[Gop]:
+    """Rows that are not shown."""
+    filled = [row for row in rows if row.frames]
+    return hidden_rows(filled, provenances) if any(not row.flags & GopFlag.KEY for row in filled) else []
+
+
+def _conflicts(target: Manifest) -> list[Span]:
+    numbers = [number for number, each in target.provenances.items() if each.splice & Splice.CONFLICT]
+    if not numbers:
+        return []
+    table = target.columns[np.isin(target.columns[:, _rows.PROVENANCE], numbers)]
+    return [Span(*ends) for ends in table[:, [_rows.START, _rows.END]].tolist()]
+
+
+def _clipped(spans: Sequence[Span], from_ns: int | None, to_ns: int | None) -> tuple[Span, ...]:
+    """Their parts within the window, those that adjoin as one."""
+    inside = (
+        Span(
+            span.from_ns if from_ns is None else max(span.from_ns, from_ns),
+            span.to_ns if to_ns is None else min(span.to_ns, to_ns),
+        )
+        for span in spans
+    )
+    return joined((span for span in inside if span.from_ns < span.to_ns), _ADJOIN_NS)
 
 
 def _groups(source: Manifest, pieces: Sequence[Piece], places: Sequence[int]) -> Iterable[tuple[int, int]]:

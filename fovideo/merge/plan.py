@@ -20,7 +20,7 @@ from fovideo.merge.line import Mask, Times
 from fovideo.merge.lone import Between, without_lone
 from fovideo.merge.manifest import Columns, Manifest
 from fovideo.merge.near import is_confirmed, near_waiting
-from fovideo.merge.outlook import missing_after
+from fovideo.merge.outlook import outlook
 from fovideo.merge.place import Placed, place_runs
 from fovideo.merge.sequence import find_links, moved_frames, pattern_of, states_of
 from fovideo.merge.splice import CLASH, KEPT, LATER, NEW, THERE, Splicer, States
@@ -86,6 +86,7 @@ def plan(
     cuts = Splicer(source, states, find_links(source, placement, pattern)).run()
     moved = moved_frames(source, placement, states, pattern)
     stretches = build_stretches(source, cuts, clocks, moved, now_ns, lease, between)
+    after = outlook(whole_source, whole_target, stretches, losses, from_ns, to_ns)
     leader = max(runs, key=lambda placed: placed.matched, default=None)
     counts = _counts(source, states, inside)
     return Plan(
@@ -103,7 +104,9 @@ def plan(
             {source.rows[place].serial for place in inside if _is_settled(states[place])},
             (*common.serials, *(row.serial for rows in between.values() for row in rows)),
         ),
-        missing=missing_after(whole_source, whole_target, stretches, losses, from_ns, to_ns),
+        missing=after.missing,
+        held=after.held,
+        conflicts=after.conflicts,
         clock_offset_ns=leader.clock.offset_ns if leader is not None else 0,
     )
 

@@ -11,7 +11,7 @@ from fovideo.custody import still_missing
 from fovideo.errors import NoSuchStream
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.report import StreamReport
-from fovideo.merge.values import Kind, Plan
+from fovideo.merge.values import Plan
 from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.values import Loss
 
@@ -33,11 +33,7 @@ def explained(
         [(span.from_ns, span.to_ns) for span in report.missing],
         _losses(target.losses, plan.stream, from_ns, to_ns),
         [Loss(loss.start_ns + offset_ns, loss.end_ns + offset_ns, loss.frames, loss.reason) for loss in lost],
-        refused=[
-            (stretch.span.from_ns, stretch.span.to_ns)
-            for stretch in plan.stretches
-            if stretch.kind is Kind.HELD
-        ],
+        refused=[(span.from_ns, span.to_ns) for span in plan.held],
         deferred=[(row.start_ns + offset_ns, row.end_ns + offset_ns) for row in waiting],
     )
     return msgspec.structs.replace(report, still_missing=found)

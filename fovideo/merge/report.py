@@ -10,8 +10,11 @@ from typing import Any
 import msgspec
 
 from fovideo.custody import Missing
-from fovideo.merge.values import Kind, Plan, PlannedStretch, Span
-from fovideo.times import format_ns
+from fovideo.merge.values import Kind, Plan, PlannedStretch, Span, joined, without
+from fovideo.times import NS_PER_MS, format_ns
+
+_LEAST_NS = 100 * NS_PER_MS
+"""Pieces of other merges' conflicts beside one's own that are shorter are but the edges of rows."""
 
 
 class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +25,8 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
     shown, since what they continue is missing. conflicting_frames: instants of which the target has other
     content, kept beside it and not shown. deferred_frames: left for a later run, as the target or the source
     still writes there. missing: still without frames. inserted, conflicts: spans of these frames.
+    held: what the target keeps now, but does not show, whoever brought it. earlier_conflicts: where it keeps
+    other content that earlier merges brought.
     other_frames: inserted audio frames and metadata documents (only of rows that were taken in part).
     verified: every inserted frame was found in the target afterwards. settled_rows: rows of which the source
     was told that the target holds them. still_missing: `missing` with reasons, cut where they change.
@@ -40,6 +45,8 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
     inserted_bytes: int = 0
     inserted: tuple[Span, ...] = ()
     conflicts: tuple[Span, ...] = ()
+    held: tuple[Span, ...] = ()
+    earlier_conflicts: tuple[Span, ...] = ()
     verified: bool = False
     settled_rows: int = 0
     still_missing: tuple[Missing, ...] = ()
@@ -68,9 +75,14 @@ class MergeReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_whole(self) -> bool:
-        """All was done, and nothing is missing, deferred or conflicting any more."""
+        """All was done, and nothing is missing, deferred, hidden or conflicting, whoever brought it."""
         return not self.stopped and not any(
-            stream.missing or stream.deferred_frames or stream.conflicting_frames for stream in self.streams
+            stream.missing
+            or stream.deferred_frames
+            or stream.conflicting_frames
+            or stream.held
+            or stream.earlier_conflicts
+            for stream in self.streams
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -90,7 +102,7 @@ def report_of(
     """Report of a plan of which these stretches were (in a dry run: would be) inserted, over all attempts."""
     done = list(done)
     added = [stretch for stretch in done if stretch.kind is not Kind.CONFLICT]
-    conflicts = [stretch for stretch in done if stretch.kind is Kind.CONFLICT]
+    conflicts = joined(stretch.span for stretch in done if stretch.kind is Kind.CONFLICT)
     return StreamReport(
         name=plan.stream,
         inserted_frames=sum(stretch.frames for stretch in added),
@@ -103,21 +115,12 @@ def report_of(
         other_frames=sum(stretch.others for stretch in done),
         inserted_bytes=sum(stretch.size_bytes for stretch in done),
         inserted=joined(stretch.span for stretch in added),
-        conflicts=joined(stretch.span for stretch in conflicts),
+        conflicts=conflicts,
+        held=plan.held,
+        earlier_conflicts=without(plan.conflicts, conflicts, _LEAST_NS),
         verified=verified,
         settled_rows=settled_rows,
     )
-
-
-def joined(spans: Iterable[Span], reach_ns: int = 1_000_000) -> tuple[Span, ...]:
-    """Spans by time; those that overlap, or are at most reach_ns apart, become one."""
-    result: list[Span] = []
-    for span in sorted(spans, key=lambda span: (span.from_ns, span.to_ns)):
-        if result and span.from_ns <= result[-1].to_ns + reach_ns:
-            result[-1] = Span(result[-1].from_ns, max(result[-1].to_ns, span.to_ns))
-        else:
-            result.append(span)
-    return tuple(result)
 
 
 def _json(span: Span | Missing) -> dict[str, Any]:

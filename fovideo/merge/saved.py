@@ -14,8 +14,7 @@ import msgspec
 from fovideo.decoding import from_json
 from fovideo.errors import UsageError
 from fovideo.merge.manifest import Manifest
-from fovideo.merge.report import joined
-from fovideo.merge.values import Kind, Plan, Seen, Span
+from fovideo.merge.values import Kind, Plan, Seen, Span, joined
 from fovideo.merge.verify import REACH_NS
 from fovideo.timeline.values import Gop
 from fovideo.times import format_ns

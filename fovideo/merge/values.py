@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -83,7 +84,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     duplicate_frames, conflicting_frames, deferred_frames: of the primary track. Conflicting ones count
     whether they are inserted now or were before. Deferred ones lie behind the target's live edge, or in a row
     that the source still writes; a later run takes them. settled: serials of source rows that the target
-    holds whole once the stretches are in. missing: what is still missing in the target then.
+    holds whole once the stretches are in. missing: what is still missing in the target then; held: what it
+    keeps then, but does not show, whoever brought it; conflicts: where earlier merges brought content other
+    than the target's.
     """
 
     stream: str
@@ -97,5 +100,32 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     deferred_frames: int = 0
     settled: tuple[int, ...] = ()
     missing: tuple[Span, ...] = ()
+    held: tuple[Span, ...] = ()
+    conflicts: tuple[Span, ...] = ()
     clock_offset_ns: int = 0
     seen: Seen | None = None
+
+
+def joined(spans: Iterable[Span], reach_ns: int = 1_000_000) -> tuple[Span, ...]:
+    """Spans by time; those that overlap, or are at most reach_ns apart, become one."""
+    result: list[Span] = []
+    for span in sorted(spans, key=lambda span: (span.from_ns, span.to_ns)):
+        if result and span.from_ns <= result[-1].to_ns + reach_ns:
+            result[-1] = Span(result[-1].from_ns, max(result[-1].to_ns, span.to_ns))
+        else:
+            result.append(span)
+    return tuple(result)
+
+
+def without(spans: Iterable[Span], others: Iterable[Span], least_ns: int) -> tuple[Span, ...]:
+    """What of spans lies in none of the others; pieces shorter than least_ns are left out."""
+    cuts = joined(others, 0)
+    found: list[Span] = []
+    for span in spans:
+        from_ns = span.from_ns
+        for cut in cuts:
+            if from_ns < cut.to_ns and cut.from_ns < span.to_ns:
+                found.append(Span(from_ns, cut.from_ns))
+                from_ns = cut.to_ns
+        found.append(Span(from_ns, span.to_ns))
+    return tuple(span for span in found if span.to_ns - span.from_ns >= least_ns)

@@ -27,29 +27,46 @@ def continues(
     return bool(told) and step_ns <= REORDERED * interval_ns
 
 
-def held(rows: Sequence[Gop], provenances: Mapping[int, Provenance]) -> list[tuple[int, int]]:
-    """Where rows of a video hold frames that are not shown, [start, end) by time.
+def hidden_rows(rows: Sequence[Gop], provenances: Mapping[int, Provenance]) -> list[Gop]:
+    """Rows of a video that are not shown, by time. What comes before the first keyframe is not told.
 
-    rows: with frames, without conflicts. What comes before the first keyframe is not told.
+    rows: with frames, without conflicts.
     """
-    found: list[tuple[int, int]] = []
+    found: list[Gop] = []
     open_rows: list[Gop] = []  # that reach up to the present one, and are shown
     hidden = False
     for row in sorted(rows, key=lambda row: (row.start_ns, row.serial)):
-        reach_ns = REORDERED * (row.interval_ns or DEFAULT_INTERVAL_NS)
-        end_ns = row.end_ns if row.interval_ns else row.end_ns + DEFAULT_INTERVAL_NS
-        near = [each for each in open_rows if each.end_ns + reach_ns >= row.start_ns]
+        near = [each for each in open_rows if each.end_ns + _reach_ns(row) >= row.start_ns]
         if row.flags & GopFlag.KEY:
             hidden = False
         elif open_rows and not any(_leads_to(each, row, provenances) for each in near):
             hidden = True
-        if not hidden:
+        if hidden:
+            found.append(row)
+        else:
             open_rows = [*near, row]
-        elif found and row.start_ns <= found[-1][1] + reach_ns:
+    return found
+
+
+def stretches_of(hidden: Sequence[Gop]) -> list[tuple[int, int]]:
+    """Where such rows lie, [start, end); those that follow each other are one."""
+    found: list[tuple[int, int]] = []
+    for row in hidden:
+        end_ns = row.end_ns if row.interval_ns else row.end_ns + DEFAULT_INTERVAL_NS
+        if found and row.start_ns <= found[-1][1] + _reach_ns(row):
             found[-1] = found[-1][0], max(found[-1][1], end_ns)
         else:
             found.append((row.start_ns, end_ns))
     return found
+
+
+def held(rows: Sequence[Gop], provenances: Mapping[int, Provenance]) -> list[tuple[int, int]]:
+    """Where rows of a video hold frames that are not shown, [start, end) by time. As hidden_rows."""
+    return stretches_of(hidden_rows(rows, provenances))
+
+
+def _reach_ns(row: Gop) -> int:
+    return REORDERED * (row.interval_ns or DEFAULT_INTERVAL_NS)
 
 
 def _leads_to(before: Gop, row: Gop, provenances: Mapping[int, Provenance]) -> bool:

@@ -38,6 +38,8 @@ def everything(*, dry_run: bool) -> MergeReport:
         inserted_bytes=862_300,
         inserted=(SPAN,),
         conflicts=(SPAN,),
+        held=(SPAN,),
+        earlier_conflicts=(SPAN,),
         left_frames=5,
         left=(SPAN,),
         still_missing=tuple(Missing(SPAN.from_ns, SPAN.to_ns, reason) for reason in Reason),
@@ -62,7 +64,10 @@ def table(heading: str) -> list[str]:
 
 def test_each_line_of_a_report_is_answered(forms: set[str]) -> None:
     answered = {form(re.sub(r"\b[NABT]\b", "1", cell)) for cell in table("## Answering each line")}
-    shown = {re.sub(r"(inserted|conflict|left|still missing) T to T", r"\1 N to N", each) for each in forms}
+    shown = {
+        re.sub(r"(inserted|conflict|left|not shown|still missing) T to T", r"\1 N to N", each)
+        for each in forms
+    }
     spans = {"inserted N to N", "conflict N to N", "left N to N"}  # of the line before them
     for each in shown - spans:
         assert any(each.startswith(known) for known in answered), each

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from merge_film import Recorder, film
 
-from fovideo.merge import merge
+from fovideo.merge import StreamReport, merge
 from fovideo.replay import read_packets
 from fovideo.store import Store
 from fovideo.store.describe import describe
@@ -37,3 +37,55 @@ def test_what_is_held_is_told(b_frames: int, recorder: Callable[[str], Recorder]
     merge(spare.store, server.store)
     (stream,) = describe(server.store)
     assert (hidden(server.store), stream.held, stream.gaps) == ([], (), ())
+
+
+def again(spare: Store, server: Store) -> StreamReport:
+    """The report of another merge, which is the one of a dry run but for what only a real one knows."""
+    (dry,) = merge(spare, server, dry_run=True).streams
+    (done,) = merge(spare, server).streams
+    for name in ("missing", "held", "earlier_conflicts", "inserted_frames"):
+        assert getattr(dry, name) == getattr(done, name), name
+    return done
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_a_second_report_tells_what_the_first_one_left(
+    b_frames: int, recorder: Callable[[str], Recorder]
+) -> None:
+    camera = film(300, b_frames=b_frames)
+    server, spare = recorder("server"), recorder("spare")
+    server.record(camera.part(0, 83))
+    server.record(camera.part(205, 300))
+    spare.record(camera.part(127, 190))  # begins in the middle of a GOP
+    (first,) = merge(spare.store, server.store).streams
+    report = again(spare.store, server.store)
+    assert (first.held_frames > 0, report.held_frames, report.inserted_frames) == (True, 0, 0)
+    found = hidden(server.store)
+    assert found
+    assert all(any(span.from_ns <= time_ns < span.to_ns for span in report.held) for time_ns in found)
+    assert report.held == first.held
+    assert report.missing == first.missing
+    reasons = {gap.reason for gap in report.still_missing}
+    assert reasons == {gap.reason for gap in first.still_missing} == {"never recorded", "refused"}
+    spare.record(camera.part(60, 270))
+    third = merge(spare.store, server.store)
+    assert third.is_whole
+    assert (third.streams[0].held, third.streams[0].missing) == ((), ())
+
+
+def test_a_report_tells_the_conflicts_of_earlier_merges(recorder: Callable[[str], Recorder]) -> None:
+    camera = film(300)
+    server, spare, other = recorder("server"), recorder("spare"), recorder("other")
+    server.record(camera.part(0, 300))
+    spare.record(camera.part(0, 300))
+    other.record(film(300, quality=40).part(100, 200))
+    (first,) = merge(other.store, server.store).streams
+    assert first.conflicts
+    assert not first.earlier_conflicts
+    for source in (other, spare):
+        report = again(source.store, server.store)
+        assert (report.inserted_frames, report.conflicts) == (0, ())
+        assert report.earlier_conflicts == first.conflicts
+        assert not merge(source.store, server.store).is_whole
+    outside = merge(spare.store, server.store, to_ns=first.conflicts[0].from_ns - 1)
+    assert outside.is_whole
