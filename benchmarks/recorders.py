@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -80,5 +81,27 @@ def motion(cameras: Cameras, count: int, folder: Path):  # type: ignore[no-untyp
     return _running([["motion", "-n", "-c", str(folder / "motion.conf")]], folder)
 
 
+def mediamtx(cameras: Cameras, count: int, folder: Path):  # type: ignore[no-untyped-def]
+    """MediaMTX with recording on, into fragmented MP4 segments; it serves nobody."""
+    servers = ("rtsp", "rtmp", "hls", "webrtc", "srt", "api", "metrics", "pprof", "playback")
+    settings = {
+        **dict.fromkeys(servers, False),
+        "pathDefaults": {
+            "record": True,
+            "recordFormat": "fmp4",
+            "recordPath": f"{folder}/%path/%s-%f",
+            "rtspTransport": "tcp",
+        },
+        "paths": {f"c{number}": {"source": cameras.url(number)} for number in range(count)},
+    }
+    (folder / "mediamtx.yml").write_text(json.dumps(settings))  # which is YAML, too
+    return _running([[found("mediamtx") or "mediamtx", str(folder / "mediamtx.yml")]], folder)
+
+
+def found(program: str) -> str | None:
+    """Where a program is: on the path, or beside this interpreter."""
+    return shutil.which(program) or shutil.which(program, path=str(Path(sys.prefix) / "bin"))
+
+
 def has(program: str) -> bool:
-    return shutil.which(program) is not None
+    return found(program) is not None

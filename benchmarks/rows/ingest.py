@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import msgspec
+
 from benchmarks import accounting, recorders
 from benchmarks.cameras import cameras
 from benchmarks.results import Row
@@ -74,6 +76,14 @@ def rows(settings: Settings) -> tuple[list[Row], dict[str, list[tuple[int, float
         target=1.0,
         lower=True,
     )
+    relay = Row(
+        what=f"{name}: CPU beside MediaMTX",
+        unit="% of a core",
+        peer="MediaMTX, recording as fMP4",
+        target=1.0,
+        lower=True,
+    )
+    native_relay = msgspec.structs.replace(relay, what=f"{name}, native reader: CPU beside MediaMTX")
     native = Row(
         what=f"{name}, native reader: CPU", unit="% of a core", peer=cpu.peer, target=0.1, lower=True
     )
@@ -104,6 +114,15 @@ def rows(settings: Settings) -> tuple[list[Row], dict[str, list[tuple[int, float
         other.what = f"ingest of {few} cameras (ours in proportion)"
     else:
         other.skipped = "motion is not installed"
+    if recorders.has("mediamtx"):
+        peer = measure(recorders.mediamtx, count, settings)
+        relay.ours, relay.theirs = cpu.ours, [100 * each for each in peer.cpu]
+        relay.note = f"memory a camera {peer.memory / count / 1e6:.2f} MB"
+        lines["MediaMTX"] = [(count, peer.median)]
+    else:
+        relay.skipped = native_relay.skipped = (
+            "mediamtx is not installed (python -m benchmarks.mediamtx builds it)"
+        )
     if _has_native():
         numbers = [*(number for number in settings.native_line if number != count), count]
         found = {
@@ -111,10 +130,12 @@ def rows(settings: Settings) -> tuple[list[Row], dict[str, list[tuple[int, float
         }
         native.ours, native.theirs = [100 * each for each in found[count].cpu], cpu.theirs
         lines["fovideo, native reader"] = [(number, found[number].median) for number in sorted(found)]
+        if relay.theirs:
+            native_relay.ours, native_relay.theirs = native.ours, relay.theirs
         native.note = f"memory a camera {found[count].memory / count / 1e6:.2f} MB"
     else:
-        native.skipped = "this build has no native reader"
-    return [cpu, memory, native, other], lines
+        native.skipped = native_relay.skipped = "this build has no native reader"
+    return [cpu, memory, native, other, relay, native_relay], lines
 
 
 def _has_native() -> bool:

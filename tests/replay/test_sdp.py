@@ -93,3 +93,10 @@ def test_ipv6() -> None:
 def test_clock_rates() -> None:
     assert clock_rate(Track(id=2, codec=Codec.OPUS, sample_rate=24_000, channels=1)) == 48_000
     assert payload_type(Track(id=2, codec=Codec.PCMU, sample_rate=16_000, channels=1)) == 97
+
+
+def test_tracks_are_the_client_s_to_receive() -> None:
+    """ONVIF's clients take a track with "sendonly" as one to speak on, and some then refuse the camera."""
+    got = lines(video().track, audio(Codec.AAC).track)
+    assert got.count("a=recvonly") == 2
+    assert "a=sendonly" not in got

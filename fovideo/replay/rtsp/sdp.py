@@ -70,7 +70,7 @@ def _media(track: Track) -> list[str]:
         lines.append(f"a=fmtp:{number} {parameters}")
     if track.width and track.height:
         lines.append(f"a=x-dimensions:{track.width},{track.height}")
-    lines.append("a=recvonly" if track.codec is Codec.ONVIF else "a=sendonly")
+    lines.append("a=recvonly")  # as the client sees it; "sendonly" is a track that it may speak on (ONVIF)
     lines.append(f"a=control:{control(track)}")
     return lines
 
