@@ -13,8 +13,11 @@ from fovideo.media.frames import Clock, FrameTable, joined, picked
 from fovideo.merge import _rows
 from fovideo.merge.line import Mask, Times
 from fovideo.merge.manifest import Manifest, Run
-from fovideo.timeline.values import Gop, Splice
+from fovideo.timeline.values import Gop, Provenance, Splice
 from fovideo.times import NS_PER_S
+
+UNKNOWN_NS = int(np.iinfo(np.int64).max)
+"""Later than anything."""
 
 _SELF_REACH_NS = 2 * NS_PER_S  # sessions of one source overlap at most a little, by their own clock
 _BLOCK_NS = 60 * NS_PER_S
@@ -26,11 +29,11 @@ class Footage:
     """Frames of one session and epoch, row after row, each in decode order.
 
     frames: effective times. stored_ns: stored time_ns of each. row: place of each frame's row in its
-    manifest. arrival_ns: when each reached the recorder's machine, by that machine's clock; 0 where that is
+    manifest. arrival_ns: when each reached the machine of `store`, by that machine's clock; 0 where that is
     not known. conflict: not part of what the timeline shows. reported: at some time of the session sender
     reports told the camera's clock; what came before was back-dated by them. moved_ns: by how much merges
-    have corrected the time of each frame. adopted: brought by a merge; when it arrived follows from the
-    footage beside it. home: the timeline that holds it. brought: a merge brought it there.
+    have corrected the time of each frame. adopted: brought by a merge, and arrived as if the timeline's own
+    store had recorded it. home: the timeline that holds it. brought: a merge brought it there.
     """
 
     session: str
@@ -78,6 +81,16 @@ class Footage:
         if not known.any():
             return None
         return int(np.median((self.arrival_ns - self.frames["time_ns"] + self.moved_ns)[known]))
+
+    @cached_property
+    def late_ns(self) -> Times:
+        """How much later than it arrived each frame was received, by its recorder's clock; UNKNOWN_NS where
+        its arrival is not known.
+        """
+        receipt_ns = self.frames["receipt_ns"]
+        local = self.frames["clock"] == Clock.LOCAL  # as of arrivals
+        late_ns = np.where(local, np.minimum(receipt_ns, self.stored_ns), receipt_ns) - self.arrival_ns
+        return np.where(self.arrival_ns != 0, late_ns, UNKNOWN_NS)
 
     @cached_property
     def recorded(self) -> FrameTable:
@@ -135,15 +148,17 @@ def unpack(
     frames = manifest.effective(mine)
     sizes = [len(manifest.stored(place)) for place in mine]
     stored_ns = frames["time_ns"] - np.repeat(manifest.columns[mine, _rows.SHIFT], sizes)
+    ahead_ns = _ahead_ns(manifest, mine, sizes)
     whole = Footage(
         session=run.session,
         epoch=run.epoch,
-        store=run.provenance.store,
+        store=run.provenance.store if ahead_ns is None else manifest.identity,
         frames=frames,
         stored_ns=stored_ns,
         row=np.repeat(np.array(mine, np.int64), sizes),
-        arrival_ns=arrivals(frames, stored_ns),
+        arrival_ns=arrivals(frames, stored_ns, ahead_ns),
         reported=run.session in reported,
+        adopted=ahead_ns is not None,
         home=manifest.identity,
         brought=bool(run.provenance.inserted_from),
         moved_ns=np.repeat(_all_moved_ns(manifest, mine), sizes),
@@ -168,8 +183,22 @@ def _all_moved_ns(manifest: Manifest, places: Sequence[int]) -> Times:
     return np.array([moved_ns(manifest, place) for place in places], np.int64)
 
 
-def arrivals(frames: FrameTable, stored_ns: Times) -> Times:
+def _ahead_ns(manifest: Manifest, places: Sequence[int], sizes: Sequence[int]) -> Times | None:
+    """For each frame of these rows, what merges have written down of when it arrived; None if nothing."""
+    used = np.unique(manifest.columns[places, _rows.PROVENANCE]).tolist()
+    known = [each for number in used if (each := manifest.provenances[number].ahead_ns) is not None]
+    if not known:
+        return None
+
+    def ahead_ns(provenance: Provenance) -> int:
+        return known[0] if provenance.ahead_ns is None else provenance.ahead_ns
+
+    return np.repeat(manifest.by_provenance(places, ahead_ns), sizes)
+
+
+def arrivals(frames: FrameTable, stored_ns: Times, ahead_ns: Times | None = None) -> Times:
     """When the frames of a run reached the recorder's machine, by its clock: time plus the least delay seen.
+    ahead_ns: of another clock by which to tell that, for each frame.
 
     Receipt alone is only an upper bound: what waits in the socket of a stalled process is read late. As in
     NTP's minimum filter, the frame that waited least shows how the two clocks are related. Frames that were
@@ -178,13 +207,17 @@ def arrivals(frames: FrameTable, stored_ns: Times) -> Times:
     known = (frames["receipt_ns"] != 0) & (frames["clock"] != Clock.CONTAINER)
     if not known.any():
         return np.zeros(len(frames), np.int64)
+    if ahead_ns is None:
+        ahead_ns = np.zeros(len(frames), np.int64)
+    late_ns = frames["receipt_ns"] - stored_ns + ahead_ns
     block = (stored_ns - stored_ns.min()) // _BLOCK_NS
     least = np.full(int(block.max()) + 1 + 2 * _BLOCKS, np.iinfo(np.int64).max)
-    np.minimum.at(least, block[known] + _BLOCKS, (frames["receipt_ns"] - stored_ns)[known])
+    np.minimum.at(least, block[known] + _BLOCKS, late_ns[known])
     least = np.lib.stride_tricks.sliding_window_view(least, 2 * _BLOCKS + 1).min(axis=1)
     delay_ns = np.where(known, least[block], 0)
     local = frames["clock"] == Clock.LOCAL  # times of the first receipt: no frame arrives later than that
-    return np.where(known, stored_ns + np.where(local, np.minimum(delay_ns, 0), delay_ns), 0)
+    lag_ns = np.where(local, np.minimum(delay_ns, ahead_ns), delay_ns)
+    return np.where(known, stored_ns + lag_ns, 0)
 
 
 def rows_meeting(rows: Sequence[Gop], others: Sequence[Gop], reach_ns: int) -> Mask:

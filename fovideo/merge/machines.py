@@ -18,7 +18,7 @@ import numpy as np
 from fovideo.media.frames import Clock
 from fovideo.merge.footage import Footage
 from fovideo.merge.line import Mask, Times, line_of, tolerance_of
-from fovideo.merge.offset import Prior, judge
+from fovideo.merge.offset import Offset, Prior, judge
 from fovideo.times import NS_PER_MS, NS_PER_S
 
 SLACK_NS = 2 * NS_PER_S
@@ -28,6 +28,7 @@ time."""
 _CLOSE_NS = 50 * NS_PER_MS  # what error bounds do not know of
 _BENT_NS = 120 * NS_PER_MS  # how far merges put footage off to keep it in order
 _STRONG, _EXPLAINS = 8, 0.8  # frames that are the same, and the share of what lies where both have footage
+_LOST, _FEW = 0.05, 3  # frames that one side lost: their share, and how many may be so anywhere
 _ENOUGH = 25  # frames from which on the least delay of a run says something
 
 
@@ -74,6 +75,10 @@ class Machines:
             return 0, True
         known = self.known.get((source.store, target.store))
         return (self.expected_ns, False) if known is None else (known, True)
+
+    def told_ns(self, source: str, target: str) -> int | None:
+        """By how much the clock of one store's machine is ahead of another's; None if that is not known."""
+        return self.known.get((source, target), self.expected_ns if self.told else None)
 
     def contemporary(self, source: Footage, target: Footage) -> tuple[Mask, Mask]:
         """Which frames of each may have arrived while the other's did: only these can be the same."""
@@ -130,7 +135,7 @@ def _tells(footage: Footage) -> bool:
 def _believed(found: Sequence[tuple[int, Footage, Footage]], primary: int, expected_ns: int) -> int:
     differences = [apart_ns for apart_ns, _, _ in found]
     if max(differences) - min(differences) > SLACK_NS:
-        found = [each for each in found if _same(each[1], each[2], primary)] or found
+        found = _uncontradicted(found, primary) or found
     restarts = [
         clocks_of(
             (source.lag_ns or 0) for apart_ns, source, _ in found if abs(apart_ns - mine_ns) <= SLACK_NS
@@ -157,15 +162,41 @@ def clocks_of(lags_ns: Iterable[int]) -> int:
     return len(lags) and 1 + sum(after - before > SLACK_NS for before, after in pairwise(lags))
 
 
-def _same(source: Footage, target: Footage, primary: int) -> bool:
-    """Whether two runs have frames in common at one time of the camera's clock."""
-    if not _overlap(source, target):
-        return False
+def _uncontradicted(
+    found: Sequence[tuple[int, Footage, Footage]], primary: int
+) -> list[tuple[int, Footage, Footage]]:
+    """Those that have frames in common at one time of the camera's clock, but for differences at which more
+    frames are not the same than get lost, or than at others.
+    """
+    judged = [(each, _common(each[1], each[2], primary)) for each in found]
+    same = [
+        (each, common) for each, common in judged if common.matched >= _STRONG and common.quality >= _EXPLAINS
+    ]
+    counts = np.array(
+        [
+            np.sum(
+                [
+                    (other.matched, other.refuted)
+                    for (at_ns, *_), other in same
+                    if abs(at_ns - apart_ns) <= SLACK_NS
+                ],
+                axis=0,
+            )
+            for (apart_ns, *_), _ in same
+        ]
+    ).reshape(-1, 2)
+    total = counts.sum(axis=1)
+    lost = max(_LOST, float((counts[:, 1] / total).min(initial=1)) * 1.25)
+    good = counts[:, 1] <= _FEW + lost * total
+    return [each for (each, _), fits in zip(same, good, strict=True) if fits]
+
+
+def _common(source: Footage, target: Footage, primary: int) -> Offset:
+    """What two runs have in common at one time of the camera's clock."""
     ours, theirs = line_of(source.recorded, primary), line_of(target.recorded, primary)
-    if not len(ours) or not len(theirs):
-        return False
-    found, _ = judge(ours, theirs, 0, tolerance_of(ours, theirs))
-    return found.matched >= _STRONG and found.quality >= _EXPLAINS
+    if not len(ours) or not len(theirs) or not _overlap(source, target):
+        return Offset(0, 0, 0)
+    return judge(ours, theirs, 0, tolerance_of(ours, theirs))[0]
 
 
 def _overlap(source: Footage, target: Footage) -> bool:

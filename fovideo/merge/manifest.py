@@ -23,7 +23,7 @@ from fovideo.times import NS_PER_MS, NS_PER_S
 Columns: TypeAlias = npt.NDArray[np.int64]
 
 _REACH_NS = 600 * NS_PER_S
-_SAME_CLOCK_NS = 250 * NS_PER_MS
+SAME_CLOCK_NS = 250 * NS_PER_MS
 """Rows of one epoch whose shifts differ by more were merged in against different clocks."""
 
 
@@ -122,7 +122,7 @@ class Manifest:
             session = self.provenances[row.provenance].session or f"#{row.provenance}"
             runs = found.setdefault((session, row.epoch), [])
             for run in runs:
-                if abs(self.rows[run[-1]].shift_ns - row.shift_ns) <= _SAME_CLOCK_NS:
+                if abs(self.rows[run[-1]].shift_ns - row.shift_ns) <= SAME_CLOCK_NS:
                     run.extend(range(start, stop))
                     break
             else:

@@ -16,9 +16,9 @@ from fovideo.merge.align import align, overall_offset, pinned_offset
 from fovideo.merge.clock import Clock
 from fovideo.merge.footage import Footage, reported_sessions, rows_to_compare, unpack
 from fovideo.merge.home import at_home
-from fovideo.merge.line import Index, Times, again_after_ns, line_of, repeated_in
+from fovideo.merge.line import Index, Mask, Times, again_after_ns, line_of, repeated_in
 from fovideo.merge.machines import Machines
-from fovideo.merge.manifest import Manifest, Run
+from fovideo.merge.manifest import SAME_CLOCK_NS, Manifest, Run
 from fovideo.merge.offset import NEAR_NS, Offset, Prior, lap_after_ns
 from fovideo.merge.splice import CLASH, KEPT, NEW, THERE, States
 from fovideo.times import NS_PER_MS
@@ -33,7 +33,8 @@ class Placed:
     """A run of the source with its clock. states: of each frame of the rows that were compared;
     the target can't hold any frame of the others. dts_ns: of the same rows, effective decode times of the
     target's identical frames where the state is THERE. matched: frames that gave the clock. kin: frames
-    of the same encoder that the target has and the run has not.
+    of the same encoder that the target has and the run has not. ahead_ns: by how much the clock of the
+    target's machine is ahead, where that is known. late_ns: of the same rows, as of Footage.
     """
 
     run: Run
@@ -42,6 +43,8 @@ class Placed:
     dts_ns: dict[int, Times] = field(default_factory=dict)
     matched: int = 0
     kin: list[Footage] = field(default_factory=list)
+    ahead_ns: int | None = None
+    late_ns: dict[int, Times] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -242,7 +245,7 @@ def _place(
     prior: Prior,
     machines: Machines,
 ) -> Placed:
-    placed = Placed(sketch.run, borrowed)
+    placed = Placed(sketch.run, borrowed, ahead_ns=_ahead_ns(sketch, there, machines))
     anchors: list[tuple[int, int]] = []
     for footage in sketch.footage:  # what is shown comes first
         aligned = align(footage, there, primary, prior, machines)
@@ -258,7 +261,15 @@ def _place(
         edges = [*_firsts(footage).tolist(), len(states)]
         for row, (start, stop) in zip(footage.row[edges[:-1]].tolist(), pairwise(edges), strict=True):
             placed.states[row], placed.dts_ns[row] = states[start:stop], aligned.dts_ns[start:stop]
+            placed.late_ns[row] = footage.late_ns[start:stop]
     return placed
+
+
+def _ahead_ns(sketch: _Sketch, there: Sequence[Footage], machines: Machines) -> int | None:
+    """By how much the clock of the target's machine is ahead of that by which a run arrived."""
+    stores = [each.store for each in sketch.footage if each.lag_ns is not None]
+    homes = [each.home for each in there[:1]]
+    return machines.told_ns(stores[0], homes[0]) if stores and homes else None
 
 
 def _informed(sketch: _Sketch, borrowed: Clock, prior: Prior, *, is_told: bool) -> Prior:
@@ -294,9 +305,17 @@ def _planned(sketch: _Sketch, placed: Placed) -> list[Footage]:
         shift_ns = _shifts(footage, placed.clock)
         for state in (NEW, CLASH):
             mask = states == state
-            if mask.any():
-                result.append(footage.pick(mask, shift_ns, conflict=state == CLASH))
+            for piece in _pieces(shift_ns, mask):
+                result.append(footage.pick(piece, shift_ns, conflict=state == CLASH))
     return result
+
+
+def _pieces(shift_ns: Times, mask: Mask) -> list[Mask]:
+    """The mask's frames by how far they are moved: as the target will hold them."""
+    values = np.unique(shift_ns[mask])
+    steps = values[1:][np.diff(values) > SAME_CLOCK_NS]
+    number = np.searchsorted(steps, shift_ns, side="right")
+    return [mask & (number == each) for each in range(len(steps) + 1)] if mask.any() else []
 
 
 def _shifts(footage: Footage, clock: Clock) -> Times:

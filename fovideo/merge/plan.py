@@ -85,7 +85,13 @@ def plan(
     pattern = pattern_of(source, placement)
     cuts = Splicer(source, states, find_links(source, placement, pattern)).run()
     moved = moved_frames(source, placement, states, pattern)
-    stretches = build_stretches(source, cuts, clocks, moved, now_ns, lease, between)
+    arrived = {
+        place: (placed.ahead_ns, placed.late_ns.get(place))
+        for placed in runs
+        if placed.ahead_ns is not None
+        for place in placed.run.places
+    }
+    stretches = build_stretches(source, cuts, clocks, moved, now_ns, lease, between, arrived)
     after = outlook(whole_source, whole_target, stretches, losses, from_ns, to_ns)
     leader = max(runs, key=lambda placed: placed.matched, default=None)
     counts = _counts(source, states, inside)

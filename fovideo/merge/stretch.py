@@ -9,19 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
 
 from fovideo.merge.clock import Clock, combined, uncorrected_ns
-from fovideo.merge.line import Times
+from fovideo.merge.footage import UNKNOWN_NS
+from fovideo.merge.line import Index, Times
 from fovideo.merge.lone import Between, alike
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.splice import Cut
 from fovideo.merge.values import Kind, Piece, PlannedStretch, Span
 from fovideo.timeline.values import Correction, Gop, Provenance, Splice
-from fovideo.times import NS_PER_S
+from fovideo.times import NS_PER_MS, NS_PER_S
 
+Arrived: TypeAlias = tuple[int, Times | None]
+"""By how much the clock of the target's machine is ahead; and for each frame of a row how much later than it
+arrived it was received, where that was looked at.
+"""
+
+_NOBODY: Mapping[int, Arrived] = {}
+_SOON_NS = 20 * NS_PER_MS  # a frame that waited no longer says when all arrived
 _SAME_SHIFT_NS = 1000  # what rounding may make of one shift
 _NOTHING: Between = {}
 _LONGEST_PAUSE_NS = NS_PER_S  # players show a hole inside of a file as a pause
@@ -36,7 +45,10 @@ def shift_at_target_ns(row: Gop, shift_ns: int, correction: Correction) -> int:
 
 @dataclass
 class _Open:
-    """A stretch that still grows. span: of its pieces, in target time. end_ns: of its last row."""
+    """A stretch that still grows. span: of its pieces, in target time. end_ns: of its last row. apart_ns: by
+    how much the clock of the target's machine is ahead. late_ns: as of Footage, of the frame that waited
+    least, or of one that did not wait.
+    """
 
     key: tuple[object, ...]
     kind: Kind
@@ -49,6 +61,26 @@ class _Open:
     follows: bool = False
     end_ns: int = 0
     leads: bool | None = None
+    apart_ns: int | None = None
+    late_ns: int = UNKNOWN_NS
+
+    def arrives(self, apart_ns: int, late_ns: Times | None = None, rows: Index | None = None) -> None:
+        """Take what is known of the frames of a row. rows: only of these."""
+        self.apart_ns = apart_ns
+        if late_ns is not None and not self._is_told():
+            self.late_ns = min(self.late_ns, int((late_ns if rows is None else late_ns[rows]).min()))
+
+    def _is_told(self) -> bool:
+        return abs(self.late_ns + (self.provenance.ahead_ns or 0)) <= _SOON_NS
+
+    @property
+    def ahead_ns(self) -> int | None:
+        """As of its provenance in the target."""
+        if self.apart_ns is None:
+            return None
+        if self.late_ns == UNKNOWN_NS or self._is_told():
+            return self.apart_ns + (self.provenance.ahead_ns or 0)
+        return self.apart_ns - self.late_ns
 
 
 def build_stretches(
@@ -59,12 +91,14 @@ def build_stretches(
     now_ns: int,
     lease: int,
     between: Between = _NOTHING,
+    arrived: Mapping[int, Arrived] = _NOBODY,
 ) -> list[PlannedStretch]:
     """Stretches of the cuts, by time. clocks, moved: by place of the row; moved: decode times of its
     frames, where they differ from the stored ones. between: rows that the source holds besides, and that are
-    inserted as they stand, each on the clock of the row behind which they belong.
+    inserted as they stand, each on the clock of the row behind which they belong. arrived: by place, what
+    is known of when the frames of a row did.
     """
-    builder = _Builder(source, clocks, moved)
+    builder = _Builder(source, clocks, moved, arrived)
     for cut in cuts:
         builder.add(cut)
         if cut.place in between:
@@ -78,6 +112,7 @@ class _Builder:
     source: Manifest
     clocks: Mapping[int, Clock]
     moved: Mapping[int, Times]
+    arrived: Mapping[int, Arrived]
     _done: list[_Open] = field(default_factory=list)
     _going: dict[tuple[object, ...], _Open] = field(default_factory=dict)
 
@@ -92,6 +127,8 @@ class _Builder:
         made.spans.append(_span(self.source, cut, made.shift_ns, made.correction))
         made.follows = made.follows or cut.follows
         made.end_ns = row.end_ns
+        if cut.place in self.arrived:
+            made.arrives(*self.arrived[cut.place], cut.rows)
 
     def add_whole(self, place: int, rows: tuple[Gop, ...]) -> None:
         """Rows that follow the one at a place, of its session and on its clock."""
@@ -101,6 +138,8 @@ class _Builder:
             made.pieces.extend([Piece(row.serial, (), row.frames, 0, row.size_bytes) for row in part])
             made.spans += [_span_of(each, made.shift_ns, made.correction) for each in (first, last)]
             made.end_ns = last.end_ns
+            if place in self.arrived:
+                made.arrives(self.arrived[place][0])
 
     def all(self) -> list[_Open]:
         return [*self._done, *self._going.values()]
@@ -138,6 +177,7 @@ def _closed(source: Manifest, made: _Open, now_ns: int, lease: int) -> PlannedSt
         lease=lease or made.provenance.lease,
         correction=made.correction,
         splice=splice,
+        ahead_ns=made.ahead_ns,
     )
     return PlannedStretch(
         kind=made.kind,

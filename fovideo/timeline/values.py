@@ -53,6 +53,8 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     inserted_ns: when they were merged.
     lease: fencing number of the takeover under which they were recorded or merged; 0 = none.
     splice: Splice bits of what was inserted; 0 = recorded here, or neither end continues anything.
+    ahead_ns: what to add to the times at which the frames were received, so that the least delay tells when
+        they reached the machine that they were merged into; None = recorded here, or not known.
     """
 
     recorder: str
@@ -64,6 +66,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lease: int = 0
     correction: Correction = Correction()
     splice: int = 0
+    ahead_ns: int | None = None
 
     @property
     def label(self) -> str:

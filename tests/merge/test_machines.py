@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from merge_world import T0_NS, S, World, Wrong, camera
 
 from fovideo.media.frames import Clock, empty_frames
+from fovideo.merge import merge
 from fovideo.merge.align import align
-from fovideo.merge.footage import Footage, arrivals
+from fovideo.merge.footage import Footage, arrivals, unpack
 from fovideo.merge.home import at_home
 from fovideo.merge.machines import Machines
-from fovideo.merge.manifest import load_manifest
+from fovideo.merge.manifest import Manifest, load_manifest
 from fovideo.merge.offset import Prior
 from fovideo.merge.plan import plan
 
@@ -88,14 +90,51 @@ def test_of_a_camera_that_restarted_its_clock_the_least_difference_is_true() -> 
     assert not there.any()
 
 
-def test_what_a_merge_brought_is_where_own_footage_says() -> None:
+def test_what_a_merge_could_not_relate_arrived_with_what_it_was_put_beside() -> None:
     own = footage("server", 0, lag_s=7)
-    brought = footage("spare", 10, 3, lag_s=20)  # three frames, and all had waited
+    brought = footage("spare", 10, 3, lag_s=20)
     local = footage("spare", 40, 3, lag_s=-0.05, clock=Clock.LOCAL, moved_s=0.1)
-    least = footage("spare", 60, lag_s=9)
-    homed = at_home("server", [own, brought, local, least])
-    assert [each.lag_ns for each in homed] == [7 * S, 7 * S, -2 * S - 50_000_000, 7 * S]
-    assert [each.adopted for each in homed] == [False, True, True, True]
+    homed = at_home("server", [own, brought, local])
+    assert [each.lag_ns for each in homed] == [7 * S, 7 * S, 7 * S + 100_000_000]
+    assert [each.adopted for each in homed] == [False, True, True]
+
+
+@pytest.mark.parametrize("source", [CAMERA, Clock.LOCAL])
+def test_a_merge_writes_down_when_arrived_what_it_brings(source: Clock) -> None:
+    """Also where every frame had waited, and at the end of a long way."""
+    shots, world = camera(300), World()
+    ahead_ns = {"server": 40 * S, "first": -7 * S, "second": 90 * S}
+
+    def hears(name: str, start: int, stop: int, waits: range, clock: Clock = CAMERA) -> None:
+        received = {
+            shot.id: shot.time_ns + ahead_ns[name] + (3 * S if shot.id in waits else 0)
+            for shot in shots[start:stop]
+        }
+        own = Wrong(ahead_ns[name], source=clock) if clock is Clock.LOCAL else Wrong(source=clock)
+        world.record(name, shots[start:stop], wrong=own, receipts=received)
+
+    for name in ("server", "second"):
+        hears(name, 0, 100, range(0))
+    hears("server", 200, 300, range(0))
+    hears("first", 0, 100, range(0))
+    hears("first", 101, 250, range(90, 240), source)
+    hears("second", 220, 300, range(0))
+    merge(world.timeline("first"), world.timeline("second"))
+    merge(world.timeline("second"), world.timeline("server"))
+    server = load_manifest(world.timeline("server"), "gate")
+    assert world.timeline("server").ids() == dict.fromkeys([*range(100), *range(101, 300)], 1)
+    brought = [run for run in server.runs() if run.provenance.inserted_from]
+    assert brought
+    for run in brought:
+        for found in unpack(server, run, run.places):
+            ids = [number for place in run.places for number in server_ids(world, server, place)]
+            true_ns = np.array([shots[number].time_ns for number in ids]) + ahead_ns["server"]
+            assert np.abs(found.arrival_ns - true_ns).max() < 20_000_000
+            assert found.store == server.identity
+
+
+def server_ids(world: World, server: Manifest, place: int) -> list[int]:
+    return world.timeline("server").ids_of(server.rows[place])
 
 
 def test_frames_that_waited_before_the_first_report_arrived_with_those_beside_them() -> None:

@@ -6,6 +6,7 @@ from merge_site import Site, once, without
 from merge_world import STEP_NS, S, Wrong, camera
 
 from fovideo.media.frames import Clock
+from fovideo.merge import merge
 
 BEFORE = Wrong(source=Clock.SENDER_REPORT)
 AFTER = Wrong(47 * S, source=Clock.SENDER_REPORT)
@@ -104,3 +105,45 @@ def test_what_lies_apart_does_not_take_the_difference_of_another_clock_of_the_ca
     for start, stop, clock in ((26, 64, before), (331, 367, None), (625, 800, again)):
         site.hears("second", shots[start:stop], clock, ahead_ns=-1_400_000_000)
     assert site.merged("first", "second") == once(range(20, 81), range(121, 231), range(320, 800))
+
+
+def test_a_difference_of_machines_that_frames_contradict_is_not_true() -> None:
+    """By the camera's clock, 106 to 137 are 244 to 275, and but for keyframes they are alike."""
+    shots, site = camera(800, gop=25, content="frozen"), Site()
+    before = Wrong(100 * S, source=Clock.SENDER_REPORT)
+    after = Wrong(94_480_000_000, source=Clock.SENDER_REPORT)
+    for start, stop in ((142, 343), (592, 800)):
+        site.hears("server", shots[start:stop], after, ahead_ns=75 * S)
+    site.hears("first", shots[106:138], before, ahead_ns=180 * S)
+    for start, stop in ((238, 368), (607, 800)):
+        site.hears("first", shots[start:stop], after, ahead_ns=180 * S)
+    assert site.merged("first") == once(range(106, 138), range(142, 368), range(592, 800))
+
+
+def test_what_a_merge_plans_at_two_offsets_is_not_taken_for_one() -> None:
+    """214 to 622 are put on both of the server's clocks, which are 53 frames apart; 665 to 676 come after."""
+    shots, site = camera(800, gop=12, content="frozen"), Site()
+    reports = Wrong(source=Clock.SENDER_REPORT)
+    site.hears("server", shots[222:349], ahead_ns=-2_138_000_000)
+    site.hears("server", shots[389:599], reports, ahead_ns=-2_138_000_000)
+    site.hears("server", shots[699:800], ahead_ns=-2_138_000_000)
+    site.hears("first", shots[214:625], reports, ahead_ns=-1_386_000_000)
+    site.hears("first", shots[665:800], reports, ahead_ns=-1_386_000_000)
+    assert site.merged("first") == once(range(214, 625), range(665, 800))
+
+
+def test_what_came_by_way_of_a_spare_arrived_when_that_merge_said() -> None:
+    shots, site = camera(800, gop=10, content="frozen"), Site()
+    before, after = Wrong(source=Clock.SENDER_REPORT), Wrong(-18_040_000_000, source=Clock.SENDER_REPORT)
+    for name, ahead_ns, heard in (
+        ("server", -66 * S, ((12, 332, before), (372, 451, before), (601, 800, after))),
+        ("first", -197 * S, ((28, 247, before), (287, 342, None), (343, 451, None), (491, 591, after))),
+        ("second", 75 * S, ((234, 451, before), (601, 800, after))),
+        ("last", 13 * S, ((260, 305, before), (455, 800, after))),
+    ):
+        for start, stop, clock in heard:
+            site.hears(name, shots[start:stop], clock, ahead_ns=ahead_ns)
+    for name in ("first", "second"):
+        merge(site.timeline(name), site.timeline("last"))
+    assert site.timeline("last").ids() == once(range(28, 247), range(234, 451), range(455, 800))
+    assert site.merged("last") == once(range(12, 451), range(455, 800))
