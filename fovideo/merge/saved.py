@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def fingerprint(rows: Iterable[Gop]) -> str:
 
 
 def save_plans(
-    path: str | os.PathLike[str], plans: tuple[Plan, ...], *, source: str, target: str, now_ns: int
+    path: str | os.PathLike[str], plans: Sequence[Plan], *, source: str, target: str, now_ns: int
 ) -> None:
     """Write them to a new file. UsageError if it is there already, or cannot be written."""
     saved = SavedPlan(
@@ -74,7 +74,7 @@ def save_plans(
         source=source,
         target=target,
         summary=[_summary(plan) for plan in plans],
-        plans=plans,
+        plans=tuple(plans),
     )
     data = msgspec.json.format(msgspec.json.encode(saved), indent=1)
     try:

@@ -14,7 +14,7 @@ from fovideo.cli.main import fovideo
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-OF_OTHERS = {"--now"}  # systemctl's
+OF_OTHERS = {"--now", "--strict"}  # of systemctl and mypy
 INSTALLED = ("bin/", "site.toml", "environment", "rec-", "spare-")  # in /opt/fovideo, /etc/fovideo, ...
 NO_MODULES = {"fovideo.events", "fovideo.X._y"}  # a logger; any compiled module
 SUFFIXES = {"py", "pyx", "h", "md", "toml", "json", "pem", "manifest", "mp4", "mdb", "log", "png", "sh"}
