@@ -21,6 +21,7 @@ from fovideo.cli.stopping import stop_on_signal
 from fovideo.errors import NoSuchStream, UsageError
 from fovideo.merge import (
     MergeControl,
+    MergeIncomplete,
     MergeReport,
     Order,
     Pace,
@@ -167,6 +168,7 @@ def command(
         if not dry_run:
             stack.enter_context(offered(running))
         running.begun(time.time_ns())
+        failed = None
         with progress(quiet=as_json) as bar:
             record = wanted.begin(origin, goal)
             settings: dict[str, Any] = {  # of merge() and carry_out()
@@ -179,7 +181,7 @@ def command(
             if saved is not None:
                 report = _carry_out(origin, goal, saved, settings | {"patience_ns": patience})
             else:
-                report = merge(
+                report, failed = _merge(
                     origin,
                     goal,
                     streams=[stream] if stream else None,
@@ -192,7 +194,20 @@ def command(
                 )
             written = None if record is None else custody.finish(record, bar)
         least_s = seconds_at_least(origin, report, rate) if dry_run else None
-    return show(report, written, least_s, as_json=as_json)
+    status = show(report, written, least_s, as_json=as_json)
+    if failed is not None:
+        raise failed
+    return status
+
+
+def _merge(origin: Timeline, goal: Timeline, **settings: Any) -> tuple[MergeReport, MergeIncomplete | None]:
+    """The report, and what kept it from telling of every stream."""
+    try:
+        return merge(origin, goal, **settings), None
+    except MergeIncomplete as error:
+        if error.report is None:
+            raise
+        return error.report, error
 
 
 def _shown(bar: Any, running: RunningMerge) -> Any:

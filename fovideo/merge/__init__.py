@@ -13,7 +13,7 @@ from fovideo.merge.order import Order
 from fovideo.merge.pace import Pace
 from fovideo.merge.plan import WINDOW_NS, plan
 from fovideo.merge.planned import carry_out
-from fovideo.merge.report import MergeReport, StreamReport
+from fovideo.merge.report import MergeIncomplete, MergeReport, StreamReport
 from fovideo.merge.saved import SavedPlan, load_plans, save_plans
 from fovideo.merge.union import Union
 from fovideo.merge.values import Kind, Piece, Plan, PlannedStretch, Span
@@ -24,6 +24,7 @@ __all__ = [
     "Manifest",
     "Matching",
     "MergeControl",
+    "MergeIncomplete",
     "MergeReport",
     "Order",
     "Pace",

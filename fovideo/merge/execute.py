@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from fovideo.errors import FovideoError, MergeError, NoSuchStream, PlanStale
+from fovideo.errors import FovideoError, MergeError, NoSuchStream, PlanStale, StoreDamaged
 from fovideo.merge.control import MergeControl
 from fovideo.merge.inserting import Done, Inserter, Progress, Stopped, settle
 from fovideo.merge.manifest import Manifest, load_manifest
@@ -16,7 +16,7 @@ from fovideo.merge.order import Order, turns
 from fovideo.merge.pace import Pace, retry_after_ns
 from fovideo.merge.plan import WINDOW_NS, plan
 from fovideo.merge.remaining import explained
-from fovideo.merge.report import MergeReport, StreamReport, report_of
+from fovideo.merge.report import MergeIncomplete, MergeReport, StreamReport, report_of
 from fovideo.merge.saved import seen
 from fovideo.merge.values import Kind, Plan, PlannedStretch, Span, joined
 from fovideo.merge.verify import verify
@@ -64,8 +64,9 @@ def merge(
     on_insert: called before each insertion with its stream, and its provenance and span in the target
     (CustodyRecord.inserted). wall_clock, clock: ns since the epoch, and monotonic.
     A second run inserts nothing. If it raises, what was inserted so far stays, and running it again goes on
-    from there. Raises NoSuchStream for a name the source lacks, MergeError if the target does not settle down
-    or lost a frame, and the errors of both timelines.
+    from there. Where a file of one stream is damaged, the others are merged first; then MergeIncomplete says
+    so, with their report. Raises NoSuchStream for a name the source lacks, MergeError if the target does not
+    settle down or lost a frame, and the errors of both timelines.
     """
     infos = source.streams()
     known = [info.name for info in infos]
@@ -75,6 +76,7 @@ def merge(
     names = known if streams is None else streams
     job = Job(source, target, from_ns, to_ns, lease, window_ns, expected_ns, wall_clock, waiting)
     hand = control or MergeControl()
+    damaged: dict[str, StoreDamaged] = {}
     inserter = Inserter(
         source=source,
         target=target,
@@ -93,17 +95,28 @@ def merge(
         for window in (*(job.within(span) for span in spans), job):
             whole = 0
             for name in names:
-                if not hand.cancelled:
-                    inserter.more = window is not job or name != names[-1]
+                if hand.cancelled or name in damaged:
+                    continue
+                inserter.more = window is not job or name != names[-1]
+                try:
                     reports[name] = window.run(name, inserter, done[name], patience_ns)
+                except StoreDamaged as error:
+                    _log.info("%s: %s", name, error)
+                    damaged[name] = error
+                else:
                     whole += 1
-    return MergeReport(
+    report = MergeReport(
         source=source.location,
         target=target.location,
         dry_run=dry_run,
-        streams=tuple(reports[name] for name in names if name in reports),
-        stopped=whole < len(names) or any(report.left_frames for report in reports.values()),
+        streams=tuple(reports[name] for name in names if name in reports and name not in damaged),
+        stopped=whole + len(damaged) < len(names) or any(each.left_frames for each in reports.values()),
     )
+    for name, why in damaged.items():
+        if len(names) == 1:
+            raise why
+        raise MergeIncomplete.of(name, why, report)
+    return report
 
 
 def make_plan(

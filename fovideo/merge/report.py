@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from fovideo.custody import Missing
+from fovideo.errors import MergeError, StoreDamaged
 from fovideo.merge.values import Kind, Plan, PlannedStretch, Span, joined, without
 from fovideo.times import NS_PER_MS, format_ns
 
@@ -94,6 +95,24 @@ class MergeReport(msgspec.Struct, frozen=True, kw_only=True):
             "dry_run": self.dry_run,
             "stopped": self.stopped,
         }
+
+
+class MergeIncomplete(MergeError):
+    """A stream could not be merged, as a file of one side is damaged; the others were.
+
+    report: of those others. The damaged stream keeps what was inserted before.
+    """
+
+    report: MergeReport | None = None
+
+    @classmethod
+    def of(cls, stream: str, error: StoreDamaged, report: MergeReport) -> MergeIncomplete:
+        hint = (
+            error.hint or "fovideo check --repair on that store, then merge again; other streams are merged"
+        )
+        made = cls(f"{stream} is not merged: {error.what}", where=error.where, hint=hint)
+        made.report = report
+        return made
 
 
 def report_of(

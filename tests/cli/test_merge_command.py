@@ -38,6 +38,30 @@ def frames(store: Path) -> int:
         return sum(info.frames for info in opened.streams())
 
 
+def test_a_damaged_stream_does_not_keep_the_others_back(sides: tuple[Path, Path]) -> None:
+    with open_store(sides[0]) as spare:
+        record(spare, 0, 50, stream="yard", pending=True)
+    segment = max((sides[0] / "segments" / "gate").rglob("*.mp4"))
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    segment.write_bytes(data)
+    failed = fovideo("merge", *sides)
+    assert failed.returncode == 3
+    assert "yard\n  inserted 50 frames" in failed.stdout
+    (line,) = failed.stderr.strip().splitlines()
+    assert segment.name in line
+    assert "gate is not merged: " in line
+    assert "fovideo check --repair" in line
+    assert frames(sides[1]) >= 150
+    alone = fovideo("merge", *sides, "--stream", "gate")
+    assert alone.returncode == 3
+    assert segment.name in one_line(alone)
+    fovideo("check", sides[0], "--repair")
+    whole = fovideo_json("merge", *sides, status=1)
+    assert [each["name"] for each in whole["streams"]] == ["gate", "yard"]
+    assert {gap["reason"] for gap in whole["streams"][0]["still_missing"]} == {"damaged"}
+
+
 def test_a_plan_is_saved_looked_at_and_done(tmp_path: Path, sides: tuple[Path, Path]) -> None:
     plan = tmp_path / "plan.json"
     said = fovideo_json("merge", *sides, "--save-plan", plan)
