@@ -279,4 +279,8 @@ def disk_error(error: OSError, where: str) -> StoreError:
     """An error of the file system in fovideo's terms."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return StoreFull("no room on the disk", where=where, hint="free some space, or set a quota")
-    return StoreError(f"the disk failed: {error.strerror or error}", where=where)
+    if error.errno == errno.EROFS:
+        hint = "a disk with errors is made so: see the system's log, then mount it for writing"
+        return StoreError("the file system can only be read", where=where, hint=hint)
+    hint = "see the system's log, then run fovideo check on the store" if error.errno == errno.EIO else ""
+    return StoreError(f"the disk failed: {error.strerror or error}", where=where, hint=hint)

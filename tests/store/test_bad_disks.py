@@ -28,6 +28,41 @@ def numbers(store: Store, stream: str = "gate") -> list[int]:
     return ((np.concatenate(tables)["dts_ns"] - T0_NS) // FRAME_NS).tolist() if tables else []
 
 
+@pytest.mark.parametrize(
+    ("number", "kind", "told"),
+    [
+        (errno.ENOSPC, StoreFull, "free some space"),
+        (errno.EDQUOT, StoreFull, "free some space"),
+        (errno.EROFS, StoreError, "mount it for writing"),
+        (errno.EIO, StoreError, "fovideo check"),
+    ],
+)
+def test_an_error_of_the_disk_says_where_and_what_to_do(
+    tmp_path: Path, number: int, kind: type[StoreError], told: str
+) -> None:
+    class Bad(Files):
+        bad = False
+
+        def create(self, path: Path) -> int:
+            if self.bad:
+                raise OSError(number, os.strerror(number))
+            return super().create(path)
+
+    disk = Bad()
+    with Store.open(tmp_path / "s", write=True, create=True, files=disk) as store:
+        writer = store.writer("gate", session())
+        writer.set_format([VIDEO])
+        disk.bad = True
+        with pytest.raises(kind, match=told) as caught:
+            writer.append(*video(0, 50), epoch=0)
+        assert str(tmp_path / "s") in str(caught.value)
+        assert "\n" not in str(caught.value)
+        disk.bad = False
+        with writer:
+            writer.append(*video(0, 50), epoch=0)
+        assert numbers(store) == list(range(50))
+
+
 def test_an_append_that_does_not_fit_takes_nothing(tmp_path: Path) -> None:
     disk = FullDisk(40_000)
     options = StoreOptions(segment_duration_ns=2 * NS_PER_S)
