@@ -72,6 +72,11 @@ def _rest(each: StreamReport) -> None:
         _line("yellow", f"{each.conflicting_frames} frames differ from what the target has; both are kept")
         for span in each.conflicts:
             _span("yellow", "conflict", span.from_ns, span.to_ns)
+    if each.possible_duplicate_frames:
+        frames = each.possible_duplicate_frames
+        _line("yellow", f"{frames} frames are possible duplicates; kept, not shown")
+        for span in each.possible_duplicates:
+            _span("yellow", "possible duplicates", span.from_ns, span.to_ns)
     for span in each.earlier_conflicts:
         _span("yellow", "conflict", span.from_ns, span.to_ns, ": brought by an earlier merge, both are kept")
     for span in each.held:

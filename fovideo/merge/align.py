@@ -12,6 +12,7 @@ import numpy as np
 from fovideo.media.codec import AUDIO_TRACK, VIDEO_TRACK
 from fovideo.media.frames import FrameTable, joined, picked
 from fovideo.merge.footage import Footage
+from fovideo.merge.laps import SEAM_NS
 from fovideo.merge.line import (
     Index,
     Line,
@@ -25,7 +26,7 @@ from fovideo.merge.line import (
 from fovideo.merge.machines import Machines
 from fovideo.merge.match import offsets_at, pair_up
 from fovideo.merge.offset import Offset, Prior, find_offset, repeats
-from fovideo.merge.pairs import FEW, SEAM_NS, Pair, pairs_of
+from fovideo.merge.pairs import FEW, Pair, pairs_of
 
 _FOREIGN = 0.1  # matched share below which two recordings come from different encoders
 
@@ -54,6 +55,7 @@ class Aligned:
     held: Mask
     kept: Mask
     clash: Mask
+    doubtful: Mask
     dts_ns: Times
     anchors: list[tuple[int, int]] = field(default_factory=list)
     matched: int = 0
@@ -66,8 +68,8 @@ class Aligned:
 
     @classmethod
     def none_of(cls, count: int) -> Aligned:
-        held, kept, clash = np.zeros((3, count), bool)
-        return cls(held, kept, clash, np.zeros(count, np.int64))
+        held, kept, clash, doubtful = np.zeros((4, count), bool)
+        return cls(held, kept, clash, doubtful, np.zeros(count, np.int64))
 
 
 def align(
@@ -86,9 +88,13 @@ def align(
                 _take_copies(source, target, result)
         elif len(source.frames) and len(target.frames) and not source.is_apart(target):
             others.append(target)
-    for target, pair in zip(others, pairs_of(source, others, primary, prior, machines), strict=True):
+    copied = result.held | result.kept
+    pairs, laps = pairs_of(source, others, primary, prior, machines)
+    for target, pair in zip(others, pairs, strict=True):
         _take_content(source, target, primary, prior, pair, result)
     _take_stragglers(source, primary, result)
+    if laps is not None:
+        result.doubtful = laps.lacking(source, result.held, copied)
     for target in targets:
         if target.session != source.session and source.is_apart(target):
             _add_rest(target, np.zeros(0, np.int64), True, 0, result)

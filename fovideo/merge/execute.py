@@ -18,7 +18,7 @@ from fovideo.merge.plan import WINDOW_NS, plan
 from fovideo.merge.remaining import explained
 from fovideo.merge.report import MergeIncomplete, MergeReport, StreamReport, report_of
 from fovideo.merge.saved import seen
-from fovideo.merge.values import Kind, Plan, PlannedStretch, Span, joined
+from fovideo.merge.values import Plan, PlannedStretch, Span, joined
 from fovideo.merge.verify import verify
 from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.values import Provenance
@@ -262,5 +262,5 @@ def report_done(source: Timeline, manifest: Manifest, made: Plan, done: Done) ->
 
 def _without_own(report: StreamReport, earlier: Sequence[PlannedStretch]) -> StreamReport:
     """What earlier attempts of this merge inserted was no duplicate."""
-    own = sum(stretch.frames for stretch in earlier if stretch.kind is not Kind.CONFLICT)
+    own = sum(stretch.frames for stretch in earlier if stretch.kind.is_shown)
     return msgspec.structs.replace(report, duplicate_frames=max(report.duplicate_frames - own, 0))

@@ -102,8 +102,12 @@ def _hidden(rows: Sequence[Gop], provenances: Mapping[int, Provenance]) -> list[
     return hidden_rows(filled, provenances) if any(not row.flags & GopFlag.KEY for row in filled) else []
 
 
+def _differs(splice: int) -> bool:
+    return splice & (Splice.CONFLICT | Splice.DOUBTFUL) == Splice.CONFLICT
+
+
 def _conflicts(target: Manifest) -> list[Span]:
-    numbers = [number for number, each in target.provenances.items() if each.splice & Splice.CONFLICT]
+    numbers = [number for number, each in target.provenances.items() if _differs(each.splice)]
     if not numbers:
         return []
     table = target.columns[np.isin(target.columns[:, _rows.PROVENANCE], numbers)]

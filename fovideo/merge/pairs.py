@@ -12,20 +12,19 @@ from itertools import pairwise
 import numpy as np
 
 from fovideo.media.frames import picked
-from fovideo.merge.chain import Link, chained
+from fovideo.merge.doubt import Laps
 from fovideo.merge.footage import Footage
+from fovideo.merge.laps import SEAM_NS, laps_of
 from fovideo.merge.line import Index, Mask, line_of
 from fovideo.merge.machines import Machines
 from fovideo.merge.match import SECTION_NS, match
-from fovideo.merge.offset import NEAR_NS, Prior, repeats
+from fovideo.merge.offset import Prior, repeats
 from fovideo.times import NS_PER_MS
 
 FEW = 8
 """Where content repeats, fewer matching frames than this say nothing of the clock."""
 
-SEAM_NS = 250 * NS_PER_MS
-"""How far off a recorder's first times are."""
-
+_CLOSE_NS = 15 * NS_PER_MS  # how exactly a lap tells an offset
 _ONE_OFFSET_NS = 3 * NS_PER_MS  # what frames of one stretch differ by at most
 
 
@@ -57,37 +56,27 @@ class Pair:
 
 def pairs_of(
     source: Footage, targets: Sequence[Footage], primary: int, prior: Prior, machines: Machines
-) -> list[Pair]:
-    """A pair for each target. Where content repeats, those that would put the run on another lap than the
-    rest of it are matched again where that is, or have nothing in common.
+) -> tuple[list[Pair], Laps | None]:
+    """A pair for each target. Of a run that only its clock places where content repeats, all are on one lap,
+    and the laps are told.
     """
-    pairs = [_match(source, target, primary, prior, machines) for target in targets]
-    if not len(prior.repeated):
-        return pairs
-    slack_ns = max(min(prior.again_ns * 2 // 5, NEAR_NS), SEAM_NS) if prior.again_ns else NEAR_NS
-    believed = _believed(source, pairs, slack_ns, prior.lap_ns)
-    if all(believed):
-        return pairs
-    best = max((pair for pair, good in zip(pairs, believed, strict=True) if good), key=Pair.matched)
-    near = prior.around(prior.expected_ns + best.beyond_ns(), slack_ns)
-    for place in np.flatnonzero(np.logical_not(believed)).tolist():
-        again = _match(source, targets[place], primary, near, machines)
-        pairs[place] = replace(again, expected_ns=pairs[place].expected_ns) if again.anchors else again
-    believed = _believed(source, pairs, slack_ns, prior.lap_ns)
-    return [pair if good else pair.nothing() for pair, good in zip(pairs, believed, strict=True)]
-
-
-def _believed(source: Footage, pairs: Sequence[Pair], slack_ns: int, lap_ns: int) -> list[bool]:
-    """Which pairs keep the order of the run, and its lap; those with nothing in common do."""
-    times = source.frames["time_ns"]
-    links = []
-    for pair in pairs:
-        if pair.anchors:
-            anchors = [(at_ns, offset_ns - pair.expected_ns) for at_ns, offset_ns in pair.anchors]
-            mine = times[pair.ours]
-            links.append(Link(int(mine.min()), int(mine.max()), anchors, len(mine)))
-    chosen = iter(chained(links, slack_ns, lap_ns))
-    return [not pair.anchors or next(chosen) for pair in pairs]
+    shown = [each for each in targets if not each.conflict]
+    moved_ns = [each.put_off_ns - source.put_off_ns for each in shown]
+    base_ns = prior.expected_ns + machines.expected_ns
+    expected_ns = base_ns + int(np.median(moved_ns)) if shown else base_ns
+    laps = laps_of(source, shown, primary, prior, expected_ns)
+    if laps is None:
+        return [_match(source, target, primary, prior, machines) for target in targets], None
+    lap = laps.laps[0]
+    choices = iter(lap.choices)
+    pairs = []
+    for target in targets:
+        offset_ns, near_ns = lap.centre_ns, SEAM_NS
+        if not target.conflict and (mine := next(choices)) and len(mine[0].there):
+            offset_ns, near_ns = mine[0].offset_ns, _CLOSE_NS
+        beyond_ns = offset_ns - machines.expected_ns - (target.put_off_ns - source.put_off_ns)
+        pairs.append(_match(source, target, primary, prior.around(beyond_ns, near_ns), machines))
+    return pairs, laps
 
 
 def _match(source: Footage, target: Footage, primary: int, prior: Prior, machines: Machines) -> Pair:

@@ -16,11 +16,12 @@ from fovideo.merge.align import align, overall_offset, pinned_offset
 from fovideo.merge.clock import Clock
 from fovideo.merge.footage import Footage, reported_sessions, rows_to_compare, unpack
 from fovideo.merge.home import at_home
+from fovideo.merge.laps import is_for_its_clock
 from fovideo.merge.line import Index, Mask, Times, again_after_ns, line_of, repeated_in
 from fovideo.merge.machines import Machines
 from fovideo.merge.manifest import SAME_CLOCK_NS, Manifest, Run
 from fovideo.merge.offset import NEAR_NS, Offset, Prior, lap_after_ns
-from fovideo.merge.splice import CLASH, KEPT, NEW, THERE, States
+from fovideo.merge.splice import CLASH, DOUBT, KEPT, NEW, THERE, States
 from fovideo.times import NS_PER_MS
 
 _CLOSE_NS = 15 * NS_PER_MS  # a good guess is this good: nearer than two frames that may be alike
@@ -59,7 +60,8 @@ class Placement:
 class _Sketch:
     """A run before it is placed. kind: what its times come from (media.frames.Clock).
 
-    nominal_ns: offset that the machines' clocks tell. offset: what content says beyond that, where they are
+    by_laps: only its clock tells which lap of what repeats it is on. nominal_ns: offset that the machines'
+    clocks tell. offset: what content says beyond that, where they are
     not known. pinned_ns: offset of what an earlier merge took of it.
     """
 
@@ -71,6 +73,7 @@ class _Sketch:
     offset: Offset | None
     pinned_ns: int | None
     nominal_ns: int
+    by_laps: bool = False
 
     @property
     def matched(self) -> int:
@@ -144,6 +147,7 @@ def _sketch(
         offset=offset,
         pinned_ns=pinned_ns,
         nominal_ns=nominal_ns,
+        by_laps=shown is not None and is_for_its_clock(shown, there, source.primary, prior),
     )
 
 
@@ -154,7 +158,10 @@ def _told_by_content(sketches: Sequence[_Sketch]) -> int | None:
     found = [
         each.offset.offset_ns
         for each in sketches
-        if each.offset is not None and each.matched >= _ENOUGH and each.offset.quality >= _CLEAR
+        if each.offset is not None
+        and each.matched >= _ENOUGH
+        and each.offset.quality >= _CLEAR
+        and not each.by_laps
     ]
     if not found or max(found) - min(found) > _CLOSE_NS:
         return None
@@ -258,6 +265,7 @@ def _place(
         states[aligned.clash] = CLASH
         states[aligned.kept] = KEPT
         states[aligned.held] = THERE
+        states[aligned.doubtful] = DOUBT
         edges = [*_firsts(footage).tolist(), len(states)]
         for row, (start, stop) in zip(footage.row[edges[:-1]].tolist(), pairwise(edges), strict=True):
             placed.states[row], placed.dts_ns[row] = states[start:stop], aligned.dts_ns[start:stop]
@@ -281,16 +289,16 @@ def _informed(sketch: _Sketch, borrowed: Clock, prior: Prior, *, is_told: bool) 
         if sketch.offset is not None and not len(prior.repeated)
         else max(_CLOSE_NS, min(prior.again_ns * 2 // 5, NEAR_NS))
     )
-    if sketch.offset is not None and sketch.matched >= _ENOUGH:
+    if sketch.offset is not None and sketch.matched >= _ENOUGH and not sketch.by_laps:
         expected_ns = sketch.offset.offset_ns
-    elif sketch.pinned_ns is not None:
+    elif sketch.pinned_ns is not None and not sketch.by_laps:
         expected_ns = sketch.pinned_ns - sketch.nominal_ns
     elif is_told and borrowed.anchors:
         expected_ns = 0  # of each of the target's runs they tell another offset: none is added to another
     elif borrowed.anchors:
         middle_ns = (sketch.start_ns + sketch.end_ns) // 2
         expected_ns = borrowed.offset_at(middle_ns) - sketch.nominal_ns
-    elif sketch.offset is not None:
+    elif sketch.offset is not None and not sketch.by_laps:
         expected_ns = sketch.offset.offset_ns
     else:
         return prior
@@ -303,10 +311,10 @@ def _planned(sketch: _Sketch, placed: Placed) -> list[Footage]:
     for footage in sketch.footage:
         states = np.concatenate([placed.states[row] for row in footage.row[_firsts(footage)].tolist()])
         shift_ns = _shifts(footage, placed.clock)
-        for state in (NEW, CLASH):
+        for state in (NEW, CLASH, DOUBT):
             mask = states == state
             for piece in _pieces(shift_ns, mask):
-                result.append(footage.pick(piece, shift_ns, conflict=state == CLASH))
+                result.append(footage.pick(piece, shift_ns, conflict=state != NEW))
     return result
 
 

@@ -23,7 +23,7 @@ from fovideo.merge.near import is_confirmed, near_waiting
 from fovideo.merge.outlook import outlook
 from fovideo.merge.place import Placed, place_runs
 from fovideo.merge.sequence import find_links, moved_frames, pattern_of, states_of
-from fovideo.merge.splice import CLASH, KEPT, LATER, NEW, THERE, Splicer, States
+from fovideo.merge.splice import CLASH, DOUBT, KEPT, LATER, NEW, THERE, Splicer, States
 from fovideo.merge.stretch import build_stretches
 from fovideo.merge.values import Plan
 from fovideo.timeline.cover import DEFAULT_INTERVAL_NS
@@ -36,7 +36,7 @@ WINDOW_NS = 600 * NS_PER_S
 _EDGE_FRAMES = 8  # a live target may still be writing frames this close to its durable edge
 _EDGE_NS = 500 * NS_PER_MS
 _LONGEST_ROW_NS = 60 * NS_PER_S
-_STATES = max(NEW, THERE, CLASH, KEPT, LATER) + 1
+_STATES = max(NEW, THERE, CLASH, KEPT, LATER, DOUBT) + 1
 
 
 def plan(
@@ -161,7 +161,7 @@ def _states(
                 waiting = stored["time_ns"] + source.rows[place].shift_ns + int(shifts_ns[at]) >= to_ns
             if np.any(waiting):
                 states = states_of(result[place], len(stored)).copy()
-                states[waiting & ((states == NEW) | (states == CLASH))] = LATER
+                states[waiting & ((states == NEW) | (states == CLASH) | (states == DOUBT))] = LATER
                 result[place] = states
     return result
 

@@ -24,7 +24,7 @@ from fovideo.merge.pace import Pace, retry_after_ns
 from fovideo.merge.remaining import explained
 from fovideo.merge.report import StreamReport
 from fovideo.merge.saved import around, fingerprint, reach
-from fovideo.merge.values import Kind, Plan, PlannedStretch
+from fovideo.merge.values import Plan, PlannedStretch
 from fovideo.merge.verify import Frames, verify
 from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.values import Provenance
@@ -91,7 +91,7 @@ def carry_out(
     done.steps = [
         step for stretch in before.plan.stretches for step in parts_of(stretch, rows, missing, inside=False)
     ]
-    earlier = sum(stretch.frames for stretch in before.there if stretch.kind is not Kind.CONFLICT)
+    earlier = sum(stretch.frames for stretch in before.there if stretch.kind.is_shown)
     known = msgspec.structs.replace(plan, duplicate_frames=plan.duplicate_frames + earlier)
     return explained(report_done(source, manifest, known, done), source, target, manifest, plan)
 

@@ -24,13 +24,15 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
 
     inserted_frames: what the target lacked and has now; held_frames: those of them that are kept but not
     shown, since what they continue is missing. conflicting_frames: instants of which the target has other
-    content, kept beside it and not shown. deferred_frames: left for a later run, as the target or the source
-    still writes there. missing: still without frames. inserted, conflicts: spans of these frames.
+    content, kept beside it and not shown. possible_duplicate_frames: equal frames are there, but the scene
+    repeats and they may be of another lap: inserted, kept beside and not shown. deferred_frames: left for a
+    later run, as the target or the source still writes there. missing: still without frames. inserted,
+    conflicts, possible_duplicates: spans of these frames. other_frames: inserted audio frames and metadata
+    documents (only of rows that were taken in part). verified: every inserted frame was found in the target
+    afterwards. settled_rows: rows of which the source was told that the target holds them. still_missing:
+    `missing` with reasons, cut where they change.
     held: what the target keeps now, but does not show, whoever brought it. earlier_conflicts: where it keeps
     other content that earlier merges brought.
-    other_frames: inserted audio frames and metadata documents (only of rows that were taken in part).
-    verified: every inserted frame was found in the target afterwards. settled_rows: rows of which the source
-    was told that the target holds them. still_missing: `missing` with reasons, cut where they change.
     left_frames, left: planned, but not inserted, since the merge was stopped.
     """
 
@@ -53,6 +55,8 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
     still_missing: tuple[Missing, ...] = ()
     left_frames: int = 0
     left: tuple[Span, ...] = ()
+    possible_duplicate_frames: int = 0
+    possible_duplicates: tuple[Span, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object; times as RFC 3339."""
@@ -120,7 +124,8 @@ def report_of(
 ) -> StreamReport:
     """Report of a plan of which these stretches were (in a dry run: would be) inserted, over all attempts."""
     done = list(done)
-    added = [stretch for stretch in done if stretch.kind is not Kind.CONFLICT]
+    added = [stretch for stretch in done if stretch.kind.is_shown]
+    doubtful = [stretch for stretch in done if stretch.kind is Kind.DOUBTFUL]
     conflicts = joined(stretch.span for stretch in done if stretch.kind is Kind.CONFLICT)
     return StreamReport(
         name=plan.stream,
@@ -139,6 +144,8 @@ def report_of(
         earlier_conflicts=without(plan.conflicts, conflicts, _LEAST_NS),
         verified=verified,
         settled_rows=settled_rows,
+        possible_duplicate_frames=sum(stretch.frames for stretch in doubtful),
+        possible_duplicates=joined(stretch.span for stretch in doubtful),
     )
 
 

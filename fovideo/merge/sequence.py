@@ -23,7 +23,7 @@ from fovideo.merge.line import Index, Mask, Times, interval_of
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.place import Placed, Placement
 from fovideo.merge.reorder import UNKNOWN, Pattern, Sequence, find_pattern
-from fovideo.merge.splice import ADJACENT, BRIDGED, BROKEN, NEW, THERE, Links, States
+from fovideo.merge.splice import ADJACENT, BRIDGED, BROKEN, DOUBT, NEW, THERE, Links, States
 from fovideo.timeline.cover import DEFAULT_INTERVAL_NS, holes, longest_step_ns
 from fovideo.times import NS_PER_MS, NS_PER_S
 
@@ -168,12 +168,13 @@ def _join(source: Manifest, placed: Placed, states: Mapping[int, States | None])
     first = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)[mine]
     shift_ns = np.repeat(placed.clock.offsets_at(starts), sizes)[mine]
     there = np.concatenate([placed.dts_ns[place] for place in places])[mine]
+    known = (state[mine] == THERE) | (state[mine] == DOUBT)
     time, state = table["time_ns"][mine] + shift_ns, state[mine]
     return _Joined(
         time_ns=time,
-        dts_ns=np.where(state == THERE, there, table["dts_ns"][mine] + shift_ns),
+        dts_ns=np.where(known, there, table["dts_ns"][mine] + shift_ns),
         flags=table["flags"][mine],
-        there=state == THERE,
+        there=known,
         new=state == NEW,
         interval_ns=interval_of(np.sort(time)),
         place=np.repeat(np.array(places, np.int64), sizes)[mine],

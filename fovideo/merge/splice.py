@@ -21,9 +21,9 @@ from fovideo.timeline.cover import DEFAULT_INTERVAL_NS, holes
 from fovideo.timeline.values import GopFlag, Splice
 from fovideo.times import NS_PER_S
 
-NEW, THERE, CLASH, KEPT, LATER = range(5)
+NEW, THERE, CLASH, KEPT, LATER, DOUBT = range(6)
 """State of a frame: the target lacks it; has it; has other content at its instant; has it as a conflict; not
-now.
+now; has an equal one, but perhaps of another lap.
 """
 
 States = npt.NDArray[np.uint8]
@@ -46,10 +46,11 @@ class Links(NamedTuple):
 
 _FILL, _HELD = 1, 4  # plus one of
 _LEADS, _ENDS, _OPEN = range(3)
-_CONFLICT = 7
+_CONFLICT, _DOUBTFUL = 7, 8
+_BESIDE = {_CONFLICT: Kind.CONFLICT, _DOUBTFUL: Kind.DOUBTFUL}
 _LEAD = {_LEADS: True, _ENDS: False, _OPEN: None}
 """Fates of new frames: in a stretch that fills or is held, which frames of the target continue, which nothing
-continues, or which goes on at the end of the row; or in conflict."""
+continues, or which goes on at the end of the row; or kept beside what is shown."""
 
 
 @dataclass
@@ -223,6 +224,8 @@ class Splicer:
             return
         flags = frames["flags"][video]
         fate = np.zeros(len(frames), np.uint8)
+        fate[states == CLASH], fate[states == DOUBT] = _CONFLICT, _DOUBTFUL
+        states = np.where(states == DOUBT, THERE, states)
         run: list[int] = []  # frames of the stretch that goes on
         fills = follows = bridged = False
         for number, (at, state, flag, link, after) in enumerate(
@@ -257,14 +260,13 @@ class Splicer:
         """Add the cuts of a row; returns the one that goes on at its end."""
         frames = self.manifest.stored(place)
         other = (frames["track"] != self.manifest.primary) & (states == NEW)
-        fates = sorted(set(np.unique(fate).tolist()) - {0})
+        fates = sorted(set(np.unique(fate).tolist()) - {0, *_BESIDE})
         fate[other] = fates[0] if fates else _FILL + _OPEN
-        fate[states == CLASH] = _CONFLICT
         open_cut = None
         for code in sorted(set(np.unique(fate).tolist()) - {0}):
             rows = np.flatnonzero(fate == code)
-            kind = Kind.CONFLICT if code == _CONFLICT else Kind.FILL if code < _HELD else Kind.HELD
-            lead = None if code == _CONFLICT else _LEAD[(code - 1) % 3]
+            kind = _BESIDE.get(code) or (Kind.FILL if code < _HELD else Kind.HELD)
+            lead = None if code in _BESIDE else _LEAD[(code - 1) % 3]
             whole = len(rows) == len(frames)
             cut = Cut(place, kind, None if whole else rows, follows and kind is Kind.FILL, lead)
             if code in fates and code in (_FILL + _OPEN, _HELD + _OPEN):

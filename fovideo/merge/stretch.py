@@ -167,8 +167,10 @@ class _Builder:
 def _closed(source: Manifest, made: _Open, now_ns: int, lease: int) -> PlannedStretch:
     splice = (
         (Splice.FOLLOWS if made.kind is Kind.FILL and made.follows else 0)
-        | (Splice.LEADS if made.kind is not Kind.CONFLICT and made.leads else 0)
-        | (Splice.CONFLICT if made.kind is Kind.CONFLICT else made.provenance.splice & Splice.CONFLICT)
+        | (Splice.LEADS if made.kind.is_shown and made.leads else 0)
+        | (0 if made.kind.is_shown else Splice.CONFLICT)
+        | (Splice.DOUBTFUL if made.kind is Kind.DOUBTFUL else 0)
+        | (made.provenance.splice & (Splice.CONFLICT | Splice.DOUBTFUL))
     )
     provenance = msgspec.structs.replace(
         made.provenance,
@@ -205,7 +207,7 @@ def _span_of(row: Gop, shift_ns: int, correction: Correction) -> Span:
 
 def _piece(source: Manifest, cut: Cut, moved: Mapping[int, Times]) -> Piece:
     row = source.rows[cut.place]
-    dts_ns = moved.get(cut.place) if cut.kind is not Kind.CONFLICT else None
+    dts_ns = moved.get(cut.place) if cut.kind.is_shown else None
     if cut.rows is None and dts_ns is None:
         return Piece(row.serial, (), row.frames, 0, row.size_bytes)
     stored = source.stored(cut.place)

@@ -16,6 +16,12 @@ class Kind(StrEnum):
     FILL = "fill"  # the target lacks it, and it decodes where it goes
     HELD = "held"  # the target lacks it, but what it continues is missing: kept, shown once that comes
     CONFLICT = "conflict"  # the target has other content of the same instants: kept, not shown
+    DOUBTFUL = "doubtful"  # the target has equal frames, but perhaps those of another lap: kept, not shown
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the timeline shows it, now or once what it continues comes."""
+        return self not in (Kind.CONFLICT, Kind.DOUBTFUL)
 
 
 class Span(msgspec.Struct, frozen=True):

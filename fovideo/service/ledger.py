@@ -91,6 +91,8 @@ def _sum(before: StreamReport, now: StreamReport) -> StreamReport:
         now,
         inserted_frames=before.inserted_frames + now.inserted_frames,
         conflicting_frames=max(before.conflicting_frames, now.conflicting_frames),
+        possible_duplicate_frames=before.possible_duplicate_frames + now.possible_duplicate_frames,
+        possible_duplicates=(*before.possible_duplicates, *now.possible_duplicates),
         other_frames=before.other_frames + now.other_frames,
         inserted_bytes=before.inserted_bytes + now.inserted_bytes,
         inserted=(*before.inserted, *now.inserted),

@@ -40,6 +40,7 @@ class Splice:
     FOLLOWS = 1  # what does not start at a keyframe continues the frame before it
     LEADS = 2  # a frame right after it that is no keyframe continues it
     CONFLICT = 4  # the same instants are held with other content: not shown by default
+    DOUBTFUL = 8  # beside CONFLICT: with equal content, but perhaps of another repetition of the scene
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -40,6 +40,8 @@ def everything(*, dry_run: bool) -> MergeReport:
         conflicts=(SPAN,),
         held=(SPAN,),
         earlier_conflicts=(SPAN,),
+        possible_duplicate_frames=50,
+        possible_duplicates=(SPAN,),
         left_frames=5,
         left=(SPAN,),
         still_missing=tuple(Missing(SPAN.from_ns, SPAN.to_ns, reason) for reason in Reason),
@@ -64,11 +66,10 @@ def table(heading: str) -> list[str]:
 
 def test_each_line_of_a_report_is_answered(forms: set[str]) -> None:
     answered = {form(re.sub(r"\b[NABT]\b", "1", cell)) for cell in table("## Answering each line")}
-    shown = {
-        re.sub(r"(inserted|conflict|left|not shown|still missing) T to T", r"\1 N to N", each)
-        for each in forms
-    }
-    spans = {"inserted N to N", "conflict N to N", "left N to N"}  # of the line before them
+    named = ("inserted", "conflict", "possible duplicates", "left")
+    spanned = "|".join((*named, "not shown", "still missing"))
+    shown = {re.sub(f"({spanned}) T to T", r"\1 N to N", each) for each in forms}
+    spans = {f"{what} N to N" for what in named}  # of the line before them
     for each in shown - spans:
         assert any(each.startswith(known) for known in answered), each
 
