@@ -29,7 +29,7 @@ def main() -> None:
     )
     parser.add_argument("--docs", type=Path, default=Path("docs"), help="where the table goes")
     parser.add_argument(
-        "--full", action="store_true", help="10 GB, 10 M frames, 10 M GOPs, up to 400 cameras"
+        "--full", action="store_true", help="10 GB, 10 M frames, 10 M GOPs, up to 1,000 cameras"
     )
     parser.add_argument("--tiny", action="store_true", help="seconds, to see that it works")
     for name in ("rounds", "cameras", "gops", "plan-frames", "merge-bytes"):
@@ -71,6 +71,7 @@ def _settings(options: argparse.Namespace) -> Settings:
             settings,
             line=(10, 50, 100, 200, 400),
             native_line=(10, 50, 100, 200, 400, 1000),
+            light_line=(100, 400, 1000),
             seconds=20.0,
             merge_bytes=10 << 30,
             gops=10_000_000,

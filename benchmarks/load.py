@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fovideo.platform import run_before_others
 from fovideo.replay.clip import load_clip
 from fovideo.replay.rtp.payload import packetise
 from fovideo.replay.rtsp.sdp import control, describe, payload_type
@@ -111,6 +112,7 @@ class Load:
         self.phases: list[list[Client]] = [[] for _ in range(PHASES)]
         self.stopping = False
         self.late_ns = 0
+        self.lateness: dict[int, int] = {}  # by second of the wall clock: the latest that it was
         self.stalled = 0
         self.began_wall_ns = time.time_ns()
         self.sent: dict[int, list[tuple[int, int]]] = {}
@@ -131,6 +133,8 @@ class Load:
             if now < due:
                 continue
             self.late_ns = max(self.late_ns, now - due)
+            second = time.time_ns() // 10**9
+            self.lateness[second] = max(self.lateness.get(second, 0), now - due)
             self._send(*divmod(tick, PHASES))
             tick += 1
 
@@ -272,6 +276,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    run_before_others()  # cameras are other machines: what is measured must not hold them up
     temporary = options.port_file.with_suffix(".tmp")
     temporary.write_text(str(load.port))
     temporary.rename(options.port_file)
@@ -285,6 +290,7 @@ def main() -> None:
             began_wall_ns=load.began_wall_ns,
             interval_ns=load.frames.interval_ns,
             late_ns=load.late_ns,
+            lateness=np.array(list(load.lateness.items()), np.int64).reshape(-1, 2),
             stalled=load.stalled,
         )
 

@@ -24,7 +24,10 @@ def draw(rows: Sequence[Row], lines: Mapping[str, Sequence[tuple[int, float]]], 
         for name, points in lines.items():
             axes.plot([n for n, _ in points], [100 * cpu for _, cpu in points], "o-", label=name)
         axes.set(
-            xlabel="cameras (25 fps, 2 Mbit/s)", ylabel="CPU, % of one core", xlim=(0, None), ylim=(0, None)
+            xlabel="cameras (25 fps; 2 Mbit/s where not said)",
+            ylabel="CPU, % of one core",
+            xlim=(0, None),
+            ylim=(0, None),
         )
         axes.legend()
         axes.grid(alpha=0.3)

@@ -27,7 +27,7 @@ def _running(commands: list[list[str]], cwd: Path) -> Iterator[list[int]]:
             process.send_signal(signal.SIGTERM)
         for process in processes:
             try:
-                process.wait(30)
+                process.wait(120)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -53,6 +53,7 @@ typedef struct {
     uint64_t lost[4];  /* by track: units dropped since the last one that went in */
     uint64_t keep;     /* set before use: bytes at the start whose pages stay; 0 = positions run through */
     uint64_t rewound_from, rewound_to, passed_from, passed_to; /* the last of each: its skip's position, and its end */
+    uint64_t most; /* bytes that may be in use, whatever the capacity; 0 = all. Anyone may store it, at any time */
     /* The consumer's line. */
     FOV_ALIGN(128) uint64_t tail;
 } fov_ring_control;
@@ -153,6 +154,12 @@ FOV_INLINE uint64_t fov_ring_used(const fov_ring *ring) {
     return used < ring->capacity ? used : ring->capacity; /* any of them may have moved in between */
 }
 
+/* Bytes that may be in use now. */
+FOV_INLINE uint64_t fov_ring_allowed(const fov_ring *ring) {
+    const uint64_t most = FOV_LOAD_RELAXED(&ring->control->most);
+    return most && most < ring->capacity ? most : ring->capacity;
+}
+
 /* ---- producer ---- */
 
 /* Whether `need` bytes at `position` are free; looks at tail where the last look does not say so. */
@@ -192,6 +199,8 @@ static inline uint8_t *fov_ring_reserve(fov_ring *ring, uint64_t size, uint64_t 
     uint64_t head = FOV_LOAD_RELAXED(&ring->control->head), need = fov_ring_whole(size);
     uint64_t place = fov_ring_place(ring, head, &ring->head_lap);
     if (FOV_UNLIKELY(size > fov_ring_limit(ring))) return NULL;
+    if (FOV_UNLIKELY(FOV_LOAD_RELAXED(&ring->control->most)) && fov_ring_used(ring) + need + spare > fov_ring_allowed(ring))
+        return NULL;
     if (!ring->twice && need > ring->capacity - place) {
         uint64_t skip = ring->capacity - place;
         if (!fov_ring_room(ring, head, need + skip + spare)) return NULL;

@@ -126,7 +126,7 @@ static inline void fov_flow_tick(fov_flow *f, int64_t now_ns) {
         f->live = 1;
         fov_flow_tell(f, FOV_FLOW_LIVE);
     }
-    if (f->sink.dropped != f->told_dropped || fov_ring_used(f->sink.ring) > f->sink.ring->capacity / 2) {
+    if (f->sink.dropped != f->told_dropped || fov_ring_used(f->sink.ring) > fov_ring_allowed(f->sink.ring) / 2) {
         f->told_dropped = f->sink.dropped;
         fov_flow_tell(f, FOV_FLOW_PRESSURE);
     }

@@ -93,16 +93,19 @@ static inline int fov_unit_note(fov_ring *ring, uint8_t kind, uint32_t session, 
     return fov_unit_push(ring, &unit, payload, size, 4);
 }
 
-/* Rows of the records from `position` on, at most `limit`; rows may be NULL to count. Returns the number, or -1 when
- * the memory holds no record where one must be. */
-static inline int64_t fov_unit_rows(fov_ring *ring, uint64_t position, int64_t limit, fov_unit_row *rows) {
+/* Rows of the records from `position` on, at most `limit`, and none after the one with which they have `most_bytes`; rows
+ * may be NULL to count. Returns the number, or -1 when the memory holds no record where one must be. */
+static inline int64_t fov_unit_rows(fov_ring *ring, uint64_t position, int64_t limit, uint64_t most_bytes,
+                                    fov_unit_row *rows) {
     fov_record record;
     int64_t count = 0;
-    for (; count < limit; count++) {
+    uint64_t bytes = 0;
+    for (; count < limit && bytes < most_bytes; count++) {
         int there = fov_ring_peek(ring, position, &record);
         if (there < 0) return -1;
         if (!there) break;
         position = record.end;
+        bytes += record.type == FOV_RECORD_UNIT && record.size >= sizeof(fov_unit) ? record.size - sizeof(fov_unit) : record.size;
         if (!rows) continue;
         fov_unit_row *row = rows + count;
         memset(row, 0, sizeof *row);

@@ -154,7 +154,7 @@ class Delivery:
             counters.bytes += size
         else:
             counters.dropped_frames += 1
-        if not pushed or ring.used_bytes > _FULL * ring.capacity_bytes:
+        if not pushed or ring.used_bytes > _FULL * ring.allowed_bytes:
             self._listener.pressure()
 
     def _announce(self) -> None:
@@ -180,7 +180,7 @@ class Delivery:
     def _wait_for_room(self, size_bytes: int) -> bool:
         """True when stopping."""
         ring = self._ring
-        while ring.used_bytes and ring.used_bytes + size_bytes > _FULL * ring.capacity_bytes:
+        while ring.used_bytes and ring.used_bytes + size_bytes > _FULL * ring.allowed_bytes:
             self._listener.pressure()
             if self._stopping.wait(_ROOM_POLL_S):
                 return True

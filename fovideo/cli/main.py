@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import sys
 from typing import NoReturn
 
@@ -37,6 +38,10 @@ COMMANDS = (
     "licence",
     "demo",
 )
+
+# A round of a recorder makes tens of objects a camera, which the next one frees: looking for cycles among
+# them at each 700 costs the more a camera the more cameras there are.
+_OBJECTS_PER_COLLECTION = 50_000
 
 _NO_READER = 128 + 13  # as the shell says of a program that SIGPIPE has ended
 
@@ -79,6 +84,7 @@ def fovideo(context: rich.Context, verbose: int) -> None:
     what a merge of B into A would give.
     """
     keep_memory_small()
+    gc.set_threshold(_OBJECTS_PER_COLLECTION)
     allow_bursts()
     allow_descriptors()
     log_to_stderr(verbose, context.invoked_subcommand)

@@ -83,6 +83,13 @@ _UPLOAD_S = 2.0
     default=600 * NS_PER_S,
     help="A new file after this long.  [default: 10m]",
 )
+@click.option(
+    "--memory",
+    "memory_bytes",
+    type=params.SIZE,
+    default=0,
+    help="For frames of all cameras that are not on disk yet.  [default: half of the machine's]",
+)
 @params.workers
 @click.option("--keep-trying", is_flag=True, help="Go on although no camera delivers at the first attempt.")
 @peers.options
@@ -99,6 +106,7 @@ def command(
     durability_ns: int,
     segment_bytes: int,
     segment_ns: int,
+    memory_bytes: int,
     workers: int | None,
     keep_trying: bool,
     as_json: bool,
@@ -121,7 +129,9 @@ def command(
         watch = _Watch({config.name for config in configs}, stop, keep_trying)
         try:
             with _local(store, options) as local:
-                status = _record(local, recorder_name, configs, watch, stop, for_ns, workers or 0)
+                status = _record(
+                    local, recorder_name, configs, watch, stop, for_ns, workers or 0, memory_bytes
+                )
         except StoreError as error:
             if not watch.has_said(error):
                 raise
@@ -145,11 +155,17 @@ def _record(
     stop: threading.Event,
     for_ns: int | None,
     workers: int,
+    memory_bytes: int,
 ) -> dict[str, CameraStatus]:
     """Record until told to stop, or for so long; how each camera did."""
     durability_ns = store.options.durability_ns
     with Recorder(
-        store, name=name, durability_ns=durability_ns, on_event=watch.on_event, workers=workers
+        store,
+        name=name,
+        durability_ns=durability_ns,
+        on_event=watch.on_event,
+        workers=workers,
+        memory_bytes=memory_bytes,
     ) as recorder:
         for config in configs:
             recorder.add(config)

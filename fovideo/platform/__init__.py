@@ -18,7 +18,7 @@ from fovideo.platform.files import (
     write_around_cache,
     write_at,
 )
-from fovideo.platform.memory import give_memory_back, keep_memory_small
+from fovideo.platform.memory import give_memory_back, keep_memory_small, usable_memory_bytes
 from fovideo.platform.notify import ServiceManager
 from fovideo.platform.priority import run_before_others
 
@@ -44,6 +44,7 @@ __all__ = [
     "share_blocks",
     "start_writing",
     "sync_each",
+    "usable_memory_bytes",
     "write_around_cache",
     "write_at",
 ]

@@ -1,9 +1,12 @@
-"""The C library's allocator: for a process of many threads that lives long."""
+"""How much memory there is, and the C library's allocator in a process of many threads that lives long."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENAS = -1, -3, -8  # of mallopt in glibc
 # Freed and asked for again with each keyframe are 100 kB of parameter sets: less than what is given back.
@@ -35,3 +38,37 @@ def give_memory_back() -> bool:
         return bool(ctypes.CDLL(None).malloc_trim(0))
     except (OSError, AttributeError, TypeError):
         return False
+
+
+def usable_memory_bytes(
+    *, groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")
+) -> int:
+    """Memory for this process: the machine's, or its control group's where that has less; 0 = unknown."""
+    try:
+        found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return 0
+    return min((found, *_limits(groups, mounted))) if found > 0 else 0
+
+
+def _limits(groups: Path, mounted: Path) -> Iterator[int]:
+    """Of the control groups that this process is in, of either version, as far as they have any."""
+    try:
+        lines = groups.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root, name = (mounted / "memory", "memory.limit_in_bytes") if controllers else (mounted, "memory.max")
+        place = root / path.lstrip("/")
+        for folder in (place, *place.parents):
+            try:
+                text = (folder / name).read_text().strip()
+            except OSError:
+                text = ""
+            if text.isdecimal() and int(text):
+                yield int(text)
+            if folder == root:
+                break

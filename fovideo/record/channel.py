@@ -55,7 +55,7 @@ class Channel:
             clock_ahead_ns=lane.clock_ahead_ns,
             error=reader.error or lane.error,
             ring_used_bytes=_or_zero(ring, "used_bytes"),
-            ring_bytes=_or_zero(ring, "capacity_bytes"),
+            ring_bytes=_or_zero(ring, "allowed_bytes"),
             failures=lane.failures,
             reader=reader,
         )

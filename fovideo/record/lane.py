@@ -25,7 +25,7 @@ from fovideo.times import NS_PER_S
 if TYPE_CHECKING:
     from fovideo.store import Store
 
-_BATCH = 4096
+_BATCH, _BATCH_BYTES = 4096, 3 << 20  # what one append takes in one piece, whatever waits
 _ALL = 1 << 24
 _YOUNG_NS = 2 * NS_PER_S
 
@@ -110,6 +110,16 @@ class Lane:
     def lost_frames(self) -> int:
         """Frames that never reached the store, told or not yet told."""
         return self._output.lost_frames + self._passage.unwritten
+
+    @property
+    def dropped_frames(self) -> int:
+        """Frames for which there was no room in memory."""
+        return self.ring.dropped_units
+
+    @property
+    def allowed_bytes(self) -> int:
+        """Memory that frames may take until they are durable."""
+        return self.ring.allowed_bytes
 
     @property
     def clock(self) -> Clock | None:
@@ -214,7 +224,7 @@ class Lane:
 
     def _trim(self, now_ns: int) -> None:
         rows = self.ring.units(None, _ALL)
-        end = trim_position(rows, now_ns, self._preroll_ns, self.ring.used_bytes, self.ring.capacity_bytes)
+        end = trim_position(rows, now_ns, self._preroll_ns, self.ring.used_bytes, self.ring.allowed_bytes)
         if end is None:
             return
         self._passage.pass_over(rows[rows["end"] <= end])
@@ -233,17 +243,18 @@ class Lane:
 
     def _drain(self, now_ns: int, *, final: bool) -> None:
         self._output.perform()
-        while len(rows := self.ring.units(self._read, _BATCH)):
-            count, drops = leading(rows)
+        while len(rows := self.ring.units(self._read, _BATCH, _BATCH_BYTES)):
+            count, drops, size_bytes = leading(rows)
+            more = len(rows) == _BATCH or size_bytes >= _BATCH_BYTES
             notes = count < len(rows)
             if count == 0:
                 self._passage.note(rows[0])
                 taken = 1
             else:
-                last = notes or (final and len(rows) < _BATCH)
+                last = notes or (final and not more)
                 taken = self._passage.take(rows[:count], now_ns, final=last, drops=drops)
             if taken:
                 self._read = int(rows["end"][taken - 1])
                 self._output.perform()
-            if not taken or (len(rows) < _BATCH and not notes):
+            if not taken or not (more or notes):
                 break  # the rest is held back

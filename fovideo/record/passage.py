@@ -56,7 +56,7 @@ class Passage:
             self.unwritten += len(rows)
             return len(rows)
         if not self._has_format() and not self._find_format(rows):
-            if not final and self._ring.used_bytes < _PATIENCE * self._ring.capacity_bytes:
+            if not final and self._ring.used_bytes < _PATIENCE * self._ring.allowed_bytes:
                 return 0
             self.unwritten += len(rows)
             self.error = "the camera sends no parameter sets"
@@ -91,17 +91,22 @@ class Passage:
             begin = 0
             for number in _interesting(piece, drops):
                 position, size = int(piece.positions[number]), int(piece.frames["size"][number])
+                tracks = None
+                if piece.frames["flags"][number] & FrameFlag.PARAMS:
+                    tracks = changed_tracks(self.tracks, self._ring.payload(position, size))
+                if position in drops or tracks is not None:
+                    self._append(piece, begin, number)
+                    begin = number
+                if tracks is not None:
+                    self.tracks = tracks
+                    stamper.set_tracks(tracks)
+                    self._output.set_format(tracks)
                 if position in drops:
                     self._told_drops += drops[position]
                     self._lose(piece.frames, number, drops[position], _DROPPED)
-                if not piece.frames["flags"][number] & FrameFlag.PARAMS:
-                    continue
-                tracks = changed_tracks(self.tracks, self._ring.payload(position, size))
-                if tracks is not None:
-                    self._append(piece, begin, number)
-                    begin, self.tracks = number, tracks
-                    stamper.set_tracks(tracks)
-                    self._output.set_format(tracks)
+                    # The loss goes with one frame: what has notes is not written in large pieces.
+                    self._append(piece, number, number + 1)
+                    begin = number + 1
             self._append(piece, begin, len(piece.frames))
 
     def _append(self, piece: Piece, begin: int, end: int) -> None:

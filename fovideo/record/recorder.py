@@ -17,10 +17,11 @@ from fovideo.camera.session_start import SessionStart
 from fovideo.camera.shard import Shard, ShardReader, can_shard
 from fovideo.camera.state import CameraState
 from fovideo.errors import CameraError, UsageError
-from fovideo.platform import give_memory_back
+from fovideo.platform import give_memory_back, usable_memory_bytes
 from fovideo.record.channel import Channel
 from fovideo.record.events import Event, Mode, SessionBegan, StateChanged, tell
 from fovideo.record.lane import Intent, Lane
+from fovideo.record.memory import shares
 from fovideo.record.status import CameraStatus, StoreStatus
 from fovideo.record.tap import Tap
 from fovideo.record.writer import Writer
@@ -56,6 +57,7 @@ class Recorder:
         clocks: Clocks | None = None,
         chance: random.Random | None = None,
         workers: int = 0,
+        memory_bytes: int = 0,
     ) -> None:
         """
         store: open for writing; stays open after close.
@@ -63,15 +65,21 @@ class Recorder:
         durability_ns: a crash loses at most this much of what was received.
         workers: processes that share the network cameras; one that crashes takes down only its own, and is
             started again. 0, or where rings cannot be shared between processes: threads of this one.
+        memory_bytes: for frames of all cameras that are not durable yet, and their pre-rolls in standby; they
+            share it in proportion to their ring_bytes. 0 = half of what the process may use. A camera whose
+            share is full loses frames up to a keyframe that fits, which are counted and reported.
         """
         if durability_ns <= 0:
             raise UsageError("durability must be positive")
+        if memory_bytes < 0:
+            raise UsageError("memory must not be negative")
         if workers < 0:
             raise UsageError(f"{workers} workers", hint="0 = cameras are read by this process")
         self.store, self.name = store, name
         self._on_event = on_event
         self._clocks = clocks or Clocks()
         self._chance = chance or random.Random()
+        self._memory_bytes = memory_bytes or usable_memory_bytes() // 2
         self._lock = threading.Lock()
         self._channels: dict[str, Channel] = {}
         self._ingest: Ingest | None = None  # made for the first camera that is read natively
@@ -147,6 +155,7 @@ class Recorder:
                     ingest=self._ingest,
                 )
             self._channels[camera.name] = Channel(reader, lane)
+            self._share_memory()
             if self._threads:
                 reader.start()
 
@@ -283,6 +292,15 @@ class Recorder:
     def _forget(self, channel: Channel) -> None:
         with self._lock:
             self._channels.pop(channel.lane.name, None)
+            self._share_memory()
+
+    def _share_memory(self) -> None:
+        """Among the cameras that there are now; `_lock` is held."""
+        rings = {name: channel.lane.ring for name, channel in self._channels.items()}
+        wanted = {name: ring.capacity_bytes for name, ring in rings.items() if not ring.closed}
+        for name, size in shares(wanted, self._memory_bytes).items():
+            if size != rings[name].allowed_bytes:
+                rings[name].restrict(size if size < wanted[name] else 0)
 
     def _emit(self, event: Event) -> None:
         tell(self._on_event, event)

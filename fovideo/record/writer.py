@@ -13,6 +13,7 @@ from fovideo.camera.clocks import Clocks
 from fovideo.errors import StoreError, StoreFull
 from fovideo.record.channel import Channel
 from fovideo.record.events import Event, StoreFailed, StoreRecovered
+from fovideo.record.haste import Haste
 from fovideo.record.status import StoreStatus
 from fovideo.times import NS_PER_S
 
@@ -79,7 +80,7 @@ class Writer:
         emit: Callable[[Event], None],
     ) -> None:
         self._store, self._name, self._clocks = store, name, clocks
-        self._rhythm = Rhythm(durability_ns)
+        self._rhythm, self._haste = Rhythm(durability_ns), Haste(name, durability_ns)
         self._channels, self._on_left, self._emit = channels, on_left, emit
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -138,7 +139,10 @@ class Writer:
             began_ns = self._began_ns = self._clocks.monotonic_ns()
             worked = self.tick()
             self._began_ns = 0
-            self._rhythm.took(self._clocks.monotonic_ns() - began_ns)
+            ended_ns = self._clocks.monotonic_ns()
+            self._rhythm.took(ended_ns - began_ns)
+            lanes = [channel.lane for channel in self._channels() if not channel.lane.left]
+            self._haste.took(ended_ns - began_ns, ended_ns, lanes)
             with self._ticked:
                 self._done = requested if worked else self._done
                 self._over = last

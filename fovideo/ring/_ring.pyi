@@ -6,8 +6,10 @@ from typing_extensions import Buffer, Self
 
 from fovideo.ring.units import Units
 
-def leading(units: Buffer | Units) -> tuple[int, bool]:
-    """How many rows there are before the first that is no frame, and whether any of those tells of dropped frames."""
+def leading(units: Buffer | Units) -> tuple[int, bool, int]:
+    """How many rows there are before the first that is no frame, whether any of those tells of dropped frames, and
+    the bytes of all rows' payloads.
+    """
 
 @final
 class Ring:
@@ -63,8 +65,9 @@ class Ring:
 
     # consumer
 
-    def units(self, start: int | None = None, limit: int = 4096) -> Units:
-        """Rows of the records from position `start` (default: the oldest one) on, at most `limit`.
+    def units(self, start: int | None = None, limit: int = 4096, most_bytes: int = ...) -> Units:
+        """Rows of the records from position `start` (default: the oldest one) on, at most `limit`, and none after
+        the one with which they have `most_bytes` of payload.
 
         start: `tail`, or the `end` of a row before. ValueError if no record can begin there.
         """
@@ -92,6 +95,11 @@ class Ring:
         """Position of the oldest record that was not released."""
     @property
     def used_bytes(self) -> int: ...
+    @property
+    def allowed_bytes(self) -> int:
+        """How much may be in use: the capacity, or what `restrict` says."""
+    def restrict(self, most_bytes: int) -> None:
+        """Let less than the capacity be in use from now on, 0 = all of it; what is there already stays."""
     @property
     def largest_bytes(self) -> int:
         """The largest raw record that fits into the empty ring."""

@@ -84,6 +84,7 @@ class Station(SiteProcess):
                 durability_ns=options.durability_ns,
                 on_event=self._emit,
                 workers=self.workers,
+                memory_bytes=self._endpoint.memory_bytes,
             )
             undo.callback(self.recorder.close)
             self._cameras = self._wanted_cameras(self.site)

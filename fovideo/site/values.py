@@ -137,6 +137,7 @@ class Endpoint(Place, frozen=True, kw_only=True):
     segment_bytes: Size = field(name="segment_size", default=Size(256 * 2**20))
     segment_duration_ns: Duration = field(name="segment_duration", default=Duration(600 * NS_PER_S))
     workers: int = 0
+    memory_bytes: Size = field(name="memory", default=Size(0))
 
 
 AnyPlace = TypeVar("AnyPlace", bound=Place)

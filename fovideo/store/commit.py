@@ -284,8 +284,9 @@ class Committer:
 def _edge(update: Update, changes: list[Gop | Noted]) -> int:
     """End of the latest row among the changes, as the index has it now."""
     last = next((change for change in reversed(changes) if isinstance(change, Gop)), None)
-    row = None if last is None else update.gop(last.serial)
-    return 0 if row is None else row.end_ns
+    if last is not None and last is not changes[-1]:
+        last = update.gop(last.serial)  # what was noted after it may have shifted it
+    return 0 if last is None else last.end_ns
 
 
 def _reserve(update: Update) -> tuple[int, int]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from fovideo.platform import keep_memory_small
+from fovideo.platform import keep_memory_small, usable_memory_bytes
 
 _HOLD_AND_FREE = """
 import threading
@@ -39,3 +41,20 @@ def test_a_process_of_many_threads_works_on_after_it() -> None:
 def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     assert keep_memory_small() is False
+
+
+@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="memory is not told here")
+def test_the_smallest_limit_of_the_control_groups_counts(tmp_path: Path) -> None:
+    groups, mounted = tmp_path / "cgroup", tmp_path / "fs"
+    machine = usable_memory_bytes(groups=tmp_path / "none", mounted=mounted)
+    assert machine == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    (mounted / "outer" / "inner").mkdir(parents=True)
+    (mounted / "memory" / "old").mkdir(parents=True)
+    groups.write_text("0::/outer/inner\n")
+    assert usable_memory_bytes(groups=groups, mounted=mounted) == machine
+    (mounted / "outer" / "inner" / "memory.max").write_text("max\n")
+    (mounted / "outer" / "memory.max").write_text("100000\n")
+    assert usable_memory_bytes(groups=groups, mounted=mounted) == 100_000
+    groups.write_text("8:pids:/\n4:memory:/old\n0::/\n")
+    (mounted / "memory" / "old" / "memory.limit_in_bytes").write_text("70000\n")
+    assert usable_memory_bytes(groups=groups, mounted=mounted) == 70_000

@@ -318,6 +318,49 @@ def test_drops_of_a_full_ring_are_a_loss(tmp_path: Path) -> None:
     rig.close()
 
 
+def test_what_a_ring_may_hold_can_be_less_than_its_size(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, mode=Mode.RECORD)
+    rig.ring.restrict(256 << 10)
+    rig.camera.size = 2000
+    rig.camera.begin()
+    taken = rig.camera.frames(400)
+    assert taken < 400
+    assert rig.ring.used_bytes <= rig.ring.allowed_bytes == 256 << 10
+    rig.tick()
+    rig.ring.restrict(0)
+    assert rig.ring.allowed_bytes == rig.ring.capacity_bytes
+    while rig.camera.next % 10:
+        rig.camera.frames(1)
+    assert rig.camera.frames(400) == 400
+    rig.tick(finish=True)
+    (loss,) = rig.store.losses("cam")
+    assert loss.frames == rig.camera.next - len(rig.numbers()) == rig.lane.lost_frames
+    rig.close()
+
+
+def test_what_waited_long_is_written_in_large_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    write = Files.write
+
+    def counted(self: Files, fd: int, buffers: Any, offset: int) -> int:
+        sizes.append(write(self, fd, buffers, offset))
+        return sizes[-1]
+
+    monkeypatch.setattr(Files, "write", counted)
+    rig = Rig(tmp_path, mode=Mode.RECORD, ring_bytes=32 << 20)
+    rig.camera.size = 20_000
+    rig.camera.begin()
+    rig.camera.frames(10)
+    rig.tick()
+    sizes.clear()
+    assert rig.camera.frames(800) == 800
+    rig.tick(finish=True)
+    assert rig.numbers() == list(range(810))
+    assert max(sizes) < 4 << 20
+    assert len(sizes) <= sum(sizes) // (3 << 20) + 2
+    rig.close()
+
+
 def test_drops_at_the_end_are_a_loss_too(tmp_path: Path) -> None:
     rig = Rig(tmp_path, mode=Mode.RECORD, ring_bytes=64 << 10)
     rig.camera.begin()

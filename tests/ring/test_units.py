@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fovideo.media import nal
 from fovideo.media.codec import Codec
 from fovideo.media.frames import FrameFlag
-from fovideo.ring import NO_TIME, UNIT, Kind, Packing, Ring
+from fovideo.ring import NO_TIME, UNIT, Kind, Packing, Ring, leading
 
 KEY = b"\0\0\0\1\x67sps\0\0\0\1\x68pps\0\0\1\x65" + b"key" * 1700 + b"\x80"
 DELTA = b"\0\0\0\1\x41" + b"delta" * 1000 + b"\x80"
@@ -194,3 +194,15 @@ def test_rows_are_read_in_pieces() -> None:
         assert everything["pts_ns"].tolist() == list(range(500))
         assert len(ring.units(limit=0)) == 0
         assert len(ring.units(limit=-1)) == 0
+
+
+def test_rows_end_with_the_one_that_fills_the_bytes_asked_for() -> None:
+    with Ring(1 << 20) as ring:
+        for number in range(20):
+            assert push(ring, bytes(1000), value=number, packing=Packing.RAW)
+        assert len(ring.units(None, most_bytes=1)) == 1
+        assert len(ring.units(None, most_bytes=5000)) == 5
+        assert len(ring.units(None, most_bytes=5001)) == 6
+        assert len(ring.units(None, 3, 5000)) == 3
+        assert len(ring.units(None, most_bytes=1 << 30)) == 20
+        assert leading(ring.units(None, most_bytes=5000))[2] == 5000

@@ -16,6 +16,7 @@ from fovideo.ring._ring cimport (
     Ring,
     _Mapping,
     fov_ring,
+    fov_ring_allowed,
     fov_ring_used,
     fov_unit,
     fov_unit_note,
@@ -297,7 +298,7 @@ def run(container, Ring ring not None, Counters counters not None, *, tracks, ui
                 elif watched and now_ns - video_ns > freeze_ns:
                     result = 1
                     break
-                if (not pushed or 2 * fov_ring_used(queue) > queue.capacity) and now_ns - told_ns > PRESSURE_NS:
+                if (not pushed or 2 * fov_ring_used(queue) > fov_ring_allowed(queue)) and now_ns - told_ns > PRESSURE_NS:
                     told_ns = now_ns
                     heard = fov_news_tell(&counters._news, 2, news_fd, news_number)
                     if not heard:

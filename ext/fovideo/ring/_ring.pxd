@@ -30,12 +30,14 @@ cdef extern from "fov_ring.h" nogil:
         uint64_t dropped_units
         uint64_t dropped_bytes
         uint64_t keep
+        uint64_t most
     ctypedef struct fov_ring:
         fov_ring_control* control
         uint64_t capacity
     int fov_ring_open(fov_ring* ring, const fov_map* map, int fresh)
     uint64_t fov_ring_limit(const fov_ring* ring)
     uint64_t fov_ring_used(const fov_ring* ring)
+    uint64_t fov_ring_allowed(const fov_ring* ring)
     int fov_ring_push(fov_ring* ring, const void* data, uint64_t size)
     void fov_ring_discard(const fov_ring* ring, fov_map* map, uint64_t position)
     int fov_ring_release(fov_ring* ring, uint64_t position)
@@ -60,10 +62,12 @@ cdef extern from "fov_unit.h" nogil:
     ctypedef struct fov_unit_row:
         int64_t value
         int64_t end
+        uint32_t size
         uint8_t kind
     int fov_unit_push(fov_ring* ring, fov_unit* unit, const void* payload, size_t size, int length_size)
     int fov_unit_note(fov_ring* ring, uint8_t kind, uint32_t session, int64_t receipt_ns, const void* payload, size_t size)
-    int64_t fov_unit_rows(fov_ring* ring, uint64_t position, int64_t limit, fov_unit_row* rows)
+    int64_t fov_unit_rows(fov_ring* ring, uint64_t position, int64_t limit, uint64_t most_bytes,
+                          fov_unit_row* rows)
 
 
 cdef class _Mapping:

@@ -4,7 +4,7 @@ import errno
 import os
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 
 import numpy
 
@@ -36,16 +36,19 @@ cdef object failed(str what, int code):
 def leading(units):
     cdef Py_buffer view
     cdef const fov_unit_row* rows
-    cdef Py_ssize_t count, frames = 0
+    cdef Py_ssize_t count, frames = 0, at
     cdef bint drops = False
+    cdef uint64_t size = 0
     PyObject_GetBuffer(units, &view, PyBUF_SIMPLE)
     rows = <const fov_unit_row*> view.buf
     count = view.len // <Py_ssize_t> sizeof(fov_unit_row)
     while frames < count and rows[frames].kind == FOV_KIND_FRAME:
         drops = drops or rows[frames].value > 0
         frames += 1
+    for at in range(count):
+        size += rows[at].size
     PyBuffer_Release(&view)
-    return frames, drops
+    return frames, drops, size
 
 
 cdef class Ring:
@@ -131,7 +134,7 @@ cdef class Ring:
 
     # consumer
 
-    def units(self, start=None, long long limit=4096):
+    def units(self, start=None, long long limit=4096, uint64_t most_bytes=UINT64_MAX):
         cdef _Mapping mapping = self.need()
         cdef uint64_t tail = FOV_LOAD_RELAXED(&mapping.ring.control.tail)
         cdef uint64_t position = tail if start is None else start
@@ -140,7 +143,7 @@ cdef class Ring:
         if position < tail:
             raise ValueError(f"no record begins at position {position} of the ring: it was released")
         with nogil:
-            count = fov_unit_rows(&mapping.ring, position, limit, NULL)
+            count = fov_unit_rows(&mapping.ring, position, limit, most_bytes, NULL)
         if count < 0:
             raise ValueError(f"no record begins at position {position} of the ring")
         rows = empty(count, UNIT)
@@ -149,7 +152,7 @@ cdef class Ring:
         PyObject_GetBuffer(rows, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
         try:
             with nogil:
-                count = fov_unit_rows(&mapping.ring, position, count, <fov_unit_row*> view.buf)
+                count = fov_unit_rows(&mapping.ring, position, count, UINT64_MAX, <fov_unit_row*> view.buf)
         finally:
             PyBuffer_Release(&view)
         if count < 0:
@@ -199,6 +202,13 @@ cdef class Ring:
     @property
     def used_bytes(self) -> int:
         return fov_ring_used(&self.need().ring)
+
+    @property
+    def allowed_bytes(self) -> int:
+        return fov_ring_allowed(&self.need().ring)
+
+    def restrict(self, uint64_t most_bytes) -> None:
+        FOV_STORE_RELAXED(&self.need().ring.control.most, most_bytes)
 
     @property
     def largest_bytes(self) -> int:

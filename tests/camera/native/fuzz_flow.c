@@ -179,7 +179,7 @@ static void step(bench *b, program *p) {
 static void check(bench *b, uint64_t fill) {
     fov_unit_row rows[64];
     for (;;) {
-        int64_t count = fov_unit_rows(&b->ring, b->ring.control->tail, 64, rows);
+        int64_t count = fov_unit_rows(&b->ring, b->ring.control->tail, 64, UINT64_MAX, rows);
         CHECK(count >= 0);
         if (!count || fov_ring_used(&b->ring) < fill) return;
         for (int64_t i = 0; i < count; i++) {

@@ -79,7 +79,7 @@ static void session(unsigned seed) {
         if (number == PACKETS / 2 && seed % 3 == 0) FOV_STORE_RELAXED(&flow->leave, 1), wake();
         told += FOV_LOAD_RELAXED(&flow->sink.frames) + FOV_LOAD_RELAXED(&flow->tracks[0].sequence.received);
         fov_notes_free(&flow->inbox);
-        while (fov_unit_rows(&ring, ring.control->tail, 1, &row) == 1) {
+        while (fov_unit_rows(&ring, ring.control->tail, 1, UINT64_MAX, &row) == 1) {
             frames += row.kind == FOV_KIND_FRAME;
             CHECK(!fov_ring_release(&ring, (uint64_t)row.end));
         }
@@ -91,7 +91,7 @@ static void session(unsigned seed) {
         seen |= FOV_EXCHANGE(&flow->events, 0);
     }
     CHECK(flow->end == FOV_END_LEFT || flow->end == FOV_END_EOF);
-    while (fov_unit_rows(&ring, ring.control->tail, 1, &row) == 1) {
+    while (fov_unit_rows(&ring, ring.control->tail, 1, UINT64_MAX, &row) == 1) {
         frames += row.kind == FOV_KIND_FRAME;
         CHECK(!fov_ring_release(&ring, (uint64_t)row.end));
     }
