@@ -1,21 +1,15 @@
-"""Random histories of one camera, several recorders and their losses; and the slow and obvious reference of a
-merge.
-
-The reference knows what the planner must find out: which camera frame each record is. A merge is the union of
-two sets of frame numbers, and a frame can be shown if an unbroken chain of frames, each of which some
-recorder saw follow the other, leads to it from a keyframe.
-"""
+"""Random histories of one camera, several recorders and their losses."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
-from itertools import combinations, pairwise
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 
-from merge_world import STEP_NS, Held, S, Shot, World, Wrong, camera
+from merge_world import STEP_NS, T0_NS, Held, S, Shot, World, Wrong, camera
 
 from fovideo.media.frames import Clock
-from fovideo.replay import read_packets
 
 _RELATED = 25  # frames that relate the clocks of two recorders
 _GRID = 16  # sessions begin and end on multiples, so that footage is shared by many frames or by none
@@ -23,13 +17,13 @@ _GRID = 16  # sessions begin and end on multiples, so that footage is shared by 
 
 @dataclass
 class History:
-    """What happened. gop: keyframe distance; exact: clocks are good enough for the order of frames to be
+    """What happened. shots: all frames, by id; exact: clocks are good enough for the order of frames to be
     told.
     """
 
     world: World
     sources: list[str]
-    gop: int
+    shots: dict[int, Shot]
     exact: bool
     label: str
 
@@ -70,70 +64,23 @@ def history(seed: int) -> History:
             offset_ns = chance.randint(-300, 300) * S if far else chance.randint(-10, 10) * 1_000_000
         record(name, chance.randint(1, 2), Wrong(offset_ns, drift_ppm, kind))
     label = f"history {seed}: {content}, {b_frames} B-frames, GOP {gop}, loss {loss}, {len(sources)} spares"
-    return History(world, sources, gop, camera_clock, label)
-
-
-@dataclass
-class Reference:
-    """The union, frame by frame. linked: frames that some recorder is known to have seen right after the one
-    before.
-    """
-
-    frames: set[int]
-    linked: set[int] = field(default_factory=set)
-
-    @classmethod
-    def of(cls, timeline: Held) -> Reference:
-        return cls(set(timeline.ids()), _links(timeline))
-
-    def add(self, source: Held) -> None:
-        """Merge a source. A link between two frames that are there already is not learned: nothing is
-        inserted.
-        """
-        self.linked |= {
-            number for number in _links(source) if not (number in self.frames and number - 1 in self.frames)
-        }
-        self.frames |= set(source.ids())
-
-    def problems(self, timeline: Held, gop: int, exact: bool) -> list[str]:
-        """What is wrong with a timeline that should hold the union."""
-        found = timeline.ids()
-        problems = [f"lacks {number}" for number in sorted(self.frames - set(found))]
-        problems += [f"made up {number}" for number in sorted(set(found) - self.frames)]
-        problems += [f"has {number} {times} times" for number, times in found.items() if times > 1]
-        return problems + (self._shown(timeline, gop) if exact and timeline.rows else [])
-
-    def _shown(self, timeline: Held, gop: int) -> list[str]:
-        shown = [
-            int.from_bytes(packet.payload[:8], "big") for packet in read_packets(timeline, "gate", tracks=[1])
-        ]
-        problems = [f"shows {after} after {before}" for before, after in pairwise(shown) if after <= before]
-        present, chain = set(shown), False
-        for number in shown:
-            if number % gop and number - 1 not in present and number - 1 in self.frames:
-                problems.append(f"shows {number} without {number - 1}")
-        for number in sorted(self.frames):
-            chain = number % gop == 0 or (chain and number - 1 in self.frames and number in self.linked)
-            if chain and number not in present:
-                problems.append(f"does not show {number}")
-        return problems
-
-
-def _links(timeline: Held) -> set[int]:
-    sessions: dict[str, set[int]] = {}
-    provenances = timeline.provenances("gate")
-    for row in timeline.rows:
-        sessions.setdefault(provenances[row.provenance].session, set()).update(timeline.ids_of(row))
-    return {number for ids in sessions.values() for number in ids if number - 1 in ids}
+    return History(world, sources, {shot.id: shot for shot in shots}, camera_clock, label)
 
 
 @dataclass(frozen=True)
-class _Machine:
-    """A recorder. ahead_ns: of its wall clock. reports: whether sender reports reach it."""
+class Machine:
+    """A recorder. ahead_ns: of its wall clock, which drifts by ppm. reports: whether sender reports reach
+    it.
+    """
 
     name: str
     ahead_ns: int
     reports: bool
+    ppm: int = 0
+
+    def at(self, time_ns: int) -> int:
+        """What its clock shows."""
+        return time_ns + self.ahead_ns + (time_ns - T0_NS) * self.ppm // 1_000_000
 
 
 def outage(seed: int, *, reboots: bool = False) -> History:
@@ -165,7 +112,7 @@ def outage(seed: int, *, reboots: bool = False) -> History:
         clocks[reboot] = chance.choice([-reboot * STEP_NS, 47 * S]) + clocks[0]
     loss = chance.choice([0, 0, 0.02])
     names = ["server", *(f"spare-{number}" for number in range(chance.randint(1, 3)))]
-    machines = [_Machine(name, chance.randint(-apart_ns, apart_ns), reports) for name in names]
+    machines = [Machine(name, chance.randint(-apart_ns, apart_ns), reports) for name in names]
     world = World()
     for machine in machines:
         world.timeline(machine.name)
@@ -176,29 +123,34 @@ def outage(seed: int, *, reboots: bool = False) -> History:
             stop = min([stop, *(start for start in clocks if start > at)])
             if stop - at > 10:
                 lost = {number for number in range(at, stop) if chance.random() < loss}
-                _session(world, machine, shots[at:stop], clocks[began], lost, chance)
+                hear(world, machine, [shots[at:stop]], [clocks[began]], lost, chance)
             at = stop + chance.choice([1, 40, 100, 150])
-    if len(clocks) > 1 and not _related(world):
+    if len(clocks) > 1 and not related(world):
         return outage(seed)
     label = f"outage {seed}: {content} (loop {loop}), GOP {gop}, {count}, reports {reports}, loss {loss}"
     label += f", clocks {clocks}, {machines}"
-    return History(world, names[1:], gop, False, label)
+    return History(world, names[1:], {shot.id: shot for shot in shots}, False, label)
 
 
-def _related(world: World) -> bool:
-    """Whether any two recorders that heard sender reports were told the time of the same frames by them."""
-    told = [numbers for held in world.timelines.values() if (numbers := held.told())]
-    return all(len(one & other) >= _RELATED for one, other in combinations(told, 2))
+def related(world: World, below: int = 1 << 62) -> bool:
+    """Whether any two recorders that heard sender reports were told the time of the same frames by them.
+    below: only frames with lower ids count.
+    """
+    known = [{number for number in held.told() if number < below} for held in world.timelines.values()]
+    return all(len(one & other) >= _RELATED for one, other in combinations(filter(None, known), 2))
 
 
-def _session(
+def hear(
     world: World,
-    machine: _Machine,
-    shots: list[Shot],
-    camera_ns: int,
+    machine: Machine,
+    parts: Sequence[Sequence[Shot]],
+    off_ns: Sequence[int],
     lost: set[int],
     chance: random.Random,
+    sent_ns: Callable[[Shot], int] = lambda shot: shot.time_ns,
 ) -> None:
+    """A session. parts: what was sent, in this order; the camera's clock was off by off_ns in each."""
+    shots = [shot for part in parts for shot in part]
     told = machine.reports and (
         len(shots) > chance.choice([5, 60, 130]) or not world.timeline(machine.name).rows
     )
@@ -210,12 +162,24 @@ def _session(
         start, length = chance.randrange(len(shots)), chance.choice([25, 80, 250])
         length = min(length, len(shots) - start - 1)  # what comes when it wakes says when the rest was sent
         for shot in shots[start : start + length]:
-            waits_ns = shots[0].time_ns + (start + length - (shot.id - shots[0].id)) * 40_000_000
-            delays[shot.id] += max(waits_ns - shots[0].time_ns, 0)
-    receipts = {shot.id: shot.time_ns + machine.ahead_ns + delays[shot.id] for shot in shots}
+            delays[shot.id] += sent_ns(shots[start + length]) - sent_ns(shot)
+    receipts = {shot.id: machine.at(sent_ns(shot) + delays[shot.id]) for shot in shots}
     if told:
-        wrong = Wrong(camera_ns, source=Clock.SENDER_REPORT)
-    else:
-        best = [0, min(delays[shot.id] for shot in shots[:50])][len(shots) > 50]
-        wrong = Wrong(machine.ahead_ns + (best or delays[shots[0].id]), source=Clock.LOCAL)
+        session = ""
+        for epoch, (part, camera_ns) in enumerate(zip(parts, off_ns, strict=True)):
+            wrong, goes_on = Wrong(camera_ns, source=Clock.SENDER_REPORT), epoch + 1 < len(parts)
+            session = world.record(
+                machine.name,
+                part,
+                wrong=wrong,
+                receipts=receipts,
+                lost=lost,
+                session=session,
+                epoch=epoch,
+                goes_on=goes_on,
+            )
+        return
+    video = [shot for shot in shots if shot.track == 1]
+    best = [0, min(receipts[shot.id] - shot.time_ns for shot in video[:50])][len(video) > 50]
+    wrong = Wrong(best or receipts[video[0].id] - video[0].time_ns, source=Clock.LOCAL)
     world.record(machine.name, shots, wrong=wrong, receipts=receipts, lost=lost)

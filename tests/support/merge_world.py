@@ -67,18 +67,20 @@ class World:
         session: str = "",
         told: bool = False,
         receipts: Mapping[int, int] | None = None,
+        goes_on: bool = False,
     ) -> str:
         """A session of a recorder that received these frames but for the lost ones; returns its number.
 
         noise_ns: error of the session's anchor, up to this. told: frames after lost ones say so. receipts: by
         id, when each was received by the recorder's machine; else soon, by the clock that is wrong if the
-        recorder's own is, by true time if the camera's is.
+        recorder's own is, by true time if the camera's is. goes_on: more of the session will come.
         """
         lost = set(lost)
         if not session:
             self.sessions += 1
             session = f"{self.sessions:016x}"
-        got = _closed([shot for shot in shots if shot.id not in lost])
+        got = [shot for shot in shots if shot.id not in lost]
+        got = got if goes_on else _closed(got)
         error_ns = random.Random(f"{session}/noise").randint(-noise_ns, noise_ns)
         timeline = self.timeline(name)
         if not got:
