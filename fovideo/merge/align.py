@@ -50,6 +50,7 @@ class Aligned:
     held: the identical frame is there. kept: it is there, but only among what is not shown. clash: other
     content of the same instant is there. dts_ns: decode time of the identical frame, where held. anchors:
     (source time_ns, offset_ns). matched: how many frames gave them. rest: what the target shows besides.
+    apart: footage of the target, and the track of it that has nothing in common with the run.
     """
 
     held: Mask
@@ -60,6 +61,7 @@ class Aligned:
     anchors: list[tuple[int, int]] = field(default_factory=list)
     matched: int = 0
     rest: list[_Rest] = field(default_factory=list)
+    apart: list[tuple[Footage, int]] = field(default_factory=list)
 
     @property
     def kin(self) -> list[Footage]:
@@ -230,12 +232,16 @@ def _take_content(
     foreign = False
     for track in {primary, AUDIO_TRACK}:  # not metadata: several documents of one instant contradict nothing
         line, there = line_of(source.frames, track), line_of(target.frames[theirs], track)
+        if not held[line.index].any():
+            result.apart.append((target, track))
         if not len(line) or not len(there):
             continue
         shift_ns = offsets_at(pair.anchors, line.time_ns) if pair.anchors else pair.expected_ns
         line = line.moved(shift_ns)
         clashing, other_encoder = _clashes(line, held, mine, there, partnered[theirs])
         result.clash[line.index[clashing]] = True
+        if other_encoder and held[line.index].any():
+            result.apart.append((target, track))
         foreign = foreign or (other_encoder and track == primary)
     _add_rest(target, others, not foreign, pair.expected_ns, result)
 

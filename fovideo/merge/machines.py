@@ -27,6 +27,7 @@ time."""
 
 _CLOSE_NS = 50 * NS_PER_MS  # what error bounds do not know of
 _BENT_NS = 120 * NS_PER_MS  # how far merges put footage off to keep it in order
+_STEP_NS = 200 * NS_PER_MS  # what a camera sets its clock right by is more
 _STRONG, _EXPLAINS = 8, 0.8  # frames that are the same, and the share of what lies where both have footage
 _LOST, _FEW = 0.05, 3  # frames that one side lost: their share, and how many may be so anywhere
 _ENOUGH = 25  # frames from which on the least delay of a run says something
@@ -134,7 +135,7 @@ def _tells(footage: Footage) -> bool:
 
 def _believed(found: Sequence[tuple[int, Footage, Footage]], primary: int, expected_ns: int) -> int:
     differences = [apart_ns for apart_ns, _, _ in found]
-    if max(differences) - min(differences) > SLACK_NS:
+    if max(differences) - min(differences) > _STEP_NS:
         found = _uncontradicted(found, primary) or found
     restarts = [
         clocks_of(

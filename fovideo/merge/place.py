@@ -13,6 +13,7 @@ from itertools import islice, pairwise
 import numpy as np
 
 from fovideo.merge.align import align, overall_offset, pinned_offset
+from fovideo.merge.apart import interleaved
 from fovideo.merge.clock import Clock
 from fovideo.merge.footage import Footage, reported_sessions, rows_to_compare, unpack
 from fovideo.merge.home import at_home
@@ -254,8 +255,8 @@ def _place(
 ) -> Placed:
     placed = Placed(sketch.run, borrowed, ahead_ns=_ahead_ns(sketch, there, machines))
     anchors: list[tuple[int, int]] = []
-    for footage in sketch.footage:  # what is shown comes first
-        aligned = align(footage, there, primary, prior, machines)
+    alignments = [align(footage, there, primary, prior, machines) for footage in sketch.footage]
+    for footage, aligned in zip(sketch.footage, alignments, strict=True):  # what is shown comes first
         if not footage.conflict and aligned.anchors:
             anchors += aligned.anchors
             placed.clock = Clock.of(anchors)
@@ -266,6 +267,8 @@ def _place(
         states[aligned.kept] = KEPT
         states[aligned.held] = THERE
         states[aligned.doubtful] = DOUBT
+        within = interleaved(footage, aligned, _shifts(footage, placed.clock))
+        states[(states == NEW) & within] = CLASH
         edges = [*_firsts(footage).tolist(), len(states)]
         for row, (start, stop) in zip(footage.row[edges[:-1]].tolist(), pairwise(edges), strict=True):
             placed.states[row], placed.dts_ns[row] = states[start:stop], aligned.dts_ns[start:stop]

@@ -4,55 +4,17 @@ decoder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import pytest
 from merge_film import Film, Recorder, documents, film, held, numbers, payloads, play, sound
+from merge_heal import Make, decodes, heal, is_whole, outage, shows
 from merge_world import S, Wrong
 
 from fovideo.media.codec import AUDIO_TRACK, METADATA_TRACK, Codec
 from fovideo.media.frames import Clock
-from fovideo.merge import MergeReport, merge
+from fovideo.merge import merge
 
-Make = Callable[[str], Recorder]
 MINUTE = 60 * S
 TRUE = Wrong(source=Clock.SENDER_REPORT)
-
-
-def heal(target: Recorder, *sources: Recorder) -> list[MergeReport]:
-    """Merge the sources one after the other; a second round finds nothing to do."""
-    reports = [merge(source.store, target.store) for source in sources]
-    for source in sources:
-        again = merge(source.store, target.store).streams[0]
-        assert (again.inserted_frames, again.other_frames) == (0, 0)
-    assert target.store.check().problems == []
-    return reports
-
-
-def is_whole(target: Recorder, camera: Film, expected: Sequence[int] | None = None) -> None:
-    """Each frame once, in order, decoded without complaint to the pictures that the camera sent."""
-    wanted = [take.number for take in camera.takes] if expected is None else list(expected)
-    assert numbers(target.store, decodable=False) == wanted
-    shows(target, camera, wanted)
-
-
-def shows(target: Recorder, camera: Film, wanted: Sequence[int]) -> None:
-    """Of what is there, these frames are shown, each as the picture that the camera sent."""
-    assert numbers(target.store) == list(wanted)
-    pictures, complaints = play(target.store)
-    assert complaints == []
-    shown = {take.number: camera.pictures[take.time_ns] for take in camera.takes}
-    sent = sorted((take.time_ns, take.number) for take in camera.takes if take.number in set(wanted))
-    assert [pictures[at] for at in sorted(pictures)] == [shown[number] for _, number in sent]
-
-
-def outage(recorder: Make, camera: Film, **spare: object) -> tuple[Recorder, Recorder]:
-    """A server that lost 83 to 141, and a spare that saw 48 to 172."""
-    server, stand_in = recorder("server"), recorder("spare")
-    server.record(camera.part(0, 83))
-    server.record(camera.part(141, 200))
-    stand_in.record(camera.part(48, 172), **spare)  # type: ignore[arg-type]
-    return server, stand_in
 
 
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.H265])
@@ -130,6 +92,7 @@ def test_a_camera_whose_clock_steps(recorder: Make, scene: str, step_ns: int) ->
     spare.record(camera.part(80, 172), **step)
     heal(server, spare)
     assert held(server.store) == list(range(200))
+    decodes(server, camera)
 
 
 @pytest.mark.parametrize("scene", ["moving", "still"])
@@ -145,6 +108,7 @@ def test_a_camera_that_reboots_and_restarts_its_clock(recorder: Make, scene: str
     heal(server, spare)
     expected = [*range(60), *range(80, 200)]
     assert held(server.store) == expected
+    decodes(server, camera)
 
 
 @pytest.mark.parametrize("reports", [True, False])
@@ -160,6 +124,7 @@ def test_a_loop_that_was_recorded_at_different_times(recorder: Make, reports: bo
     heal(server, spare)
     assert held(server.store) == [*range(30), *range(37, 250)]
     assert numbers(server.store, decodable=False) == [*range(30), *range(37, 250)]
+    decodes(server, camera)
 
 
 @pytest.mark.parametrize("scene", ["moving", "still", "loop"])

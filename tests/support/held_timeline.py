@@ -51,14 +51,18 @@ class Held:
         frames, payloads = table_of(shots, wrong, error_ns, told, receipts)
         video = frames["track"] == frames["track"].min()
         starts = np.flatnonzero(video & (frames["flags"] & FrameFlag.KEY != 0))
-        edges = sorted({0, *starts.tolist(), len(frames)})
         shown = {shot.id: shot for shot in shots}
-        formats = sorted({shot.format.id: shot.format for shot in shots}.items())
+        kinds = [shown[int.from_bytes(payload[:8], "big")] for payload in payloads]
+        pictures = [at for at, shot in enumerate(kinds) if shot.track == 1]
+        changes = {
+            after for before, after in pairwise(pictures) if kinds[before].format != kinds[after].format
+        }
+        edges = sorted({0, *starts.tolist(), *changes, len(frames)})
+        others = sorted({shot.format.id: shot.format for shot in shots if shot.track != 1}.items())
         header = None
         for number, (start, stop) in enumerate(pairwise(edges)):
-            ids = (int.from_bytes(payload[:8], "big") for payload in payloads[start:stop])
-            video = next((shown[each].format for each in ids if shown[each].track == 1), VIDEO)
-            tracks = (video, *(track for id, track in formats if id != 1))
+            video = next((shot.format for shot in kinds[start:stop] if shot.track == 1), VIDEO)
+            tracks = (video, *(track for _, track in others))
             if number % gops_per_segment == 0 or (header is not None and header.tracks != tracks):
                 self._segments += 1
                 base_ns = int(frames["dts_ns"][start]) - S

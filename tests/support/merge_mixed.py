@@ -22,8 +22,8 @@ _OTHER = 30_000_000
 class _Scene:
     """What a camera sends. encodes: all frames of each. delay: by how many frames the encoder is late.
 
-    reports: whether sender reports are sent. clocks: by how much the camera's clock is off from each frame
-    on, and whether sessions go on when it changes.
+    reports: whether sender reports are sent. silent: whether all sound is alike. clocks: by how much the
+    camera's clock is off from each frame on, and whether sessions go on when it changes.
     """
 
     label: str
@@ -31,6 +31,7 @@ class _Scene:
     count: int
     delay: int
     reports: bool
+    silent: bool
     clocks: dict[int, tuple[int, bool]]
 
     def sent_ns(self, shot: Shot) -> int:
@@ -62,8 +63,11 @@ def mixed(seed: int, *, restarts: bool = True) -> History:
         ahead_ns = chance.randint(-apart_ns, apart_ns)
         machine = Machine(name, ahead_ns, scene.reports, chance.choice([-ppm, ppm]))
         machines.append(machine)
-        encode = int(name != "server" and chance.random() < 0.15)
+        foreign = name != "server" and chance.random() < 0.15
+        encode = int(foreign and len(scene.clocks) == 1)  # no frame in common relates it to a restart
         tracks = {1, 2, 3} if chance.random() < 0.85 else {1}
+        if encode and scene.silent:  # nothing but clocks would tell which silence is which
+            tracks -= {2}
         _record(world, machine, scene, encode, tracks, loss, chance)
     if len(scene.clocks) > 1 and not related(world, below=10_000_000):
         return mixed(seed, restarts=False)
@@ -98,7 +102,7 @@ def _scene(chance: random.Random, restarts: bool) -> _Scene:
         replace(shot, id=shot.id + _OTHER, time_ns=shot.time_ns + 13_000_000)
         for shot in camera(count, gop=chance.choice([15, gop]), loop=loop, seed=6, **kind)  # type: ignore[arg-type]
     ]
-    if same_sound := chance.random() < 0.5 or silent:
+    if same_sound := chance.random() < 0.5:
         sounds[1] = sounds[0]
     else:
         sounds[1] = [replace(shot, id=shot.id + _OTHER) for shot in sounds[1]]
@@ -108,7 +112,7 @@ def _scene(chance: random.Random, restarts: bool) -> _Scene:
         [*frames, *(track if heard else []), *notes]
         for frames, track in zip((video, other), sounds, strict=True)
     ]
-    return _Scene(label, encodes, count, b_frames, reports, clocks)
+    return _Scene(label, encodes, count, b_frames, reports, silent, clocks)
 
 
 def _later(shots: Sequence[Shot], by: int) -> list[Shot]:
