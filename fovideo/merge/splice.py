@@ -119,6 +119,13 @@ def _rows_alike(
     }
 
 
+def _beside(states: States) -> npt.NDArray[np.uint8]:
+    """Fate of the frames that are kept beside what is shown; 0 of all others."""
+    fate = np.zeros(len(states), np.uint8)
+    fate[states == CLASH], fate[states == DOUBT] = _CONFLICT, _DOUBTFUL
+    return fate
+
+
 @dataclass
 class Splicer:
     """Goes through the rows of a source manifest by time.
@@ -171,7 +178,7 @@ class Splicer:
             states = np.full(len(frames), NEW, np.uint8)
         video = np.flatnonzero(frames["track"] == self.manifest.primary)
         if not len(video):
-            self._cut(place, states, np.zeros(len(frames), np.uint8), False)
+            self._cut(place, states, _beside(states), False)
             return
         first = int(states[video[0]])
         links = self._links(place, video, previous)
@@ -223,8 +230,7 @@ class Splicer:
             self._rows[place] = _Row(True, None, bool(links.after[-1]))
             return
         flags = frames["flags"][video]
-        fate = np.zeros(len(frames), np.uint8)
-        fate[states == CLASH], fate[states == DOUBT] = _CONFLICT, _DOUBTFUL
+        fate = _beside(states)
         states = np.where(states == DOUBT, THERE, states)
         run: list[int] = []  # frames of the stretch that goes on
         fills = follows = bridged = False

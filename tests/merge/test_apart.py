@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from merge_history import History
 from merge_reference import Reference
-from merge_world import S, Shot, World, Wrong, camera
+from merge_world import S, Shot, World, Wrong, camera, sound
 
 from fovideo.media.frames import Clock
 from fovideo.merge import merge
@@ -44,3 +46,11 @@ def test_a_camera_that_sets_its_clock_right_by_less_than_frames_may_wait() -> No
             own = Wrong(ahead_ns + 3_000_000)
             world.record(name, shots[330:360], wrong=own, receipts=receipts)
     healed(world, shots, "spare")
+
+
+def test_sound_alone_that_is_encoded_otherwise_is_kept() -> None:
+    """A camera without pictures for a while; the target has other sound of that time."""
+    world, other = World(), [replace(shot, id=shot.id + 1000) for shot in sound(200, seed=4)]
+    world.record("server", other, wrong=TRUE)
+    world.record("spare", sound(300)[20:], wrong=TRUE)
+    healed(world, [*other, *sound(300)], "spare")
