@@ -1,7 +1,8 @@
 """Footage that lies elsewhere as a timeline: a file, or a camera's own recording over RTSP replay.
 
 It is recorded into a store of its own first, as any camera is, so that every frame has its digest, its time
-and its origin; that store is the source of a merge.
+and its origin; that store is the source of a merge. Its session is named by what it is, so that the same
+footage is known when it is merged again.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from pathlib import Path
 from fovideo.camera import CameraConfig, CameraState
 from fovideo.errors import CameraBroken, CameraError, UsageError
 from fovideo.media.frames import Clock
+from fovideo.media.nal import xxh64
 from fovideo.merge import merge
 from fovideo.record.events import Event, StateChanged
 from fovideo.record.recorder import Recorder
+from fovideo.segment import decode_table
 from fovideo.store import Store
 from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.shifted import Shifted
@@ -53,8 +56,10 @@ def file_footage(
             raise UsageError("the file does not say when it was recorded", where=str(path), hint="give --at")
         if trouble and on_trouble is not None:
             on_trouble(trouble)
-        start_ns = store.streams()[0].start_ns
-        yield store if at_ns is None else Shifted(store, at_ns - start_ns)
+        first, start_ns = store.gops(stream)[0], store.streams()[0].start_ns
+        began = decode_table(first.table)
+        session = _session(began["digest"].tobytes() + began["time_ns"].tobytes())
+        yield Shifted(store, 0 if at_ns is None else at_ns - start_ns, session)
 
 
 @contextmanager
@@ -94,7 +99,11 @@ def replayed_footage(
             if end_ns <= reached_ns:
                 break  # it does not get further: the report of the merge says what is missing
             reached_ns, begin_ns = end_ns, max(begin_ns, end_ns - _OVERLAP_NS)
-        yield store
+        yield Shifted(store, 0, _session(camera.source.encode()))
+
+
+def _session(known_by: bytes) -> str:
+    return f"{xxh64(known_by):016x}"
 
 
 def _replay(store: Store, camera: CameraConfig, folder: Path | None) -> tuple[int, str]:

@@ -1,4 +1,6 @@
-"""A timeline whose times are set: for footage of which only the start is known."""
+"""A timeline whose times and origin are set: for footage of which only the start is known, and that is known
+again when it comes anew.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,12 @@ from fovideo.timeline.values import Gop, Loss, Provenance, StreamInfo
 
 
 class Shifted:
-    """Reads another timeline with all effective times moved by a constant; stored times stay as they are."""
+    """Reads another timeline with all effective times moved by a constant, as of one session; stored times
+    stay as they are.
+    """
 
-    def __init__(self, timeline: Timeline, by_ns: int) -> None:
-        self._timeline, self._by_ns = timeline, by_ns
+    def __init__(self, timeline: Timeline, by_ns: int, session: str) -> None:
+        self._timeline, self._by_ns, self._session = timeline, by_ns, session
 
     @property
     def identity(self) -> str:
@@ -46,7 +50,10 @@ class Shifted:
         ]
 
     def provenances(self, stream: str) -> dict[int, Provenance]:
-        return self._timeline.provenances(stream)
+        found = self._timeline.provenances(stream)
+        return {
+            number: msgspec.structs.replace(each, session=self._session) for number, each in found.items()
+        }
 
     def tracks(self, stream: str, gop: Gop) -> tuple[Track, ...]:
         return self._timeline.tracks(stream, gop)

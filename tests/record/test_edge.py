@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import gst_cameras
@@ -19,7 +20,9 @@ from fovideo.errors import CameraError, UsageError
 from fovideo.merge import merge
 from fovideo.record.edge import file_footage, replayed_footage
 from fovideo.replay import LoopSource, RtspServer, TimelineSource, make_clip
+from fovideo.segment import decode_table
 from fovideo.store import Store
+from fovideo.timeline.endpoint import Timeline
 from fovideo.times import NS_PER_MS, NS_PER_S, parse_ns
 
 START_NS = parse_ns("2026-11-22T08:30:00Z")
@@ -264,3 +267,21 @@ def test_a_file_that_is_cut_short_gives_what_it_has(tmp_path: Path, card: Store)
     with file_footage(short, "gate", at_ns=START_NS, on_trouble=told.append) as footage:
         assert 50 < footage.streams()[0].frames < 300
     assert len(told) <= 1
+
+
+def test_footage_that_comes_anew_is_known_again(camera: RtspServer, clip: Path, tmp_path: Path) -> None:
+    def replay() -> AbstractContextManager[Timeline]:
+        to_ns = START_NS + 12 * NS_PER_S
+        return replayed_footage(
+            address(camera), "gate", from_ns=START_NS, to_ns=to_ns, on_retry=lambda why: None
+        )
+
+    for ask in (lambda: file_footage(clip, "gate", at_ns=START_NS), replay):
+        sessions = []
+        for _ in range(2):
+            with ask() as footage:
+                rows = footage.gops("gate")
+                stored = [decode_table(row.table)[["time_ns", "digest", "track"]].tolist() for row in rows]
+                sessions.append(({each.session for each in footage.provenances("gate").values()}, stored))
+        assert len(sessions[0][0]) == 1
+        assert sessions[0] == sessions[1]
