@@ -138,8 +138,11 @@ def _groups(source: Manifest, pieces: Sequence[Piece], places: Sequence[int]) ->
 
 
 def _stretches(table: Columns, plain: Mask) -> Iterable[tuple[int, int]]:
-    """First and behind the last of plain rows that follow each other; each other row alone."""
-    joins = plain[1:] & plain[:-1] & follows(table) & (table[1:, _rows.INTERVAL] > 0)
+    """First and behind the last of plain rows that follow each other, and were brought together: what may
+    continue what is told of that. Each other row alone.
+    """
+    joins = np.diff(table[:, _rows.PROVENANCE]) == 0
+    joins &= plain[1:] & plain[:-1] & follows(table) & (table[1:, _rows.INTERVAL] > 0)
     joins &= table[1:, _rows.INTERVAL] == table[:-1, _rows.INTERVAL]
     starts = np.flatnonzero(np.concatenate(([True], ~joins))[: len(table)]).tolist()
     return pairwise([*starts, len(table)])

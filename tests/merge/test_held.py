@@ -73,6 +73,17 @@ def test_a_second_report_tells_what_the_first_one_left(
     assert (third.streams[0].held, third.streams[0].missing) == ((), ())
 
 
+def test_what_a_merge_has_healed_is_not_called_held(recorder: Callable[[str], Recorder]) -> None:
+    camera = film(300)
+    server, spare = recorder("server"), recorder("spare")
+    server.record(camera.part(0, 83))
+    server.record(camera.part(205, 300))  # begins in the middle of a GOP
+    spare.record(camera.part(40, 270))
+    merge(spare.store, server.store)
+    report = again(spare.store, server.store)
+    assert (report.held, report.missing, hidden(server.store)) == ((), (), [])
+
+
 def test_a_report_tells_the_conflicts_of_earlier_merges(recorder: Callable[[str], Recorder]) -> None:
     camera = film(300)
     server, spare, other = recorder("server"), recorder("spare"), recorder("other")
