@@ -72,7 +72,7 @@ def _settings(options: argparse.Namespace) -> Settings:
             line=(10, 50, 100, 200, 400),
             native_line=(10, 50, 100, 200, 400, 1000),
             light_line=(100, 400, 1000),
-            seconds=20.0,
+            seconds=10.0,
             merge_bytes=10 << 30,
             gops=10_000_000,
             rounds=5,
