@@ -12,7 +12,7 @@ import numpy as np
 from fovideo.media.codec import AUDIO_TRACK, VIDEO_TRACK
 from fovideo.media.frames import FrameTable, joined, picked
 from fovideo.merge.footage import Footage
-from fovideo.merge.laps import SEAM_NS
+from fovideo.merge.laps import FEW, SEAM_NS
 from fovideo.merge.line import (
     Index,
     Line,
@@ -26,7 +26,7 @@ from fovideo.merge.line import (
 from fovideo.merge.machines import Machines
 from fovideo.merge.match import offsets_at, pair_up
 from fovideo.merge.offset import Offset, Prior, find_offset, repeats
-from fovideo.merge.pairs import FEW, Pair, pairs_of
+from fovideo.merge.pairs import Pair, pairs_of
 
 _FOREIGN = 0.1  # matched share below which two recordings come from different encoders
 

@@ -9,8 +9,8 @@ import numpy as np
 from fovideo.media.frames import joined
 from fovideo.merge.align import Aligned
 from fovideo.merge.footage import Footage
+from fovideo.merge.laps import FEW
 from fovideo.merge.line import Mask, Times, covered, line_of, nominal_ns, tolerance_of
-from fovideo.merge.pairs import FEW
 
 
 def interleaved(source: Footage, aligned: Aligned, shifts_ns: Times) -> Mask:

@@ -64,18 +64,18 @@ class Laps:
     line: Line
     laps: tuple[Lap, ...]
 
-    def lacking(self, source: Footage, held: Mask, kept: Mask) -> Mask:
-        """Which of the held frames the target may lack after all. held, kept: of the run's frames, those that
-        are in the target on the lap that is taken, and those that are in any case inserted.
+    def lacking(self, source: Footage, held: Mask, copied: Mask) -> Mask:
+        """Which of the held frames the target may lack after all. held, copied: of the run's frames, those
+        that are in the target on the lap that is taken, and those that are in any case.
 
         Frames with the same bytes are the same to everybody: so many of each content must be inserted as the
         target lacks on any lap.
         """
-        mine, brought = held[self.line.index], kept[self.line.index]
+        mine, sure = held[self.line.index], copied[self.line.index]
         _, content = np.unique(self.line.digest, return_inverse=True)
         counts = _Counts(content)
-        enough = counts.of(np.flatnonzero(~mine | brought))
-        free, chosen = mine & ~brought, np.zeros(len(mine), bool)
+        enough = counts.of(np.flatnonzero(~mine | sure))
+        free, chosen = mine & ~sure, np.zeros(len(mine), bool)
         for lap in self.laps:
             short = counts.of_all - counts.present(lap) - enough
             if (short <= 0).all():
@@ -95,7 +95,7 @@ class Laps:
         result[self.line.index[chosen]] = True
         if chosen.any():  # sound goes with its pictures
             others = np.flatnonzero(
-                held & ~kept & (source.frames["track"] != source.frames["track"][self.line.index[0]])
+                held & ~copied & (source.frames["track"] != source.frames["track"][self.line.index[0]])
             )
             beside = np.searchsorted(self.line.time_ns, source.recorded["time_ns"][others])
             result[others] = chosen[np.minimum(beside, len(chosen) - 1)]

@@ -18,14 +18,16 @@ from fovideo.media.codec import AUDIO_TRACK, VIDEO_TRACK
 from fovideo.merge.doubt import Choice, Lap, Laps
 from fovideo.merge.footage import Footage
 from fovideo.merge.line import Line, Times, line_of, nominal_ns, tolerance_of
-from fovideo.merge.offset import NEAR_NS, Prior, judge, partners, repeats
+from fovideo.merge.offset import NEAR_NS, Prior, judge, partners, repeats, returns_ns
 from fovideo.times import NS_PER_MS
 
 SEAM_NS = 250 * NS_PER_MS
 """How far off a recorder's first times are."""
 
+FEW = 8
+"""Where content repeats, fewer matching frames than this say nothing of the clock."""
+
 _DRIFT_PPM = 200  # of a recorder's clock, at the most
-_FEW = 8  # frames that say too little of a clock
 _BY_CHANCE = 3  # frames that speak against an offset and mean nothing
 _SHARE = 0.002  # of all frames, the same
 _SAMPLES = 128
@@ -84,7 +86,7 @@ def _search(
             return _Search(ours, theirs), []
         ours, theirs = heard, sound
     search = _Search(ours, theirs)
-    laps = [lap for lap in search.laps(expected_ns, prior.window_ns) if lap.matched >= _FEW]
+    laps = [lap for lap in search.laps(expected_ns, prior.window_ns) if lap.matched >= FEW]
     share = _share(laps)
     laps = [lap for lap in laps if _explains(lap, share)]
     offsets = [lap.offset_ns for lap in laps]
@@ -95,15 +97,7 @@ def _search(
 
 def _lap_ns(lines: Iterable[Line]) -> int:
     """After how long content comes again, in the main; 0 if it does not."""
-    laps = [0]
-    for line in lines:
-        order = np.argsort(line.digest, kind="stable")
-        digests, times = line.digest[order], line.time_ns[order]
-        same = np.flatnonzero(digests[1:] == digests[:-1])
-        if len(same):
-            first = np.flatnonzero(np.diff(digests[same], prepend=~digests[same[:1]]))
-            laps.append(int(np.median(np.minimum.reduceat(times[same + 1] - times[same], first))))
-    return max(laps)
+    return max((int(np.median(after)) for after in map(returns_ns, lines) if len(after)), default=0)
 
 
 def _nearest(laps: Iterable[Lap], expected_ns: int) -> Lap | None:
@@ -117,7 +111,7 @@ def _nearest(laps: Iterable[Lap], expected_ns: int) -> Lap | None:
 def _share(laps: Iterable[Lap]) -> float:
     """Which share of the frames the best offset leaves unexplained, and a little more."""
     least = min(
-        (lap.refuted / (lap.matched + lap.refuted) for lap in laps if lap.matched >= _FEW), default=0.0
+        (lap.refuted / (lap.matched + lap.refuted) for lap in laps if lap.matched >= FEW), default=0.0
     )
     return least + max(_SHARE, least / 4)
 

@@ -257,12 +257,16 @@ def _once(source: Line, target: Line, repeated: Digests) -> float:
 
 def lap_after_ns(lines: Iterable[Line]) -> int:
     """After how long all content of a line that comes again has come again; 0 if none does."""
-    laps = [0]
-    for line in lines:
-        order = np.argsort(line.digest, kind="stable")
-        digests, times = line.digest[order], line.time_ns[order]
-        same = np.flatnonzero(digests[1:] == digests[:-1])
-        if len(same):
-            first = np.flatnonzero(np.diff(digests[same], prepend=~digests[same[:1]]))
-            laps.append(int(np.minimum.reduceat(times[same + 1] - times[same], first).max()))
-    return max(laps)
+    return max((int(after.max()) for after in map(returns_ns, lines) if len(after)), default=0)
+
+
+def returns_ns(line: Line) -> Times:
+    """Of each content that comes again: after how long, at the least."""
+    order = np.argsort(line.digest, kind="stable")
+    digests, times = line.digest[order], line.time_ns[order]
+    same = np.flatnonzero(digests[1:] == digests[:-1])
+    if not len(same):
+        return np.zeros(0, np.int64)
+    first = np.flatnonzero(np.diff(digests[same], prepend=~digests[same[:1]]))
+    after: Times = np.minimum.reduceat(times[same + 1] - times[same], first)
+    return after

@@ -1,12 +1,13 @@
 """What a run of the source has in common with each run of the target. Pure.
 
-Each pair is matched on its own; where content repeats, the pairs of a run must then go together (chain).
+Each pair is matched on its own; where content repeats, all pairs of a run that only its clock places go
+together (laps).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -14,15 +15,12 @@ import numpy as np
 from fovideo.media.frames import picked
 from fovideo.merge.doubt import Laps
 from fovideo.merge.footage import Footage
-from fovideo.merge.laps import SEAM_NS, laps_of
+from fovideo.merge.laps import FEW, SEAM_NS, laps_of
 from fovideo.merge.line import Index, Mask, line_of
 from fovideo.merge.machines import Machines
 from fovideo.merge.match import SECTION_NS, match
 from fovideo.merge.offset import Prior, repeats
 from fovideo.times import NS_PER_MS
-
-FEW = 8
-"""Where content repeats, fewer matching frames than this say nothing of the clock."""
 
 _CLOSE_NS = 15 * NS_PER_MS  # how exactly a lap tells an offset
 _ONE_OFFSET_NS = 3 * NS_PER_MS  # what frames of one stretch differ by at most
@@ -41,17 +39,6 @@ class Pair:
     compared: tuple[Mask, Mask]
     anchors: list[tuple[int, int]]
     expected_ns: int
-
-    def matched(self) -> int:
-        return len(self.ours)
-
-    def beyond_ns(self) -> int:
-        """By how much the offset differs from what clocks tell."""
-        return int(np.median([offset_ns for _, offset_ns in self.anchors])) - self.expected_ns
-
-    def nothing(self) -> Pair:
-        """The same two runs, with nothing in common."""
-        return replace(self, ours=self.ours[:0], theirs=self.theirs[:0], anchors=[])
 
 
 def pairs_of(

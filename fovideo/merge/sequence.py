@@ -168,8 +168,8 @@ def _join(source: Manifest, placed: Placed, states: Mapping[int, States | None])
     first = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)[mine]
     shift_ns = np.repeat(placed.clock.offsets_at(starts), sizes)[mine]
     there = np.concatenate([placed.dts_ns[place] for place in places])[mine]
-    known = (state[mine] == THERE) | (state[mine] == DOUBT)
     time, state = table["time_ns"][mine] + shift_ns, state[mine]
+    known = (state == THERE) | (state == DOUBT)
     return _Joined(
         time_ns=time,
         dts_ns=np.where(known, there, table["dts_ns"][mine] + shift_ns),

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import msgspec
 import numpy as np
+from memory_timeline import rows_within
 from merge_camera import STEP_NS, TRUE_CLOCK, VIDEO, S, Shot, Wrong
 from streams import decode_times
 
@@ -173,11 +174,7 @@ class Held:
     def gops(self, stream: str, from_ns: int | None = None, to_ns: int | None = None) -> list[Gop]:
         if stream != "gate" or not self.rows:
             raise NoSuchStream("no such stream", where=stream)
-        return [
-            row
-            for row in self.rows
-            if (from_ns is None or row.end_ns > from_ns) and (to_ns is None or row.start_ns < to_ns)
-        ]
+        return rows_within(self.rows, from_ns, to_ns)
 
     def provenances(self, stream: str) -> dict[int, Provenance]:
         return dict(self._provenances)

@@ -18,6 +18,15 @@ from fovideo.timeline.values import Gop, GopFlag, Loss, Provenance, StreamInfo
 HERE = "11" * 16
 
 
+def rows_within(rows: Iterable[Gop], from_ns: int | None, to_ns: int | None) -> list[Gop]:
+    """Rows of which some lies in [from_ns, to_ns)."""
+    return [
+        row
+        for row in rows
+        if (from_ns is None or row.end_ns > from_ns) and (to_ns is None or row.start_ns < to_ns)
+    ]
+
+
 class MemoryTimeline:
     """One stream, "gate". Rows are added by record(); reading is as of a store."""
 
@@ -124,11 +133,7 @@ class MemoryTimeline:
     def gops(self, stream: str, from_ns: int | None = None, to_ns: int | None = None) -> list[Gop]:
         if stream != "gate":
             raise NoSuchStream(stream)
-        return [
-            row
-            for row in self.rows
-            if (from_ns is None or row.end_ns > from_ns) and (to_ns is None or row.start_ns < to_ns)
-        ]
+        return rows_within(self.rows, from_ns, to_ns)
 
     def provenances(self, stream: str) -> dict[int, Provenance]:
         return dict(self._provenances)
