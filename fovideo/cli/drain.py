@@ -15,7 +15,7 @@ from fovideo.cli import ordering
 def command(site_file: Path, server: str, no_wait: bool, timeout_ns: int, as_json: bool, off: bool) -> int:
     """Announce that a server will be stopped on purpose: no spare stands in when it falls silent.
 
-    It records until it is stopped; its next start ends this. Done when every spare that answers knows.
+    It records until it is stopped; its next start ends this. Done when every spare that runs knows.
     """
     return ordering.order(
         site_file,

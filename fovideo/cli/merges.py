@@ -155,7 +155,7 @@ def _of_site(path: Path, *, ended: bool) -> Iterable[Found]:
     show = peers.for_site(site)
     answers = ask_all(site, show)
     for machine in (*site.servers, *site.spares):
-        health, error = answers[machine.name]
+        health, error, _ = answers[machine.name]
         if error:
             warn(f"{machine.name} does not answer: {error}")
         if health is not None:

@@ -61,6 +61,7 @@ class WatchedServer(msgspec.Struct, frozen=True, kw_only=True):
     unmerged_frames: held here and not yet confirmed. paused: merging is held back by order.
     error: why it does not answer, or the last pass failed.
     claimed: cameras for which it is settled that this spare has them; firm: the lease service says so.
+    drained: the server's last word was that it will be stopped on purpose.
     left: cameras that no spare has room for. suspicion: 0 = it has just answered, 1 and more = it is down.
     cut_off: it may be this spare that the network lost. ordered: it stands in because somebody said so.
     missing_ns: by camera, what the server's timeline lacks of the last outage: no machine received it.
@@ -84,6 +85,7 @@ class WatchedServer(msgspec.Struct, frozen=True, kw_only=True):
     suspicion: float = 0.0
     cut_off: bool = False
     ordered: bool = False
+    drained: bool = False
     missing_ns: dict[str, int] = {}
     recorded_to_ns: dict[str, int] = {}
     error: str = ""

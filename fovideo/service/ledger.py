@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from fovideo.failover import Holding, Memory, is_cut_off
+from fovideo.failover import Holding, Memory, Word, is_cut_off
 from fovideo.merge import StreamReport
 from fovideo.peer.health import WatchedServer
 
@@ -80,6 +80,7 @@ class Ledger:
                 suspicion=round(suspicion, 2),
                 cut_off=is_cut_off(memory),
                 ordered=memory.ordered,
+                drained=memory.word == Word.DRAINED,
                 recorded_to_ns={n: duty.edge_ns for n, duty in memory.duties.items() if duty.edge_ns > 0},
                 error=silence or self._error,
             )

@@ -12,7 +12,7 @@ import msgspec
 from fovideo.errors import ConfigError, PeerError
 from fovideo.peer import Control, Credentials, WatchedServer
 from fovideo.service.overview import Answer, ask_all
-from fovideo.site import Place, Site, Spare
+from fovideo.site import Place, Server, Site, Spare
 from fovideo.times import NS_PER_S
 
 Show = Callable[[Place], Credentials]
@@ -67,7 +67,9 @@ class Orders:
             spare for spare, watched in self._about(server) if watched.state not in ("watching", "suspect")
         ]
         if not holders:
-            raise PeerError("no spare stands in for it", where=server, hint="see fovideo status")
+            silent = ", ".join(f"{name}: {error}" for name, error in self._silent())
+            what = f"no spare stands in for it that answers; {silent}" if silent else ""
+            raise PeerError(what or "no spare stands in for it", where=server, hint="see fovideo status")
         for spare in holders:
             with closing(self._control(spare)) as control:
                 control.failback(server)
@@ -83,19 +85,36 @@ class Orders:
         return done[-1]
 
     def drain(self, server: str, on: bool = True, *, wait_s: float = 30.0) -> Done:
-        """Announce a planned stop, or take it back; done when all spares that answer know."""
+        """Announce a planned stop, or take it back; done when every spare that runs and watches it knows."""
         endpoint = self._site.server(server)
         with closing(self._control(endpoint)) as control:
             answer = control.drain(on)
-        since_ns = time.time_ns()
         state = str(answer.get("state", ""))
         self._tell(f"{server}: {state}")
         if wait_s <= 0:
             return Done(server=server, state=state, complete=False)
+        said = ""
         for _ in self._looks(wait_s):
-            if all(watched.answered_ns > since_ns for _, watched in self._about(server)):
+            unaware = self._unaware(endpoint, drained=on)
+            if not unaware:
                 return Done(server=server, state=state)
+            if unaware != said:
+                self._tell(f"not yet known to {unaware}")
+                said = unaware
         return Done(server=server, state=state, complete=False)
+
+    def _unaware(self, server: Server, *, drained: bool) -> str:
+        """The spares that may not know yet. One that does not run stands in for nobody: it need not know."""
+        answers = self._answers()
+        names = []
+        for spare in self._site.spares:
+            health, error, refused = answers[spare.name]
+            if server not in self._site.watched_by(spare) or refused:
+                continue
+            watched = None if health is None else health.servers.get(server.name)
+            if watched is None or watched.drained != drained:
+                names.append(f"{spare.name} ({error})" if error else spare.name)
+        return ", ".join(names)
 
     def _wait(self, spare: Spare, server: str, true: Callable[[WatchedServer], bool], wait_s: float) -> Done:
         said, watched = "", WatchedServer(state="unknown")
@@ -133,6 +152,11 @@ class Orders:
             for spare in self._site.spares
             if (health := answers[spare.name].health) is not None and server in health.servers
         ]
+
+    def _silent(self) -> list[tuple[str, str]]:
+        """The spares that do not answer, and why."""
+        answers = self._answers()
+        return [(spare.name, error) for spare in self._site.spares if (error := answers[spare.name].error)]
 
     def _watched(self, spare: Spare, server: str) -> WatchedServer | None:
         health = self._answers()[spare.name].health

@@ -10,7 +10,7 @@ import msgspec
 
 from fovideo.errors import FovideoError
 from fovideo.merge.running import MergeStatus
-from fovideo.peer import Credentials, Health, Probe
+from fovideo.peer import Credentials, Health, Probe, Unanswered
 from fovideo.service.reaching import reach
 from fovideo.site import Endpoint, Place, Server, Site
 from fovideo.site.target import as_target
@@ -20,10 +20,14 @@ WATCHING, SUSPECT = "watching", "suspect"
 
 
 class Answer(NamedTuple):
-    """What a machine said, or why it said nothing. A server that is not fovideo's has no health."""
+    """What a machine said, or why it said nothing. A server that is not fovideo's has no health.
+
+    refused: a machine is there and said that nobody listens.
+    """
 
     health: Health | None
     error: str = ""
+    refused: bool = False
 
 
 class CameraView(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +122,7 @@ def ask_all(
             finally:
                 probe.close()
         except FovideoError as error:
-            return Answer(None, str(error))
+            return Answer(None, str(error), isinstance(error, Unanswered) and error.refused)
 
     with ThreadPoolExecutor(max(len(endpoints), 1)) as pool:
         return dict(zip([e.name for e in endpoints], pool.map(ask, endpoints), strict=True))
@@ -136,7 +140,7 @@ def overview(site: Site, answers: Mapping[str, Answer], now_ns: int) -> SiteView
         problems=tuple(line for machine in machines for line in _problems(machine)),
         merges=tuple(
             MergeView(machine=name, merge=status)
-            for name, (health, _) in answers.items()
+            for name, (health, *_) in answers.items()
             if health is not None
             for status in health.merges
         ),
@@ -144,7 +148,7 @@ def overview(site: Site, answers: Mapping[str, Answer], now_ns: int) -> SiteView
 
 
 def _server(site: Site, server: Server, answers: Mapping[str, Answer]) -> MachineView:
-    health, error = answers[server.name]
+    health, error, _ = answers[server.name]
     stands_in = [
         _stand_in(spare.name, watched)
         for spare in site.spares
@@ -192,7 +196,7 @@ def _server(site: Site, server: Server, answers: Mapping[str, Answer]) -> Machin
 def _recorded_to(server: str, answers: Mapping[str, Answer]) -> str:
     edges = [
         edge_ns
-        for health, _ in answers.values()
+        for health, *_ in answers.values()
         if health is not None and server in health.servers
         for edge_ns in health.servers[server].recorded_to_ns.values()
     ]
@@ -203,7 +207,7 @@ def _missing_s(server: str, camera: str, answers: Mapping[str, Answer]) -> float
     """As the spare says that brought the server back last."""
     watched = [
         health.servers[server]
-        for health, _ in answers.values()
+        for health, *_ in answers.values()
         if health is not None and server in health.servers
     ]
     last = max(watched, key=lambda each: each.handback_ns, default=None)
@@ -225,7 +229,7 @@ def _stand_in(spare: str, watched: Any) -> StandIn:
 
 
 def _spare(site: Site, spare: Endpoint, answers: Mapping[str, Answer]) -> MachineView:
-    health, error = answers[spare.name]
+    health, error, _ = answers[spare.name]
     cameras = (
         ()
         if health is None
@@ -245,7 +249,7 @@ def _spare(site: Site, spare: Endpoint, answers: Mapping[str, Answer]) -> Machin
 
 
 def _management(site: Site, place: Place, answers: Mapping[str, Answer]) -> MachineView:
-    health, error = answers[place.name]
+    health, error, _ = answers[place.name]
     return MachineView(
         name=place.name,
         role="management",

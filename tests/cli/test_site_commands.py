@@ -163,7 +163,7 @@ def test_a_drill(site: SmallSite) -> None:
     report = fovideo_json("drill", site.file, "--server", "rec-1", "--hold", "1s", "--within", "20s")
     assert report["passed"]
     assert (report["kind"], report["spare"], report["lost_s"]) == ("real", "spare-1", {})
-    assert 0.5 < report["detection_s"] < 20
+    assert 0 < report["detection_s"] < 20
     assert report["handback_s"] > 0
     wait_until(site.at_rest, "at rest again", 60)
     late = fovideo("drill", site.file, "--server", "rec-1", "--hold", "0s", "--within", "100ms")
@@ -187,4 +187,4 @@ def test_a_drill_on_looped_cameras(site: SmallSite) -> None:
     report = fovideo_json("drill", site.file, "--server", "rec-1", "--looped", "--within", "20s")
     assert report["passed"]
     assert (report["kind"], report["lost_s"]) == ("looped", {})
-    assert report["detection_s"] > 0.5
+    assert report["detection_s"] > 0
