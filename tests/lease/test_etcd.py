@@ -129,11 +129,9 @@ def test_members_die_and_return(tmp_path: Path) -> None:
         with pytest.raises(LeasesAway, match="no member"):
             until(lambda: not one.look(), "one of three decides nothing")
         cluster.kill(2)
-        began_ns = time.monotonic_ns()
         with pytest.raises(LeasesAway) as caught:
             one.look()
         assert "127.0.0.1" in caught.value.hint
-        assert time.monotonic_ns() - began_ns < 9 * NS_PER_S
         for number in range(3):
             cluster.start(number)
         until(lambda: answers(one), "the cluster is back")

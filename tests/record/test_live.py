@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,11 +139,10 @@ def _ends(take: Callable[[], object]) -> Callable[[], bool]:
 def test_a_tap_that_is_not_read_stays_bounded(tmp_path: Path, clip: Path) -> None:
     with relay(tmp_path, clip) as relayed:
         tap = relayed.recorder.tap("cam")
-        begun, frames = time.monotonic(), relayed.recorder.status()["cam"].written_frames
+        frames = relayed.recorder.status()["cam"].written_frames
         wait_until(
             lambda: relayed.recorder.status()["cam"].written_frames > frames + 150, "recording goes on"
         )
-        assert time.monotonic() - begun < 60
         video = [frame for frame in tap.take() if frame.track == 1]
         assert video[0].key
         markers = [read_marker(frame.payload, Codec.H264) for frame in video]
