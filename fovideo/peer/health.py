@@ -97,7 +97,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     role: "server" or "spare". instance: new at each start. state: of a server "starting", "recording",
     "stopping" or "drained"; of a spare the furthest of its servers'. now_ns: wall clock.
     licence: what is wrong with the site's licence or will be, "" for nothing. servers: of a spare only.
-    merges: those that this process carries out now.
+    merges: those that this process carries out now. memory_bytes: what all its rings may hold together.
     arbitration: of a spare, why the lease service cannot be asked.
     unreachable: of the timeline of a whole site, the machines whose recordings are not in it now.
     """
@@ -115,6 +115,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     store: StoreHealth
     servers: dict[str, WatchedServer] = {}
     merges: tuple[MergeStatus, ...] = ()
+    memory_bytes: int = 0
     arbitration: str = ""
     unreachable: tuple[str, ...] = ()
 

@@ -282,6 +282,11 @@ class Recorder:
             channels = dict(self._channels)
         return {name: channel.status() for name, channel in channels.items()}
 
+    @property
+    def memory_bytes(self) -> int:
+        """What the rings of all cameras may hold together."""
+        return self._memory_bytes
+
     def store_status(self) -> StoreStatus:
         return self._writer.status()
 

@@ -15,33 +15,17 @@ from fovideo.errors import ConfigError, FovideoError
 from fovideo.licence import licence_problems
 from fovideo.peer import Credentials
 from fovideo.service.measure import CameraProbe, probe_cameras
+from fovideo.service.needs import SpareNeeds, memory_problems, ring_problems, spare_needs
 from fovideo.service.overview import Answer, ask_all
 from fovideo.service.reaching import reach
 from fovideo.service.settings import camera_config
-from fovideo.site import Camera, Endpoint, Place, Problem, Site, Spare, advice
+from fovideo.site import Endpoint, Place, Problem, Site, Spare, advice
 from fovideo.site.target import as_target
 from fovideo.times import NS_PER_S, format_duration
 
 _REACH_S = 3.0
 SKEW_NS = NS_PER_S // 2
 """Clocks of machines that differ by more are worth a word: times of footage come from them in the end."""
-
-_PREROLL_MARGIN = 1.25
-"""Bit rates swing, and the pre-roll is whole GOPs."""
-
-
-class SpareNeeds(msgspec.Struct, frozen=True, kw_only=True):
-    """What a spare spends on watching, whether it stands in or not. Bit rates as measured or stated.
-
-    preroll_bytes: of the footage held in memory; ring_bytes: the most that it may become.
-    unknown: cameras whose bit rate is not known, so that they are not in the sums.
-    """
-
-    cameras: int
-    preroll_bytes: int
-    ring_bytes: int
-    bits_per_second: int
-    unknown: tuple[str, ...] = ()
 
 
 class SiteReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,8 +67,12 @@ def check_site(
     ]
     problems += licence_problems(site, time.time_ns())
     rates = {camera.name: camera.bit_rate or _rate(probes, camera.name) for camera in site.cameras}
-    needs = {spare.name: spare_needs(site, spare, rates) for spare in site.spares}
-    problems += _rings(site, rates)
+    needs = {
+        spare.name: spare_needs(site, spare, rates, _memory_bytes(spare, answers[spare.name]))
+        for spare in site.spares
+    }
+    problems += ring_problems(site, rates)
+    problems += memory_problems(site, rates, needs)
     if site.spares:
         problems += _unwatched(site)
     return SiteReport(
@@ -95,25 +83,6 @@ def check_site(
         cameras=probes,
         spares=needs,
     )
-
-
-def spare_needs(site: Site, spare: Spare, rates: Mapping[str, int]) -> SpareNeeds:
-    """Sums over the cameras that a spare watches. rates: bits a second by camera, 0 = not known. Pure."""
-    watched = {server.name for server in site.watched_by(spare)}
-    cameras = [c for c in site.cameras if c.server in watched and c.standby != "cold"]
-    return SpareNeeds(
-        cameras=len(cameras),
-        preroll_bytes=sum(
-            min(_preroll_bytes(c, rates[c.name]), c.ring_bytes) for c in cameras if c.standby == "hot"
-        ),
-        ring_bytes=sum(camera.ring_bytes for camera in cameras),
-        bits_per_second=sum(rates[camera.name] for camera in cameras),
-        unknown=tuple(camera.name for camera in cameras if not rates[camera.name]),
-    )
-
-
-def _preroll_bytes(camera: Camera, bits_per_second: int) -> int:
-    return round(camera.preroll_ns / NS_PER_S * bits_per_second / 8 * _PREROLL_MARGIN)
 
 
 def _rate(probes: Mapping[str, CameraProbe], name: str) -> int:
@@ -206,13 +175,9 @@ def _loaded(
         yield Problem(f"{role} {endpoint.name}", what, "reload it with this file (SIGHUP)")
 
 
-def _rings(site: Site, rates: Mapping[str, int]) -> Iterator[Problem]:
-    for camera in site.cameras if site.spares else ():
-        needed = _preroll_bytes(camera, rates[camera.name])
-        if needed > camera.ring_bytes:
-            held_ns = camera.preroll_ns * camera.ring_bytes // needed
-            what = f"its ring holds only {format_duration(held_ns)} of {format_duration(camera.preroll_ns)}"
-            yield Problem(f"camera {camera.name}", what, f'ring = "{-(-needed // 2**20)}MiB" holds all')
+def _memory_bytes(spare: Spare, answer: Answer) -> int:
+    """What a spare allows its rings together: as it says, else as the file says; 0 = not known."""
+    return answer.health.memory_bytes if answer.health is not None else spare.memory_bytes
 
 
 def _unwatched(site: Site) -> Iterator[Problem]:

@@ -179,6 +179,7 @@ class Station(SiteProcess):
             cameras={name: camera_health(status, now_ns) for name, status in self.recorder.status().items()},
             servers=self._watched(),
             merges=self._merges(),
+            memory_bytes=self.recorder.memory_bytes,
             arbitration=self._arbitration(),
         )
 
