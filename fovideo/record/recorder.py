@@ -79,7 +79,7 @@ class Recorder:
         self._on_event = on_event
         self._clocks = clocks or Clocks()
         self._chance = chance or random.Random()
-        self._memory_bytes = memory_bytes or usable_memory_bytes() // 2
+        self._memory_bytes = int(memory_bytes) or usable_memory_bytes() // 2
         self._lock = threading.Lock()
         self._channels: dict[str, Channel] = {}
         self._ingest: Ingest | None = None  # made for the first camera that is read natively

@@ -190,6 +190,13 @@ def test_a_spare_takes_orders(tmp_path: Path) -> None:
             stranger.failover("rec-1")
 
 
+def test_what_all_rings_may_hold_together_is_told(tmp_path: Path) -> None:
+    path = site_of(tmp_path).path
+    path.write_text(path.read_text().replace("[[spare]]", '[[spare]]\nmemory = "8MiB"'))
+    with Spare(load_site(path), "spare-1") as spare:
+        assert httpx.get(f"{spare.url}/v1/health", trust_env=False).json()["memory_bytes"] == 8 << 20
+
+
 def test_a_server_is_drained(tmp_path: Path) -> None:
     server, _ = stations(tmp_path)
     with pytest.raises(UsageError, match="starting"):
