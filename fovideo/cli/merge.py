@@ -205,8 +205,6 @@ def _merge(origin: Timeline, goal: Timeline, **settings: Any) -> tuple[MergeRepo
     try:
         return merge(origin, goal, **settings), None
     except MergeIncomplete as error:
-        if error.report is None:
-            raise
         return error.report, error
 
 

@@ -7,9 +7,19 @@ import time
 from collections.abc import Callable, Sequence
 
 import msgspec
+import numpy as np
 
-from fovideo.errors import FovideoError, MergeError, NoSuchStream, PlanStale, StoreDamaged
+from fovideo.errors import (
+    FovideoError,
+    MergeError,
+    NoSuchStream,
+    PlanStale,
+    StoreDamaged,
+    StoreError,
+    StoreFull,
+)
 from fovideo.merge.control import MergeControl
+from fovideo.merge.damage import Damaged, damaged_rows
 from fovideo.merge.inserting import Done, Inserter, Progress, Stopped, settle
 from fovideo.merge.manifest import Manifest, load_manifest
 from fovideo.merge.order import Order, turns
@@ -64,9 +74,9 @@ def merge(
     on_insert: called before each insertion with its stream, and its provenance and span in the target
     (CustodyRecord.inserted). wall_clock, clock: ns since the epoch, and monotonic.
     A second run inserts nothing. If it raises, what was inserted so far stays, and running it again goes on
-    from there. Where a file of one stream is damaged, the others are merged first; then MergeIncomplete says
-    so, with their report. Raises NoSuchStream for a name the source lacks, MergeError if the target does not
-    settle down or lost a frame, and the errors of both timelines.
+    from there. Rows of the source that are damaged are left out, and everything else is merged; then
+    MergeIncomplete names them, with the report. Raises NoSuchStream for a name the source lacks, MergeError
+    if the target does not settle down or lost a frame, and the errors of both timelines.
     """
     infos = source.streams()
     known = [info.name for info in infos]
@@ -76,7 +86,8 @@ def merge(
     names = known if streams is None else streams
     job = Job(source, target, from_ns, to_ns, lease, window_ns, expected_ns, wall_clock, waiting)
     hand = control or MergeControl()
-    damaged: dict[str, StoreDamaged] = {}
+    done = {name: Done() for name in names}
+    failed: dict[str, StoreDamaged] = {}
     inserter = Inserter(
         source=source,
         target=target,
@@ -90,32 +101,35 @@ def merge(
     if dry_run:
         reports, whole = {name: job.dry(name) for name in names}, len(names)
     else:
-        reports, done = {}, {name: Done() for name in names}
+        reports = {}
         spans = [*first, *turns([info for info in infos if info.name in names], order)]
         for window in (*(job.within(span) for span in spans), job):
             whole = 0
             for name in names:
-                if hand.cancelled or name in damaged:
+                if hand.cancelled or name in failed:
                     continue
                 inserter.more = window is not job or name != names[-1]
                 try:
                     reports[name] = window.run(name, inserter, done[name], patience_ns)
                 except StoreDamaged as error:
                     _log.info("%s: %s", name, error)
-                    damaged[name] = error
+                    failed[name] = error
                 else:
                     whole += 1
     report = MergeReport(
         source=source.location,
         target=target.location,
         dry_run=dry_run,
-        streams=tuple(reports[name] for name in names if name in reports and name not in damaged),
-        stopped=whole + len(damaged) < len(names) or any(each.left_frames for each in reports.values()),
+        streams=tuple(reports[name] for name in names if name in reports and name not in failed),
+        stopped=whole + len(failed) < len(names) or any(each.left_frames for each in reports.values()),
     )
-    for name, why in damaged.items():
+    for name, why in failed.items():
         if len(names) == 1:
             raise why
         raise MergeIncomplete.of(name, why, report)
+    left_out = {name: each.damaged for name, each in done.items() if each.damaged}
+    if left_out:
+        raise MergeIncomplete.without(left_out, report)
     return report
 
 
@@ -137,6 +151,10 @@ def make_plan(
     job = Job(source, target, from_ns, to_ns, lease, window_ns, expected_ns, wall_clock)
     manifest, held, made = job.plan(stream)
     return msgspec.structs.replace(made, seen=seen(made, manifest, held))
+
+
+class LeftOut(Exception):
+    """Rows of the source are damaged: plan again without them. Never leaves this module."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -170,9 +188,11 @@ class Job(msgspec.Struct, frozen=True):
         while stale < _ATTEMPTS:
             before = len(done.steps)
             try:
-                manifest, held, made = self.plan(stream)
+                manifest, held, made = self.plan(stream, done.damaged)
                 self._clear_up(manifest, done)
                 report = self._carry_out(manifest, held, made, inserter, done)
+            except LeftOut as left:
+                _log.info("%s: left out: %s", stream, left)
             except PlanStale:
                 stale = 1 if len(done.steps) > before else stale + 1
                 _log.info("%s: %s changed meanwhile: planning again", stream, self.target.location)
@@ -206,9 +226,18 @@ class Job(msgspec.Struct, frozen=True):
         except PlanStale:
             verify(self.target, manifest, done.steps[before:])
             raise
+        except StoreError as error:
+            if error.passing or isinstance(error, StoreFull) or not done.left:
+                raise
+            damaged = damaged_rows(self.source, manifest, done.left[0])
+            if not damaged:
+                raise
+            verify(self.target, manifest, done.steps[before:])
+            done.damaged += damaged
+            raise LeftOut(damaged[0].error) from None
         verify(self.target, manifest, done.steps[before:])
         report = _without_own(report_done(self.source, manifest, made, done), done.steps[:before])
-        return explained(report, self.source, self.target, manifest, made)
+        return explained(report, self.source, self.target, manifest, made, done.damaged)
 
     def _clear_up(self, manifest: Manifest, done: Done) -> None:
         """A step that was sent without an answer: is it in? Then the plan made since does not have it."""
@@ -221,11 +250,14 @@ class Job(msgspec.Struct, frozen=True):
             return
         done.steps.append(step)
 
-    def plan(self, stream: str) -> tuple[Manifest, Manifest, Plan]:
-        """Manifests of source and target, and the plan."""
+    def plan(self, stream: str, damaged: Sequence[Damaged] = ()) -> tuple[Manifest, Manifest, Plan]:
+        """Manifests of source and target, and the plan. damaged: rows that the source has no longer."""
         from_ns = None if self.from_ns is None else self.from_ns - self.window_ns
         to_ns = None if self.to_ns is None else self.to_ns + self.window_ns
         manifest = load_manifest(self.source, stream, from_ns, to_ns)
+        if damaged:
+            gone = {each.row.serial for each in damaged}
+            manifest = manifest.only(np.array([row.serial not in gone for row in manifest.rows], bool))
         if manifest.rows:  # of the target, only what the source's footage can have to do with
             reach_ns = abs(self.expected_ns) + 2 * self.window_ns
             start_ns = manifest.rows[0].start_ns - reach_ns

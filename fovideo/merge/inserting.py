@@ -11,6 +11,7 @@ import msgspec
 
 from fovideo.errors import FovideoError, PlanStale
 from fovideo.merge.control import MergeControl
+from fovideo.merge.damage import Damaged
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.order import LOCAL_STEP_BYTES, STEP_BYTES, Order, recut, steps
 from fovideo.merge.pace import Pace
@@ -55,12 +56,13 @@ class Stopped(Exception):
 
 class Done(msgspec.Struct):
     """What was inserted of a stream so far, over all attempts. unsure: sent, but no answer came. left: steps
-    of the last plan that were not carried out.
+    of the last plan that were not carried out. damaged: rows of the source that cannot be.
     """
 
     steps: list[PlannedStretch] = []
     left: list[PlannedStretch] = []
     unsure: PlannedStretch | None = None
+    damaged: list[Damaged] = []
 
 
 class Inserter(msgspec.Struct, kw_only=True):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 import msgspec
 
 from fovideo.custody import still_missing
 from fovideo.errors import NoSuchStream
+from fovideo.merge.damage import Damaged
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.report import StreamReport
 from fovideo.merge.values import Plan
@@ -19,9 +20,16 @@ _Ask: TypeAlias = Callable[[str, int | None, int | None], list[Loss]]
 
 
 def explained(
-    report: StreamReport, source: Timeline, target: Timeline, manifest: Manifest, plan: Plan
+    report: StreamReport,
+    source: Timeline,
+    target: Timeline,
+    manifest: Manifest,
+    plan: Plan,
+    damaged: Iterable[Damaged] = (),
 ) -> StreamReport:
-    """The report with reasons for what is missing. manifest: of the source. plan: what was done."""
+    """The report with reasons for what is missing. manifest: of the source, without its damaged rows. plan:
+    what was done.
+    """
     if not report.missing:
         return report
     offset_ns = plan.clock_offset_ns
@@ -32,7 +40,10 @@ def explained(
     found = still_missing(
         [(span.from_ns, span.to_ns) for span in report.missing],
         _losses(target.losses, plan.stream, from_ns, to_ns),
-        [Loss(loss.start_ns + offset_ns, loss.end_ns + offset_ns, loss.frames, loss.reason) for loss in lost],
+        [
+            Loss(loss.start_ns + offset_ns, loss.end_ns + offset_ns, loss.frames, loss.reason)
+            for loss in (*lost, *(each.loss for each in damaged))
+        ],
         refused=[(span.from_ns, span.to_ns) for span in plan.held],
         deferred=[(row.start_ns + offset_ns, row.end_ns + offset_ns) for row in waiting],
     )

@@ -4,13 +4,14 @@ this.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from fovideo.custody import Missing
 from fovideo.errors import MergeError, StoreDamaged
+from fovideo.merge.damage import Damaged
 from fovideo.merge.values import Kind, Plan, PlannedStretch, Span, joined, without
 from fovideo.times import NS_PER_MS, format_ns
 
@@ -102,12 +103,13 @@ class MergeReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MergeIncomplete(MergeError):
-    """A stream could not be merged, as a file of one side is damaged; the others were.
+    """Rows of the source are damaged, or a stream could not be merged, as an index is; all else was merged.
 
-    report: of those others. The damaged stream keeps what was inserted before.
+    report: of all streams that were merged, whole or without damaged rows (still_missing says where those
+    are missed). A stream that could not be merged keeps what was inserted before.
     """
 
-    report: MergeReport | None = None
+    report: MergeReport = MergeReport(source="", target="", dry_run=False)
 
     @classmethod
     def of(cls, stream: str, error: StoreDamaged, report: MergeReport) -> MergeIncomplete:
@@ -115,6 +117,20 @@ class MergeIncomplete(MergeError):
             error.hint or "fovideo check --repair on that store, then merge again; other streams are merged"
         )
         made = cls(f"{stream} is not merged: {error.what}", where=error.where, hint=hint)
+        made.report = report
+        return made
+
+    @classmethod
+    def without(cls, left_out: Mapping[str, Sequence[Damaged]], report: MergeReport) -> MergeIncomplete:
+        """All was merged but these rows, by stream."""
+        frames = {name: sum(each.row.frames for each in rows) for name, rows in left_out.items()}
+        error = next(iter(left_out.values()))[0].error
+        counted = ", ".join(f"{count} frames of {name}" for name, count in frames.items())
+        made = cls(
+            f"{counted} are damaged and left out, all else is merged: {error.what}",
+            where=error.where,
+            hint="fovideo check --repair on that store saves what can be, then merge again",
+        )
         made.report = report
         return made
 

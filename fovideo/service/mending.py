@@ -8,7 +8,16 @@ from typing import NamedTuple
 
 from fovideo.errors import FovideoError
 from fovideo.failover import PassOutcome, Portion
-from fovideo.merge import WINDOW_NS, MergeControl, Order, Pace, Progress, StreamReport, merge
+from fovideo.merge import (
+    WINDOW_NS,
+    MergeControl,
+    MergeIncomplete,
+    Order,
+    Pace,
+    Progress,
+    StreamReport,
+    merge,
+)
 from fovideo.store import Store
 from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.values import Gop
@@ -58,7 +67,9 @@ def mend(
             mended.error = mended.error or f"{portion.stream}: {error}"
             if isinstance(error, ConnectionError):
                 break
-            continue
+            if not isinstance(error, MergeIncomplete) or not error.report.streams:
+                continue
+            (report,) = error.report.streams
         if report is not None:
             mended.reports.append(report)
         mended.outcomes[portion.stream] = _outcome(source, portion, report)

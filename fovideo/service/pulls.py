@@ -20,7 +20,7 @@ import msgspec
 
 from fovideo.decoding import from_json
 from fovideo.errors import FovideoError, NothingThere, UsageError
-from fovideo.merge import MergeControl, MergeReport, Pace, merge
+from fovideo.merge import MergeControl, MergeIncomplete, MergeReport, Pace, merge
 from fovideo.merge.pace import retry_after_ns
 from fovideo.merge.running import MergeResult, MergeStatus, RunningMerge
 from fovideo.peer import Credentials, Pull, RemoteStore
@@ -259,6 +259,7 @@ class Pulls:
             try:
                 report = self._pull(entry)
             except FovideoError as failed:
+                report = failed.report if isinstance(failed, MergeIncomplete) else None
                 error = str(failed)
                 _log.error("%s: merging what %s holds failed: %s", self._name, entry.pull.source, error)
             except Exception:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from fovideo.decoding import from_msgpack
-from fovideo.errors import NothingThere, StoreError, UsageError
+from fovideo.errors import NothingThere, SegmentDamaged, StoreError, UsageError
 from fovideo.peer.wire import (
     MSGPACK,
     PAGE_ROWS,
@@ -195,28 +195,27 @@ async def _send(request: Request, parts: list[bytes | FileRange]) -> Response:
     if "range" in request.headers:
         status, headers["Content-Range"] = 206, f"bytes {first}-{last}/{size}"
     ranges = [part for part in cut_out(parts, first, last + 1) if isinstance(part, FileRange)]
+    # Looked at ahead, so that footage which is not there is an error and not a cut answer.
+    await run_in_threadpool(_require_files, ranges)
     if usable(request.scope) and sum(map(size_of, ranges)) == last + 1 - first >= RAW_BYTES:
-        await run_in_threadpool(_require_files, ranges)
         return SentByKernel(ranges, status, headers, BYTES)
     pieces = itertools.chain.from_iterable(map(chunks, cut_out(parts, first, last + 1)))
-    # The first piece is read here, so that footage which is gone is an error and not a cut answer.
-    head = await run_in_threadpool(next, pieces, b"")
-    return StreamingResponse(_chained(head, pieces), status, headers=headers, media_type=BYTES)
+    return StreamingResponse(pieces, status, headers=headers, media_type=BYTES)
 
 
 def _require_files(ranges: list[FileRange]) -> None:
-    for path in dict.fromkeys(each.path for each in ranges):
+    ends: dict[str, int] = {}
+    for each in ranges:
+        ends[each.path] = max(ends.get(each.path, 0), each.offset + each.size_bytes)
+    for path, end in ends.items():
         try:
-            Path(path).stat()
+            size_bytes = Path(path).stat().st_size
         except FileNotFoundError:
             raise NothingThere("the footage has expired", where=path) from None
         except OSError as error:
             raise StoreError(f"cannot be read: {error.strerror}", where=path) from None
-
-
-def _chained(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield head
-    yield from rest
+        if size_bytes < end:
+            raise SegmentDamaged("the file is shorter than its index says", where=path)
 
 
 async def _answer(request: Request, find: Callable[[], Any]) -> Response:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from merge_world import Held, World, camera, table_of
 
-from fovideo.errors import MergeError, SegmentDamaged, StoreDamaged, StoreError
+from fovideo.errors import MergeError, StoreDamaged, StoreError
 from fovideo.merge import MergeControl, Pace, Piece, merge
 from fovideo.merge.cutting import cut_down
 from fovideo.segment import samples, scan
@@ -95,17 +95,6 @@ def test_a_source_that_cannot_be_told_keeps_its_copy(
     assert report.verified
     assert report.settled_rows == 0
     assert "opened for reading only" in caplog.text
-
-
-def test_a_damaged_row_of_the_source_stops_its_merge(world: World) -> None:
-    spare, server = world.timeline("spare"), world.timeline("server")
-    partial = next(row for row in spare.rows if 100 in spare.ids_of(row))
-    data = bytearray(spare._data[partial.serial])
-    data[-3] ^= 1
-    spare._data[partial.serial] = bytes(data)
-    with pytest.raises(SegmentDamaged):
-        merge(spare, server)
-    assert not spare.settled
 
 
 def a_row() -> tuple[Held, Any]:

@@ -15,7 +15,15 @@ from streams import decode_times
 from fovideo.errors import NoSuchStream, PlanStale
 from fovideo.media.codec import Track
 from fovideo.media.frames import Clock, FrameFlag, FrameTable, empty_frames
-from fovideo.segment import SegmentHeader, decode_table, encode_fragment, encode_table, samples, scan
+from fovideo.segment import (
+    SegmentHeader,
+    decode_table,
+    encode_fragment,
+    encode_table,
+    fragments,
+    samples,
+    scan,
+)
 from fovideo.timeline.endpoint import FileRange, Inserted, Stretch
 from fovideo.timeline.values import Gop, GopFlag, Loss, Provenance, Splice, StreamInfo
 
@@ -136,10 +144,9 @@ class Held:
 
     def ids_of(self, row: Gop) -> list[int]:
         data = self._data[row.serial]
-        fragments, _, _ = scan(data, 0)
         return [
             int.from_bytes(bytes(sample)[:8], "big")
-            for fragment in fragments
+            for fragment in scan(data, 0)[0]
             for sample in samples(fragment, data, fragment.offset)
         ]
 
@@ -197,11 +204,10 @@ class Held:
         assert stretch.provenance.inserted_from
         self._segments += 1
         frames = size_bytes = 0
-        for part in stretch.parts:
-            assert isinstance(part, bytes)
-            fragments, end, reason = scan(part, 0)
-            assert (end, reason) == (len(part), "")
-            for fragment in fragments:
+        parts = [part for part in stretch.parts if isinstance(part, bytes)]
+        assert len(parts) == len(stretch.parts)
+        for part, found in [(part, list(fragments(part))) for part in parts]:
+            for fragment in found:
                 data = part[fragment.offset : fragment.offset + fragment.size_bytes]
                 self._add(
                     data,

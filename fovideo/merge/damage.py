@@ -1,0 +1,61 @@
+"""Which rows of a source cannot be merged, since their bytes are not what was recorded.
+
+Looked for only where an insertion failed for that: a target checks all that it takes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from fovideo.errors import SegmentDamaged, StoreDamaged
+from fovideo.merge.manifest import Manifest
+from fovideo.merge.values import PlannedStretch
+from fovideo.platform import read_range
+from fovideo.segment import decode_table, fragments
+from fovideo.timeline.endpoint import FileRange, Timeline
+from fovideo.timeline.values import Gop, Loss
+from fovideo.times import format_ns
+
+
+class Damaged(NamedTuple):
+    """A row, and what is wrong with it."""
+
+    row: Gop
+    error: StoreDamaged
+
+    @property
+    def loss(self) -> Loss:
+        """As a stretch that the source lost."""
+        return Loss(self.row.start_ns, self.row.end_ns, self.row.frames, "damaged")
+
+
+def damaged_rows(source: Timeline, manifest: Manifest, step: PlannedStretch) -> list[Damaged]:
+    """Those of a step's rows that are not whole and sound at the source. Reads them all."""
+    rows = {row.serial: row for row in manifest.rows}
+    found = []
+    for serial in dict.fromkeys(piece.serial for piece in step.pieces):
+        try:
+            _check(source, rows[serial])
+        except StoreDamaged as error:
+            found.append(Damaged(rows[serial], error))
+    return found
+
+
+def _check(source: Timeline, row: Gop) -> None:
+    data = source.read(row.stream, row)
+    where = f"{source.location}: {row.stream} at {format_ns(row.start_ns)}"
+    if isinstance(data, FileRange):
+        where, size_bytes = data.path, data.size_bytes
+        try:
+            data = read_range(Path(data.path), data.offset, data.size_bytes)
+        except OSError as error:
+            raise SegmentDamaged(f"cannot be read: {error.strerror}", where=where) from None
+        if len(data) < size_bytes:
+            raise SegmentDamaged("the file is shorter than its index says", where=where)
+    try:
+        digests = [digest for each in fragments(data) for digest in each.frames["digest"].tolist()]
+    except SegmentDamaged as error:
+        raise SegmentDamaged(error.what, where=where, hint=error.hint) from None
+    if digests != decode_table(row.table)["digest"].tolist():
+        raise SegmentDamaged("does not hold the frames of its index", where=where)
