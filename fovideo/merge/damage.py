@@ -46,7 +46,7 @@ def _check(source: Timeline, row: Gop) -> None:
     data = source.read(row.stream, row)
     where = f"{source.location}: {row.stream} at {format_ns(row.start_ns)}"
     if isinstance(data, FileRange):
-        where, size_bytes = data.path, data.size_bytes
+        where, size_bytes = f"{data.path}: GOP at byte {data.offset}", data.size_bytes
         try:
             data = read_range(Path(data.path), data.offset, data.size_bytes)
         except OSError as error:

@@ -63,7 +63,7 @@ def mend(
         try:
             report = _merge(source, target, portion, lease, manner)
         except FovideoError as error:
-            _log.warning("%s: the merge will be tried again: %s", portion.stream, error)
+            _log.info("%s: the merge will be tried again: %s", portion.stream, error)
             mended.error = mended.error or f"{portion.stream}: {error}"
             if isinstance(error, ConnectionError):
                 break
