@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from fovideo.errors import SegmentDamaged, StoreDamaged
+from fovideo.errors import NothingThere, SegmentDamaged, StoreDamaged
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.values import PlannedStretch
 from fovideo.platform import read_range
@@ -35,10 +35,14 @@ def damaged_rows(source: Timeline, manifest: Manifest, step: PlannedStretch) -> 
     rows = {row.serial: row for row in manifest.rows}
     found = []
     for serial in dict.fromkeys(piece.serial for piece in step.pieces):
+        row = rows[serial]
         try:
-            _check(source, rows[serial])
+            _check(source, row)
         except StoreDamaged as error:
-            found.append(Damaged(rows[serial], error))
+            found.append(Damaged(row, error))
+        except NothingThere as error:
+            if row in source.gops(row.stream, row.start_ns, row.end_ns):
+                found.append(Damaged(row, SegmentDamaged("the file is gone", where=error.where)))
     return found
 
 
@@ -49,6 +53,8 @@ def _check(source: Timeline, row: Gop) -> None:
         where, size_bytes = f"{data.path}: GOP at byte {data.offset}", data.size_bytes
         try:
             data = read_range(Path(data.path), data.offset, data.size_bytes)
+        except FileNotFoundError:
+            raise NothingThere("the file is gone", where=where) from None
         except OSError as error:
             raise SegmentDamaged(f"cannot be read: {error.strerror}", where=where) from None
         if len(data) < size_bytes:

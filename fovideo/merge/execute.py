@@ -13,6 +13,7 @@ from fovideo.errors import (
     FovideoError,
     MergeError,
     NoSuchStream,
+    NothingThere,
     PlanStale,
     StoreDamaged,
     StoreError,
@@ -226,15 +227,17 @@ class Job(msgspec.Struct, frozen=True):
         except PlanStale:
             verify(self.target, manifest, done.steps[before:])
             raise
-        except StoreError as error:
+        except (StoreError, NothingThere) as error:
             if error.passing or isinstance(error, StoreFull) or not done.left:
                 raise
             damaged = damaged_rows(self.source, manifest, done.left[0])
-            if not damaged:
+            if not damaged and not isinstance(error, NothingThere):
                 raise
             verify(self.target, manifest, done.steps[before:])
             done.damaged += damaged
-            raise LeftOut(damaged[0].error) from None
+            if damaged:
+                raise LeftOut(damaged[0].error) from None
+            raise PlanStale("the source's footage has expired meanwhile", where=error.where) from None
         verify(self.target, manifest, done.steps[before:])
         report = _without_own(report_done(self.source, manifest, made, done), done.steps[:before])
         return explained(report, self.source, self.target, manifest, made, done.damaged)

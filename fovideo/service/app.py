@@ -6,6 +6,7 @@ it still answers, and its figures say that nothing becomes durable.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
@@ -43,6 +44,8 @@ from fovideo.service.management_routes import Manages, management_routes, whole_
 from fovideo.service.metrics import HealthCollector
 from fovideo.service.routes import timeline_routes
 from fovideo.timeline.endpoint import Timeline
+
+_log = logging.getLogger(__name__)
 
 _STATUS: tuple[tuple[type[FovideoError], int], ...] = (
     (ConfigStale, 409),
@@ -98,7 +101,11 @@ def make_app(
     async def answer_metrics(request: Request) -> Response:
         return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    handlers: dict[Any, Any] = {FovideoError: _answer_error, HTTPException: _answer_http_error}
+    handlers: dict[Any, Any] = {
+        FovideoError: _answer_error,
+        HTTPException: _answer_http_error,
+        ClientDisconnect: _answer_nobody,
+    }
     below: list[Route] = [Route("/health", answer_health), *control_routes(controls or {}, access=access)]
     if pulls is not None:
         below += merge_routes(pulls)
@@ -124,6 +131,12 @@ def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     what = f"there is no {request.url.path}" if error.status_code == 404 else error.detail
     return _failure(error.status_code, Problem("PeerError", what, hint="see docs/ref/http.md"))
+
+
+def _answer_nobody(request: Request, error: Exception) -> Response:
+    """A peer that ends or is cut off while it sends is nothing that this process did wrong."""
+    _log.info("%s: the client went away", request.url.path)
+    return Response(status_code=400)
 
 
 def _failure(status: int, problem: Problem) -> Response:

@@ -1,4 +1,4 @@
-"""A source with damaged files, its footage going either way over HTTP: all else arrives."""
+"""A source with damaged files, its footage copied, or going either way over HTTP: all else arrives."""
 
 from __future__ import annotations
 
@@ -25,6 +25,16 @@ def cut(segment: Path) -> None:
     segment.write_bytes(data[: len(data) // 2])
 
 
+def remove(segment: Path) -> None:
+    segment.unlink()
+
+
+def kept(spare: Store, server: Store) -> StreamReport:
+    with pytest.raises(MergeIncomplete) as raised:
+        merge(spare, server)
+    return raised.value.report.streams[0]
+
+
 def pushed(spare: Store, server: Store) -> StreamReport:
     with served(server) as http, remote(http.url) as target, pytest.raises(MergeIncomplete) as raised:
         merge(spare, target)
@@ -37,11 +47,15 @@ def pulled(spare: Store, server: Store) -> StreamReport:
     return raised.value.report.streams[0]
 
 
-@pytest.mark.parametrize("way", [pushed, pulled])
-@pytest.mark.parametrize("hurt", [flip, cut])
+@pytest.mark.parametrize("way", [kept, pushed, pulled])
+@pytest.mark.parametrize("hurt", [flip, cut, remove])
 @pytest.mark.parametrize("size", [300, 30_000], ids=["read row by row", "fetched at once"])
 def test_all_but_what_is_damaged_arrives(
-    tmp_path: Path, way: Callable[[Store, Store], StreamReport], hurt: Callable[[Path], None], size: int
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    way: Callable[[Store, Store], StreamReport],
+    hurt: Callable[[Path], None],
+    size: int,
 ) -> None:
     with open_store(tmp_path / "spare") as spare, open_store(tmp_path / "server") as server:
         record(server, 0, 50, size=size)
@@ -53,4 +67,5 @@ def test_all_but_what_is_damaged_arrives(
         assert report.verified
         assert report.inserted_frames == held - 50
         assert FRAMES - 100 <= held < FRAMES
+        assert not [record for record in caplog.records if record.name == "uvicorn.error"]
         assert {missing.reason for missing in report.still_missing} == {"damaged"}
