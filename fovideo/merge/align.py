@@ -186,8 +186,11 @@ def _take_copies(source: Footage, target: Footage, result: Aligned) -> None:
     result.anchors.extend((int(times[at]), int(offsets[at])) for at in {0, len(places) - 1})
 
 
-def _add_rest(target: Footage, matched: Index, is_kin: bool, expected_ns: int, result: Aligned) -> None:
-    free = np.ones(len(target.frames), bool)
+def _add_rest(
+    target: Footage, matched: Index, is_kin: bool, expected_ns: int, result: Aligned, near: Mask | None = None
+) -> None:
+    """near: which frames of the target arrived while the run did; what did not is no neighbour of it."""
+    free = np.ones(len(target.frames), bool) if near is None else near.copy()
     free[matched] = False
     if free.any() and not target.conflict:
         result.rest.append(_Rest(target, free, is_kin, expected_ns))
@@ -225,7 +228,7 @@ def _take_content(
     result.held |= held
     result.dts_ns[ours] = target.frames["dts_ns"][others]
     result.matched += len(ours)
-    if len(ours) >= FEW or not len(prior.repeated):
+    if len(ours) >= FEW or not prior.repeats:
         result.anchors.extend(pair.anchors)
     partnered = np.zeros(len(target.frames), bool)
     partnered[others] = True
@@ -243,7 +246,7 @@ def _take_content(
         if other_encoder and held[line.index].any():
             result.apart.append((target, track))
         foreign = foreign or (other_encoder and track == primary)
-    _add_rest(target, others, not foreign, pair.expected_ns, result)
+    _add_rest(target, others, not foreign, pair.expected_ns, result, theirs)
 
 
 def _take_stragglers(source: Footage, primary: int, result: Aligned) -> None:

@@ -73,7 +73,7 @@ def _search(
     """The search for the laps of a run that was not received live; and, where most content seems to come but
     once, all offsets that explain it; None where that is one, or where nothing repeats.
     """
-    if not len(prior.repeated) or source.arrival_ns.any() or source.conflict:
+    if not prior.repeats or source.arrival_ns.any() or source.conflict:
         return None
     ours, theirs = _lines(source, targets, primary)
     if not len(ours) or not any(map(len, theirs)):

@@ -115,9 +115,9 @@ def covered(at_ns: Times, line: Line, reach_ns: int, interval_ns: int) -> Mask:
     return found
 
 
-def repeated_in(lines: Iterable[Line]) -> Digests:
+def repeated_in(footage: Iterable[Digests]) -> Digests:
     """Digests, sorted, that come more than once in footage of which no frame is there twice."""
-    digests = [line.digest for line in lines]
+    digests = list(footage)
     if not digests:
         return np.zeros(0, np.uint64)
     values, counts = np.unique(np.concatenate(digests), return_counts=True)

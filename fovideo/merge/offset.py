@@ -37,7 +37,8 @@ class Prior:
 
     expected_ns: best guess. near_ns: how far the clocks are from it if they are what they claim to be;
     window_ns: how far they may be at all. trusted: offsets beyond near_ns need the near ones to be refuted.
-    repeated: digests, sorted, that are known to come more than once in the stream;
+    repeated: digests, sorted, that are known to come more than once in the stream, on any track; repeats:
+    whether some are of the primary one;
     again_ns: after how long they come again, at the least; lap_ns: after how long all of them have come
     again; 0 = not known.
     """
@@ -47,6 +48,7 @@ class Prior:
     near_ns: int = NEAR_NS
     trusted: bool = False
     repeated: Digests = field(default_factory=lambda: np.zeros(0, np.uint64))
+    repeats: bool = False
     again_ns: int = 0
     lap_ns: int = 0
 
@@ -90,11 +92,9 @@ def find_offset(source: Line, target: Line, prior: Prior) -> Offset | None:
     repeating = repeats(source, target, prior.repeated)
     if repeating:
         far = []
-    elif here.refuted < _STRONG:
-        # Little speaks against the expected offset: only content that never repeats may overrule it.
-        far = far if not here.matched and not prior.trusted and _is_lively(source, target) else []
-    else:
-        far = [each for each in far if each[0].matched >= _STRONG]
+    elif here.matched or prior.trusted or not _is_lively(source, target):
+        # Something speaks for the expected offset: only what refutes it may overrule it.
+        far = [each for each in far if min(each[0].matched, here.refuted) >= _STRONG]
     if repeating and not (here.matched or here.refuted):
         near = []
     elif repeating and (reach_ns := _lap_reach_ns(source, target, prior, here)):

@@ -16,7 +16,7 @@ from fovideo.media.frames import picked
 from fovideo.merge.doubt import Laps
 from fovideo.merge.footage import Footage
 from fovideo.merge.laps import FEW, SEAM_NS, laps_of
-from fovideo.merge.line import Index, Mask, line_of
+from fovideo.merge.line import Index, Mask, Times, line_of
 from fovideo.merge.machines import Machines
 from fovideo.merge.match import SECTION_NS, match
 from fovideo.merge.offset import Prior, repeats
@@ -24,6 +24,7 @@ from fovideo.times import NS_PER_MS
 
 _CLOSE_NS = 15 * NS_PER_MS  # how exactly a lap tells an offset
 _ONE_OFFSET_NS = 3 * NS_PER_MS  # what frames of one stretch differ by at most
+_NEAR = 25  # frames at an end of a stretch that tell the offset there
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,9 @@ def _match(source: Footage, target: Footage, primary: int, prior: Prior, machine
 def _anchors(
     source: Footage, target: Footage, ours: Index, theirs: Index, primary: int
 ) -> list[tuple[int, int]]:
-    """(source time_ns, offset_ns) of frames that are the same: one for each stretch with one offset."""
+    """(source time_ns, offset_ns) of frames that are the same: the first and the last of each stretch with
+    one offset, so that what lies between two stretches is told by what is next to it.
+    """
     leading = source.frames["track"][ours] == primary
     if leading.any():
         ours, theirs = ours[leading], theirs[leading]
@@ -103,8 +106,11 @@ def _anchors(
     parts = (times - times[0]) // SECTION_NS if len(times) else times
     cuts = np.flatnonzero((np.abs(np.diff(offsets)) > _ONE_OFFSET_NS) | (np.diff(parts) > 0)) + 1
     edges = [0, *cuts.tolist(), len(times)]
-    return [
-        (int(np.median(times[start:stop])), int(np.median(offsets[start:stop])))
-        for start, stop in pairwise(edges)
-        if stop > start
-    ]
+    stretches = [slice(*ends) for ends in pairwise(edges) if ends[0] < ends[1]]
+    return [anchor for each in stretches for anchor in _ends(times[each], offsets[each])]
+
+
+def _ends(times: Times, offsets: Times) -> list[tuple[int, int]]:
+    """First and last time of a stretch, each with the offset of the frames next to it."""
+    first, last = int(np.median(offsets[:_NEAR])), int(np.median(offsets[-_NEAR:]))
+    return [(int(times[0]), first), (int(times[-1]), last)]

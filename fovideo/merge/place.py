@@ -89,15 +89,17 @@ def place_runs(source: Manifest, target: Manifest, window_ns: int, expected_ns: 
     reported = reported_sessions(source) | reported_sessions(target)
     there = [footage for _, each in _unpacked(target, source, window_ns, reported) for footage in each]
     runs = _unpacked(source, target, window_ns, reported)
-    lines = [
-        [line_of(each.frames, source.primary) for each in side if not each.conflict]
-        for side in (there, [each for _, footage in runs for each in footage])
-    ]
-    repeated = np.union1d(*(repeated_in(side) for side in lines))
-    again_ns = again_after_ns(line for side in lines for line in side)
-    lap_ns = lap_after_ns(line for side in lines for line in side)
-    prior = Prior(window_ns=window_ns, repeated=repeated, again_ns=again_ns, lap_ns=lap_ns)
     everything = [each for _, footage in runs for each in footage]
+    sides = [[each for each in side if not each.conflict] for side in (there, everything)]
+    lines = [line_of(each.frames, source.primary) for side in sides for each in side]
+    repeated = np.union1d(*(repeated_in(each.frames["digest"] for each in side) for side in sides))
+    prior = Prior(
+        window_ns=window_ns,
+        repeated=repeated,
+        repeats=any(np.isin(line.digest, repeated).any() for line in lines),
+        again_ns=again_after_ns(lines),
+        lap_ns=lap_after_ns(lines),
+    )
     machines = Machines.of(everything, there, source.primary, window_ns, expected_ns)
     sketches = [_sketch(source, run, footage, there, prior, machines) for run, footage in runs]
     if (told_ns := _told_by_content(sketches)) is not None:
@@ -289,7 +291,7 @@ def _informed(sketch: _Sketch, borrowed: Clock, prior: Prior, *, is_told: bool) 
     """
     near_ns = (
         NEAR_NS
-        if sketch.offset is not None and not len(prior.repeated)
+        if sketch.offset is not None and not prior.repeats
         else max(_CLOSE_NS, min(prior.again_ns * 2 // 5, NEAR_NS))
     )
     if sketch.offset is not None and sketch.matched >= _ENOUGH and not sketch.by_laps:

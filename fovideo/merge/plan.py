@@ -21,6 +21,7 @@ from fovideo.merge.lone import Between, without_lone
 from fovideo.merge.manifest import Columns, Manifest
 from fovideo.merge.near import is_confirmed, near_waiting
 from fovideo.merge.outlook import outlook
+from fovideo.merge.parts import divided
 from fovideo.merge.place import Placed, place_runs
 from fovideo.merge.sequence import find_links, moved_frames, pattern_of, states_of
 from fovideo.merge.splice import CLASH, DOUBT, KEPT, LATER, NEW, THERE, Splicer, States
@@ -73,6 +74,9 @@ def plan(
             until_ns = _surely_durable_ns(target, window_ns, expected_ns)
             source, target, between = without_lone(source, target, window_ns, until_ns)
         placement = place_runs(source, target, window_ns, expected_ns)
+        source, between, parts = divided(source, placement, between)
+        if parts.whole:
+            placement = place_runs(source, target, window_ns, expected_ns)
         if number == len(sides) or is_confirmed(placement):
             break
     runs = placement.runs
@@ -92,6 +96,7 @@ def plan(
         for place in placed.run.places
     }
     stretches = build_stretches(source, cuts, clocks, moved, now_ns, lease, between, arrived)
+    stretches = [parts.put_back(stretch) for stretch in stretches]
     after = outlook(whole_source, whole_target, stretches, losses, from_ns, to_ns)
     leader = max(runs, key=lambda placed: placed.matched, default=None)
     counts = _counts(source, states, inside)
@@ -107,7 +112,7 @@ def plan(
         deferred_frames=counts[LATER][0],
         settled=_in_row_order(
             whole_source,
-            {source.rows[place].serial for place in inside if _is_settled(states[place])},
+            parts.rows_of({source.rows[place].serial for place in inside if _is_settled(states[place])}),
             (*common.serials, *(row.serial for rows in between.values() for row in rows)),
         ),
         missing=after.missing,

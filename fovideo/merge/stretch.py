@@ -119,7 +119,7 @@ class _Builder:
     def add(self, cut: Cut) -> None:
         row = self.source.rows[cut.place]
         number, *after = self.clocks[cut.place].piece(row.start_ns)
-        if cut.rows is not None or cut.place in self.moved:
+        if cut.rows is not None or cut.place in self.moved or row.serial < 0:
             # The target may join such pieces to one row, and takes the drift at the start of that.
             number, *after = (number, self.clocks[cut.place].offset_at(row.start_ns))
         made = self._lane(cut.place, row, cut.kind, (number, *after), cut.leads)

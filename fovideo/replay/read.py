@@ -18,7 +18,7 @@ from fovideo.segment import parse_fragment, samples
 from fovideo.timeline.choose import Choice
 from fovideo.timeline.cover import DEFAULT_INTERVAL_NS, longest_step_ns
 from fovideo.timeline.endpoint import FileRange, Timeline
-from fovideo.timeline.held import continues
+from fovideo.timeline.held import continues, is_one
 from fovideo.timeline.order import effective, play_order
 from fovideo.timeline.values import Gop
 
@@ -184,7 +184,7 @@ def _continues(before: _Read, after: _Read, rows: Rows) -> bool:
     return continues(
         rows.provenance(before.row),
         rows.provenance(after.row),
-        same=before.row.provenance == after.row.provenance,
+        same=is_one(before.row, after.row),
         step_ns=after.packet.dts_ns - before.packet.dts_ns,
         interval_ns=max(before.row.interval_ns, after.row.interval_ns),
     )

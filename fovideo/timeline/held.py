@@ -27,6 +27,14 @@ def continues(
     return bool(told) and step_ns <= REORDERED * interval_ns
 
 
+def is_one(before: Gop, after: Gop) -> bool:
+    """Whether two rows are of one recording, and its clock was not set back between them."""
+    interval_ns = after.interval_ns or DEFAULT_INTERVAL_NS
+    return before.provenance == after.provenance and (
+        before.epoch == after.epoch or after.start_ns >= before.end_ns - interval_ns // 2
+    )
+
+
 def hidden_rows(rows: Sequence[Gop], provenances: Mapping[int, Provenance]) -> list[Gop]:
     """Rows of a video that are not shown, by time. What comes before the first keyframe is not told.
 
@@ -73,7 +81,7 @@ def _leads_to(before: Gop, row: Gop, provenances: Mapping[int, Provenance]) -> b
     return continues(
         provenances.get(before.provenance),
         provenances.get(row.provenance),
-        same=before.provenance == row.provenance,
+        same=is_one(before, row),
         step_ns=row.start_ns - before.end_ns + (before.interval_ns or DEFAULT_INTERVAL_NS),
         interval_ns=max(before.interval_ns, row.interval_ns),
     )

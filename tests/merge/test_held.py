@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from merge_film import Recorder, film
+from merge_world import World, Wrong
+from merge_world import camera as frames_of
 
 from fovideo.merge import StreamReport, merge
 from fovideo.replay import read_packets
 from fovideo.store import Store
 from fovideo.store.describe import describe
+from fovideo.timeline.held import hidden_rows
 
 
 def hidden(store: Store) -> list[int]:
@@ -100,3 +104,17 @@ def test_a_report_tells_the_conflicts_of_earlier_merges(recorder: Callable[[str]
         assert not merge(source.store, server.store).is_whole
     outside = merge(spare.store, server.store, to_ns=first.conflicts[0].from_ns - 1)
     assert outside.is_whole
+
+
+def test_what_a_clock_that_was_set_back_shows_twice_continues_nothing() -> None:
+    """The keyframe after the step was lost: what follows it lies among frames of before the step."""
+    shots, world = frames_of(100), World()
+    session = world.record("server", shots[0:50], goes_on=True)
+    back = Wrong(-800_000_000)
+    world.record("server", shots[50:100], wrong=back, lost=[50], session=session, epoch=1)
+    server = world.timeline("server")
+    shown = [int.from_bytes(packet.payload[:8], "big") for packet in read_packets(server, "gate")]
+    assert all(after == before + 1 or after % 10 == 0 for before, after in pairwise(shown))
+    assert set(range(51, 60)).isdisjoint(shown)
+    rows, provenances = server.gops("gate"), server.provenances("gate")
+    assert [server.ids_of(row) for row in hidden_rows(rows, provenances)] == [list(range(51, 60))]
