@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fovideo.index.env import DEFAULT_MAP_BYTES, Environment, Reading
-from fovideo.index.update import Update
+from fovideo.index.update import Known, Update
 from fovideo.index.view import View
 
 T = TypeVar("T")
@@ -31,6 +31,7 @@ class Index:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._closed = False
+        self._known: Known | None = None  # of the last update; taken and given by one update at a time
 
     @classmethod
     def open(cls, folder: Path, *, create: bool = False, map_bytes: int = DEFAULT_MAP_BYTES) -> Index:
@@ -54,13 +55,19 @@ class Index:
     def update(self, apply: Callable[[Update], T]) -> T:
         """Run `apply` in one transaction and make it durable. It must bear being run again from the start."""
 
+        made: list[Known] = []
+
         def run(transaction: object) -> T:
-            update = Update(transaction, self._environment.tables)
+            known, self._known = self._known, None  # its rows change: of no use if this one fails
+            update = Update(transaction, self._environment.tables, known)
             result = apply(update)
             update.flush()
+            made[:] = [update.known]
             return result
 
-        return self._environment.write(run)
+        result = self._environment.write(run)
+        self._known = made[0]
+        return result
 
     def close(self) -> None:
         """May be called twice."""

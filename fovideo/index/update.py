@@ -23,18 +23,40 @@ def shifted(gop: Gop, shift_ns: int) -> Gop:
     )
 
 
+class Known:
+    """What a transaction had in hand when it was over. As long as no other one has changed the index since,
+    the next one need not look for it.
+
+    growing: of rows that are not COMPLETE, by serial: key, frames, bytes and flags.
+    """
+
+    __slots__ = ("ages", "growing", "segments", "sizes", "states", "streams", "transaction")
+
+    def __init__(self, transaction: int) -> None:
+        self.transaction = transaction
+        self.streams: dict[str, StreamRow] = {}
+        self.segments: dict[int, SegmentRow] = {}
+        self.sizes: dict[int, int] = {}
+        self.ages: dict[int, bytes | None] = {}
+        self.states: dict[int, SegmentState] = {}
+        self.growing: dict[int, tuple[bytes, int, int, int]] = {}
+
+
 class Update(View):
     """Lookups and changes in one write transaction. Stream and segment rows handed out are live: change them
     in place, they are written when the transaction ends (`flush`).
     """
 
-    def __init__(self, transaction: Any, tables: dict[str, Any]) -> None:
+    def __init__(self, transaction: Any, tables: dict[str, Any], known: Known | None = None) -> None:
+        """known: of an earlier update. It is used if that was the last one, and must not be used again."""
         super().__init__(transaction, tables)
-        self._streams: dict[str, StreamRow] = {}
-        self._segments: dict[int, SegmentRow] = {}
-        self._sizes: dict[int, int] = {}
-        self._ages: dict[int, bytes | None] = {}
-        self._states: dict[int, SegmentState] = {}
+        number = self.transaction
+        if known is None or known.transaction + 1 != number:
+            known = Known(0)
+        self._before = known
+        self.known = now = Known(number)
+        self._streams, self._segments = now.streams, now.segments
+        self._sizes, self._ages, self._states, self._growing = now.sizes, now.ages, now.states, now.growing
 
     def _put(self, table: str, key: bytes, value: bytes) -> None:
         self._txn.put(key, value, db=self._tables[table])
@@ -74,9 +96,11 @@ class Update(View):
     # Streams
 
     def find_stream(self, name: str) -> StreamRow | None:
-        row = self._streams.get(name) or super().find_stream(name)
-        if row is not None:
-            self._streams[name] = row
+        row = self._streams.get(name)
+        if row is None:
+            row = self._before.streams.get(name) or super().find_stream(name)
+            if row is not None:
+                self._streams[name] = row
         return row
 
     def ensure_stream(self, name: str) -> StreamRow:
@@ -123,12 +147,14 @@ class Update(View):
     # Segments
 
     def segment(self, number: int) -> SegmentRow | None:
-        row = self._segments.get(number) or super().segment(number)
-        if row is not None and number not in self._segments:
-            self._segments[number] = row
-            self._sizes[number] = row.size_bytes
-            self._ages[number] = rows.age_key(row)
-            self._states[number] = row.state
+        row = self._segments.get(number)
+        if row is None:
+            row = self._before.segments.pop(number, None) or super().segment(number)
+            if row is not None:
+                self._segments[number] = row
+                self._sizes[number] = row.size_bytes
+                self._ages[number] = rows.age_key(row)
+                self._states[number] = row.state
         return row
 
     def add_segment(self, row: SegmentRow) -> SegmentRow:
@@ -148,6 +174,7 @@ class Update(View):
         self.set_number("bytes", self.number("bytes") - self._sizes.pop(number))
         self._age(number, None)
         del self._segments[number]
+        self._states.pop(number, None)
         self._delete("segments", rows.number_key(number))
         self._delete("unsealed", rows.number_key(number))
         stream = self.find_stream(row.stream)
@@ -175,14 +202,22 @@ class Update(View):
         assert segment is not None
         key = rows.gop_key(stream.id, gop.start_ns, gop.serial)
         number = rows.number_key(gop.serial)
-        known = self._get("serials", number)
-        if known == key:
-            self._uncount(self._get("gops", key), stream, segment)
+        grown = self._growing.pop(gop.serial, None) or self._before.growing.pop(gop.serial, None)
+        if grown is not None and grown[0] == key:
+            self._count_off(grown[1], grown[2], grown[3], stream, segment)
+        elif grown is None and gop.serial % rows.SERIALS_PER_SEGMENT >= segment.rows:
+            self._put("serials", number, key)  # there was none of this number
         else:
-            if known is not None:
-                self._remove(gop.serial, stream, segment)
-            self._put("serials", number, key)
+            known = self._get("serials", number)
+            if known == key:
+                self._uncount(self._get("gops", key), stream, segment)
+            else:
+                if known is not None:
+                    self._remove(gop.serial, stream, segment)
+                self._put("serials", number, key)
         self._put("gops", key, rows.encode(gop))
+        if not gop.flags & GopFlag.COMPLETE:
+            self._growing[gop.serial] = key, gop.frames, gop.size_bytes, gop.flags
         stream.frames += gop.frames
         stream.size_bytes += gop.size_bytes
         stream.longest_ns = max(stream.longest_ns, gop.end_ns - gop.start_ns)
@@ -217,6 +252,8 @@ class Update(View):
 
     def _remove(self, serial: int, stream: StreamRow, segment: SegmentRow) -> Gop | None:
         number = rows.number_key(serial)
+        self._growing.pop(serial, None)
+        self._before.growing.pop(serial, None)
         key = self._get("serials", number)
         if key is None:
             return None
@@ -228,10 +265,15 @@ class Update(View):
         if value is None:
             return None
         old = rows.decode_gop(value)
-        stream.frames -= old.frames
-        stream.size_bytes -= old.size_bytes
-        segment.pending -= bool(old.flags & GopFlag.PENDING)
+        self._count_off(old.frames, old.size_bytes, old.flags, stream, segment)
         return old
+
+    def _count_off(
+        self, frames: int, size_bytes: int, flags: int, stream: StreamRow, segment: SegmentRow
+    ) -> None:
+        stream.frames -= frames
+        stream.size_bytes -= size_bytes
+        segment.pending -= bool(flags & GopFlag.PENDING)
 
     # The rest
 

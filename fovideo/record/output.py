@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fovideo.media.codec import VIDEO_TRACK, Track
-from fovideo.media.frames import FrameTable, summary
+import numpy as np
+import numpy.typing as npt
+
+from fovideo.media.codec import Track
+from fovideo.media.frames import FrameTable
 from fovideo.ring import Ring
 from fovideo.timeline.values import Loss, Provenance
 
@@ -51,7 +54,7 @@ class Output:
     def set_format(self, tracks: tuple[Track, ...]) -> None:
         self._steps.append(partial(self._set_format, tracks))
 
-    def append(self, frames: FrameTable, positions: Sequence[int], epoch: int) -> None:
+    def append(self, frames: FrameTable, positions: npt.NDArray[np.int64], epoch: int) -> None:
         """Frames whose payloads lie at these positions of the ring."""
         self._steps.append(partial(self._append, frames, positions, epoch))
 
@@ -106,11 +109,10 @@ class Output:
         if self._writer is not None:
             self._writer.set_format(tracks)
 
-    def _append(self, frames: FrameTable, positions: Sequence[int], epoch: int) -> None:
+    def _append(self, frames: FrameTable, positions: npt.NDArray[np.int64], epoch: int) -> None:
         assert self._writer is not None
-        payloads = self._ring.payloads(positions, frames["size"].tolist())
-        self._writer.append(frames, payloads, epoch=epoch)
-        known = summary(frames, VIDEO_TRACK)
+        payloads = self._ring.payloads(positions, frames)
+        known = self._writer.append(frames, payloads, epoch=epoch)
         self._frames += known.rows
         self._bytes += known.bytes
         self.last_time_ns = known.latest_ns

@@ -111,7 +111,7 @@ class Passage:
 
     def _append(self, piece: Piece, begin: int, end: int) -> None:
         if end > begin:
-            self._output.append(piece.frames[begin:end], piece.positions[begin:end].tolist(), piece.epoch)
+            self._output.append(piece.frames[begin:end], piece.positions[begin:end], piece.epoch)
 
     # losses
 

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_KEPT_BYTES = 128 << 10  # half a second of 2 Mbit/s: pages that stay cost nothing to fill again
+# Of a ring: pages that stay cost nothing to fill again. Half a second of 2 Mbit/s beside libavformat, which
+# takes memory itself; else what a round brings.
+_KEPT_BYTES = {"pyav": 128 << 10, "native": 320 << 10}
 _WATCH_S = 0.1
 _OPENED_NS = 5 * NS_PER_S  # after the last camera was opened, what that took is given back
 _STOP_S = 0.5
@@ -106,7 +108,7 @@ class Recorder:
         self, camera: CameraConfig, *, mode: Mode = Mode.RECORD, lease: int = 0, pending: bool = False
     ) -> None:
         """Begin with a camera; its stream has its name. UsageError if there is one of that name."""
-        ring = Ring(camera.ring_bytes, keep_bytes=min(_KEPT_BYTES, camera.ring_bytes // 8))
+        ring = Ring(camera.ring_bytes, keep_bytes=min(_KEPT_BYTES[camera.ingest], camera.ring_bytes // 8))
         intent = Intent(mode, lease, pending)
         lane = Lane(
             camera.name,

@@ -1,15 +1,29 @@
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import final
+from typing import final, overload
 
+import numpy as np
+import numpy.typing as npt
 from typing_extensions import Buffer, Self
 
+from fovideo.media.frames import FrameTable
 from fovideo.ring.units import Units
 
 def leading(units: Buffer | Units) -> tuple[int, bool, int]:
     """How many rows there are before the first that is no frame, whether any of those tells of dropped frames, and
     the bytes of all rows' payloads.
     """
+
+@final
+class Payloads(Sequence[memoryview]):
+    """Bytes of records, read-only, not copied; made by Ring.payloads. Compiled code takes them without the views."""
+
+    @overload
+    def __getitem__(self, which: int, /) -> memoryview: ...
+    @overload
+    def __getitem__(self, which: slice, /) -> Sequence[memoryview]: ...
+    def __iter__(self) -> Iterator[memoryview]: ...
+    def __len__(self) -> int: ...
 
 @final
 class Ring:
@@ -76,8 +90,11 @@ class Ring:
 
         The view keeps the memory, also when the ring is closed.
         """
-    def payloads(self, positions: Iterable[int], sizes: Iterable[int]) -> list[memoryview]:
-        """The bytes of several rows; see payload. ValueError also for more of the one than of the other."""
+    def payloads(self, positions: npt.NDArray[np.int64], frames: FrameTable) -> Payloads:
+        """The payloads of a frame table, of the sizes that it says; see payload.
+
+        positions: of each frame's payload. ValueError also for more of the one than of the other.
+        """
     def release(self, position: int, *, discard: bool = False) -> None:
         """Everything before `position` (the `end` of a row) may be overwritten. ValueError if not in the ring.
 

@@ -9,8 +9,11 @@ from fovideo.media.frames import FrameTable
 ROW_BYTES: int
 """Bytes of a row, which is FRAME's item size."""
 
-def encode(frames: Buffer | FrameTable) -> bytes:
-    """The columns of a contiguous frame table, a group for each run of rows of one track; without the digests."""
+def table(frames: Buffer | FrameTable) -> bytes:
+    """A contiguous frame table as it is on disk, its columns not packed: a group for each run of rows of one track.
+
+    ValueError for what is no frame table.
+    """
 
 def decode(body: Buffer, frames: FrameTable) -> None:
     """Fill a contiguous frame table, but for the digests. ValueError says why `body` is none of its length."""

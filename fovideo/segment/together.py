@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fovideo.media.codec import VIDEO_TRACK
-from fovideo.media.frames import FRAME, FrameTable, summary
+from fovideo.media.frames import FRAME, FrameTable
 from fovideo.segment import _fragments, moof
 from fovideo.segment.compose import Room
 from fovideo.segment.header import SegmentHeader
@@ -27,23 +27,24 @@ def compose_together(
     frames: FrameTable,
     payloads: Sequence[Buffer],
     starts: Sequence[int],
+    data_bytes: int,
 ) -> tuple[memoryview, list[int]] | None:
     """As compose_fragment for each piece of the frames, behind `before`, and the sizes of the fragments.
 
     starts: number of each piece's first frame; the first is 0. sequence: of the first fragment.
+    data_bytes: of all frames, as they say.
     None for what compose_fragment must look at: documents, alternating tracks, long tables, wrong sizes.
     """
-    parts = list(payloads)
-    if len(parts) != len(frames) or not parts:
+    if len(payloads) != len(frames) or not len(payloads):
         return None
-    head_bytes = _fragments.limit(len(parts)) + (len(starts) - 1) * _fragments.limit(0)
-    view = room.take(len(before) + head_bytes + summary(frames, VIDEO_TRACK).bytes, offset)
+    head_bytes = _fragments.limit(len(payloads)) + (len(starts) - 1) * _fragments.limit(0)
+    view = room.take(len(before) + head_bytes + data_bytes, offset)
     has_video = any(track.id == VIDEO_TRACK and track.codec.is_video for track in header.tracks)
     sizes = _fragments.compose(
         view,
         len(before),
         np.ascontiguousarray(frames, FRAME),
-        parts,
+        payloads,
         starts,
         moof.described(header.tracks),
         VIDEO_TRACK if has_video else 0,

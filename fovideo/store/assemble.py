@@ -35,20 +35,20 @@ class Noted(msgspec.Struct, frozen=True):
 class _Row:
     """A row that still grows."""
 
-    __slots__ = ("epoch", "key", "known", "offset", "serial", "size_bytes", "tables", "tail")
+    __slots__ = ("epoch", "key", "mine", "offset", "serial", "size_bytes", "tables", "tail")
 
     def __init__(self, serial: int, offset: int, epoch: int) -> None:
         self.serial, self.offset, self.epoch = serial, offset, epoch
         self.size_bytes = 0
         self.tables: list[FrameTable] = []
-        self.known: Summary | None = None  # of all tables, where it is known
+        self.mine = 0  # frames of the primary track
         self.tail = Tail(epoch, 0, 0, False)
         self.key = False
 
     def copy(self) -> _Row:
         twin = _Row(self.serial, self.offset, self.epoch)
         twin.size_bytes, twin.key, twin.tables = self.size_bytes, self.key, self.tables.copy()
-        twin.known = self.known
+        twin.mine = self.mine
         tail = self.tail
         twin.tail = Tail(tail.epoch, tail.start_ns, tail.last_ns, tail.primary)
         return twin
@@ -124,7 +124,7 @@ class Assembler:
 
     def _extend(self, row: _Row, frames: FrameTable, known: Summary, size_bytes: int) -> None:
         row.size_bytes += size_bytes
-        row.known = None if row.tables else known
+        row.mine += known.mine
         row.tables.append(frames)
         tail = row.tail
         if known.mine:
@@ -172,11 +172,10 @@ class Assembler:
             row.tables = [joined(row.tables)]
         frames = row.tables[0]
         track = self.track.id
-        known = row.known = row.known or summary(frames, track)
         flags = GopFlag.KEY if row.key else 0
         flags |= GopFlag.COMPLETE if complete else 0
         flags |= GopFlag.PENDING if self.header.pending else 0
-        if known.mine:
+        if row.mine:
             self.interval_ns = self._interval(frames) or self.interval_ns
         longest_ns = longest_step_ns(self.interval_ns), longest_lost_step_ns(self.interval_ns)
         # Decode times that are not the sorted presentation times were fitted around frames of another row:
@@ -195,7 +194,7 @@ class Assembler:
             size_bytes=row.size_bytes,
             provenance=0,
             epoch=row.epoch,
-            frames=known.mine,
+            frames=row.mine,
             interval_ns=self.interval_ns,
             flags=flags,
             table=encode_table(frames, pack=complete),

@@ -98,13 +98,15 @@ class SegmentFile:
         self.unsafe.append(piece)
 
     def append_together(
-        self, epoch: int, frames: FrameTable, payloads: Sequence[Any], starts: Sequence[int]
+        self, epoch: int, frames: FrameTable, payloads: Sequence[Any], starts: Sequence[int], data_bytes: int
     ) -> bool:
         """As append for each piece, in one write. starts: number of each piece's first frame, 0 first.
+        data_bytes: of all frames.
 
         False where they can only be composed one by one; then, and on OSError, the file ends as before.
         """
         begin = b"" if self.size_bytes else self._begin
+        frames = joined([frames])  # the caller's may change
         made = compose_together(
             self._room,
             begin,
@@ -115,18 +117,19 @@ class SegmentFile:
             frames,
             payloads,
             starts,
+            data_bytes,
         )
         if made is None:
             return False
         whole, sizes = made
         self._put(whole)
         self.size_bytes += len(begin)
+        self.sequence += len(starts)
         for start, stop, size in zip(starts, (*starts[1:], len(frames)), sizes, strict=True):
-            piece = Piece(epoch, joined([frames[start:stop]]), payloads[start:stop], _NO_NOTES)
-            self.sequence += 1
-            self.assembler.add(self.size_bytes, size, epoch, piece.frames)
+            table = frames[start:stop]
+            self.assembler.add(self.size_bytes, size, epoch, table)
             self.size_bytes += size
-            self.unsafe.append(piece)
+            self.unsafe.append(Piece(epoch, table, payloads[start:stop], _NO_NOTES))
         return True
 
     def _put(self, whole: memoryview) -> None:

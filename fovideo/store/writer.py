@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fovideo.errors import StoreError, StoreFull, UsageError
 from fovideo.media.codec import Track
-from fovideo.media.frames import FrameFlag, FrameTable, empty_frames, joined, summary
+from fovideo.media.frames import FrameFlag, FrameTable, Summary, empty_frames, joined, summary
 from fovideo.segment import Notes, SegmentHeader
 from fovideo.store.behind import Behind
 from fovideo.store.breaks import cut, primary_track
@@ -61,8 +61,9 @@ class StreamWriter:
                 self._seal()
                 self.tracks = new
 
-    def append(self, frames: FrameTable, payloads: Sequence[Any], *, epoch: int) -> None:
-        """Frames (stored times, decode order within each track) with their samples.
+    def append(self, frames: FrameTable, payloads: Sequence[Any], *, epoch: int) -> Summary:
+        """Frames (stored times, decode order within each track) with their samples. Returns what was taken,
+        with regard to the stream's primary track.
 
         Raises StoreFull or StoreError; then nothing of this call has been taken.
         """
@@ -72,13 +73,16 @@ class StreamWriter:
                 raise UsageError("append before set_format")
             if len(frames) != len(payloads):
                 raise UsageError(f"{len(frames)} frames with {len(payloads)} payloads")
-            if not len(frames):
-                return
+            primary = primary_track(self.tracks)
+            known = summary(frames, primary.id)
+            if not known.rows:
+                return known
             self.flush_backlog()
-            if not self._append_plainly(frames, payloads, epoch):
-                self._write_all(self._pieces(frames, payloads, epoch))
+            if not self._append_plainly(frames, payloads, epoch, known):
+                self._write_all(self._pieces(frames, payloads, epoch, primary, known))
             self._backdates.clear()
             self._untold.clear()
+            return known
 
     def backdate(self, epoch: int, shift_ns: int) -> None:
         """Add shift_ns to the times of all frames of this epoch appended so far."""
@@ -116,7 +120,9 @@ class StreamWriter:
     def _notes(self) -> Notes:
         return Notes(tuple(self._backdates), tuple(self._untold))
 
-    def _append_plainly(self, frames: FrameTable, payloads: Sequence[Any], epoch: int) -> bool:
+    def _append_plainly(
+        self, frames: FrameTable, payloads: Sequence[Any], epoch: int, known: Summary
+    ) -> bool:
         """Append to the present segment with one write, where none of the frames can need another one.
 
         False for what has to be looked at piece by piece; nothing has been done then.
@@ -125,7 +131,6 @@ class StreamWriter:
         if file is None or file.sealed or self._backdates or self._untold:
             return False
         primary, tail = file.assembler.track, file.assembler.tail
-        known = summary(frames, primary.id)
         if not known.rising or known.bytes >= _MUCH_BYTES:
             return False
         if tail is not None and tail.primary and known.mine and known.first_dts_ns < tail.last_ns:
@@ -138,14 +143,16 @@ class StreamWriter:
             return False
         starts = [0, *cut(tail, frames, epoch, primary, known)]
         try:
-            return file.append_together(epoch, frames, payloads, starts)
+            return file.append_together(epoch, frames, payloads, starts, known.bytes)
         except OSError as error:
             raise disk_error(error, str(self._committer.folder.root)) from error
 
-    def _pieces(self, frames: FrameTable, payloads: Sequence[Any], epoch: int) -> list[Piece]:
-        notes, primary = self._notes(), primary_track(self.tracks)
+    def _pieces(
+        self, frames: FrameTable, payloads: Sequence[Any], epoch: int, primary: Track, known: Summary
+    ) -> list[Piece]:
+        notes = self._notes()
         tail = self._file.assembler.tail if self._file is not None and not notes.backdates else None
-        starts = [0, *cut(tail, frames, epoch, primary, summary(frames, primary.id)), len(frames)]
+        starts = [0, *cut(tail, frames, epoch, primary, known), len(frames)]
         pieces = []
         for start, stop in itertools.pairwise(starts):
             table, parts = frames[start:stop], payloads[start:stop]

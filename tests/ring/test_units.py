@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from fovideo.media import nal
 from fovideo.media.codec import Codec
-from fovideo.media.frames import FrameFlag
+from fovideo.media.frames import FrameFlag, empty_frames
 from fovideo.ring import NO_TIME, UNIT, Kind, Packing, Ring, leading
 
 KEY = b"\0\0\0\1\x67sps\0\0\0\1\x68pps\0\0\1\x65" + b"key" * 1700 + b"\x80"
@@ -206,3 +207,43 @@ def test_rows_end_with_the_one_that_fills_the_bytes_asked_for() -> None:
         assert len(ring.units(None, 3, 5000)) == 3
         assert len(ring.units(None, most_bytes=1 << 30)) == 20
         assert leading(ring.units(None, most_bytes=5000))[2] == 5000
+
+
+def test_payloads_are_views_that_are_made_when_asked_for() -> None:
+    """One by one, from the end, in parts and parts of parts; they keep the memory."""
+    ring = Ring(65_536)
+    for number in range(5):
+        assert push(ring, bytes([number]) * (number + 1), packing=Packing.RAW, track=2)
+    rows = ring.units()
+    frames = empty_frames(5)
+    frames["size"] = rows["size"]
+    found = ring.payloads(rows["position"].copy(), frames)
+    ring.close()
+    expected = [bytes([number]) * (number + 1) for number in range(5)]
+    assert [bytes(each) for each in found] == expected
+    assert (len(found), bytes(found[-1])) == (5, expected[-1])
+    for cut in (slice(1, 4), slice(3, 1), slice(None), slice(-2, None), slice(0, 99), slice(None, None, -2)):
+        part = found[cut]
+        assert [bytes(each) for each in part] == expected[cut]
+    inner = found[1:4][1:]
+    del found, part
+    gc.collect()
+    assert [bytes(each) for each in inner] == expected[2:4]
+    assert all(each.readonly for each in inner)
+    for number in (2, -3):
+        with pytest.raises(IndexError, match="of 2"):
+            inner[number]
+
+
+def test_payloads_must_lie_in_the_ring_and_fit_the_frames() -> None:
+    with Ring(65_536) as ring:
+        assert push(ring, b"x" * 100, packing=Packing.RAW, track=2)
+        rows, frames = ring.units(), empty_frames(1)
+        frames["size"] = 101
+        positions = rows["position"].copy()
+        for wrong in (positions - 10_000, positions + 10_000, positions + 8):
+            with pytest.raises(ValueError, match="not in the ring"):
+                ring.payloads(wrong, frames)
+        with pytest.raises(ValueError, match="bytes of frames"):
+            ring.payloads(np.repeat(positions, 2), frames)
+        assert len(ring.payloads(positions[:0], frames[:0])) == 0

@@ -33,6 +33,10 @@ def apart(
     ]
 
 
+def total(frames: FrameTable) -> int:
+    return int(frames["size"].sum())
+
+
 @st.composite
 def batches(draw: st.DrawFn) -> tuple[FrameTable, list[bytes], list[int]]:
     """Any frames of video and audio, cut anywhere; each piece has its tracks in order."""
@@ -62,7 +66,7 @@ def test_together_is_as_one_by_one(
 ) -> None:
     frames, payloads, starts = batch
     header = header_of(video(), audio(Codec.AAC))
-    made = compose_together(Room(), before, offset, header, 7, epoch, frames, payloads, starts)
+    made = compose_together(Room(), before, offset, header, 7, epoch, frames, payloads, starts, total(frames))
     assert made is not None
     whole, sizes = made
     expected = apart(header, offset, epoch, frames, payloads, starts)
@@ -76,7 +80,7 @@ def test_real_streams(made: Made) -> None:
     for frames, payloads in pieces(made):
         if len(frames) > compiled.PLAIN_ROWS:
             continue
-        found = compose_together(Room(), b"", 5, header, 7, 2, frames, payloads, [0])
+        found = compose_together(Room(), b"", 5, header, 7, 2, frames, payloads, [0], total(frames))
         assert found is not None
         assert [bytes(found[0])] == apart(header, 5, 2, frames, payloads, [0])
 
@@ -87,7 +91,7 @@ def test_what_is_left_to_the_plain_function() -> None:
     frames, payloads = film.frames[:4], list(film.payloads[:4])
 
     def left(header: SegmentHeader, table: FrameTable, parts: list[bytes], starts: list[int]) -> bool:
-        return compose_together(Room(), b"", 0, header, 1, 0, table, parts, starts) is None
+        return compose_together(Room(), b"", 0, header, 1, 0, table, parts, starts, total(table)) is None
 
     assert not left(header_of(film), frames, payloads, [0])
     assert left(header_of(film, notes), notes.frames[:2], list(notes.payloads[:2]), [0])

@@ -77,6 +77,16 @@ cdef class _Mapping:
     cdef Py_ssize_t length
 
 
+cdef class Payloads:
+    """addresses, sizes: of `count` payloads; those of a slice are its parent's."""
+    cdef _Mapping mapping
+    cdef object view
+    cdef Payloads parent
+    cdef const uint8_t** addresses
+    cdef uint32_t* sizes
+    cdef Py_ssize_t count
+
+
 cdef class Ring:
     cdef object __weakref__
     cdef _Mapping mapping
@@ -84,3 +94,4 @@ cdef class Ring:
     cdef readonly int fd
     cdef readonly long long capacity_bytes
     cdef _Mapping need(self)
+    cdef int64_t offset(self, _Mapping mapping, uint64_t position, uint64_t size) except -1

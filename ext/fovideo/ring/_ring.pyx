@@ -2,9 +2,13 @@
 
 import errno
 import os
+from collections.abc import Sequence
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cpython.slice cimport PySlice_AdjustIndices, PySlice_Unpack
 from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
 
 import numpy
 
@@ -49,6 +53,53 @@ def leading(units):
         size += rows[at].size
     PyBuffer_Release(&view)
     return frames, drops, size
+
+
+cdef extern from "fov_columns.h" nogil:
+    enum:
+        FOV_ROW_BYTES
+        FOV_ROW_SIZE
+    uint64_t fov_le(const uint8_t* at, int bytes)
+
+
+@cython.final
+@cython.no_gc  # there can be no cycle, and parent is still known when it is let go
+cdef class Payloads:
+    def __dealloc__(self):
+        if self.parent is None:
+            free(self.addresses)
+            free(self.sizes)
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, which):
+        cdef Payloads part
+        cdef Py_ssize_t start, stop, step, number
+        if isinstance(which, slice):
+            PySlice_Unpack(which, &start, &stop, &step)
+            number = PySlice_AdjustIndices(self.count, &start, &stop, step)
+            if step != 1:
+                return [self[at] for at in range(start, start + number * step, step)]
+            part = Payloads.__new__(Payloads)
+            part.mapping, part.view, part.parent, part.count = self.mapping, self.view, self, number
+            part.addresses, part.sizes = self.addresses + start, self.sizes + start
+            return part
+        number = which
+        if number < 0:
+            number += self.count
+        if not 0 <= number < self.count:
+            raise IndexError(f"payload {which} of {self.count}")
+        start = self.addresses[number] - self.mapping.map.data
+        return self.view[start : start + self.sizes[number]]
+
+    def __iter__(self):
+        cdef Py_ssize_t number
+        for number in range(self.count):
+            yield self[number]
+
+
+Sequence.register(Payloads)
 
 
 cdef class Ring:
@@ -160,22 +211,50 @@ cdef class Ring:
         return rows
 
     def payload(self, position, size):
-        return self.payloads((position,), (size,))[0]
-
-    def payloads(self, positions, sizes) -> list:
         cdef _Mapping mapping = self.need()
+        cdef uint64_t start = self.offset(mapping, position, size)
+        return self.view[start : start + <uint64_t> size]
+
+    cdef int64_t offset(self, _Mapping mapping, uint64_t position, uint64_t size) except -1:
+        """Where a payload lies in the memory. ValueError where it does not lie in the ring."""
         cdef uint64_t head = FOV_LOAD_ACQUIRE(&mapping.ring.control.head)
         cdef uint64_t tail = FOV_LOAD_RELAXED(&mapping.ring.control.tail)
-        cdef uint64_t start, length
-        cdef list found = []
-        for position, size in zip(positions, sizes, strict=True):
-            start, length = position, size
-            if start - tail > head - tail or length > head - start:
-                raise ValueError(f"{length} bytes at {start} are not in the ring, which holds {tail} to {head}")
-            start = start % mapping.map.capacity
-            if start + length > <uint64_t> mapping.length:
-                raise ValueError(f"no payload of {length} bytes lies at {position}")
-            found.append(self.view[start : start + length])
+        cdef uint64_t start = position % mapping.map.capacity
+        if position - tail > head - tail or size > head - position:
+            raise ValueError(f"{size} bytes at {position} are not in the ring, which holds {tail} to {head}")
+        if start + size > <uint64_t> mapping.length:
+            raise ValueError(f"no payload of {size} bytes lies at {position}")
+        return <int64_t> start
+
+    def payloads(self, positions, frames) -> Payloads:
+        cdef _Mapping mapping = self.need()
+        cdef Payloads found = Payloads.__new__(Payloads)
+        cdef Py_buffer places, rows
+        cdef Py_ssize_t count, number
+        cdef uint64_t size
+        PyObject_GetBuffer(positions, &places, PyBUF_SIMPLE)
+        try:
+            PyObject_GetBuffer(frames, &rows, PyBUF_SIMPLE)
+            try:
+                count = places.len // 8
+                if places.len % 8 or rows.len != count * FOV_ROW_BYTES:
+                    raise ValueError(f"{places.len} bytes of positions for {rows.len} bytes of frames")
+                found.mapping, found.view = mapping, self.view
+                found.addresses = <const uint8_t**> malloc((count + 1) * sizeof(uint8_t*))
+                found.sizes = <uint32_t*> malloc((count + 1) * sizeof(uint32_t))
+                if found.addresses == NULL or found.sizes == NULL:
+                    raise MemoryError
+                for number in range(count):
+                    size = fov_le(<const uint8_t*> rows.buf + number * FOV_ROW_BYTES + FOV_ROW_SIZE, 4)
+                    found.sizes[number] = <uint32_t> size
+                    found.addresses[number] = mapping.map.data + self.offset(
+                        mapping, (<const uint64_t*> places.buf)[number], size
+                    )
+                found.count = count
+            finally:
+                PyBuffer_Release(&rows)
+        finally:
+            PyBuffer_Release(&places)
         return found
 
     def release(self, position, *, bint discard=False) -> None:

@@ -2,7 +2,7 @@
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport UINT32_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -24,6 +24,7 @@ cdef extern from "fov_columns.h" nogil:
         int64_t place
     size_t fov_group_encode(const uint8_t* rows, int64_t count, uint64_t* column, fov_ranked* ranked, uint8_t* out)
     uint64_t fov_le(const uint8_t* at, int bytes)
+    void fov_put_le(uint8_t* at, uint64_t value, int bytes)
     int fov_group_decode(const uint8_t* body, size_t size, size_t* at, uint8_t* rows, int64_t left, int64_t* count)
 
 cdef extern from "fov_boxes.h" nogil:
@@ -44,10 +45,10 @@ cdef int64_t need_rows(Py_buffer* view) except -1:
     return view.len // FOV_ROW_BYTES
 
 
-def encode(frames) -> bytes:
+def table(frames) -> bytes:
     cdef Py_buffer view
-    cdef int64_t count, start = 0, stop
-    cdef size_t size = 0
+    cdef int64_t count, start = 0, stop, row
+    cdef size_t size = HEAD
     cdef uint64_t* column = NULL
     cdef fov_ranked* ranked = NULL
     cdef uint8_t* out = NULL
@@ -55,13 +56,17 @@ def encode(frames) -> bytes:
     PyObject_GetBuffer(frames, &view, PyBUF_SIMPLE)
     try:
         count = need_rows(&view)
+        if count > <int64_t> UINT32_MAX:
+            raise ValueError(f"a table of {count} rows")
         rows = <const uint8_t*> view.buf
         column = <uint64_t*> malloc((count + 1) * sizeof(uint64_t))
         ranked = <fov_ranked*> malloc((count + 1) * sizeof(fov_ranked))
         # A group may be as short as one row.
-        out = <uint8_t*> malloc((count + 1) * (FOV_ROW_LIMIT + FOV_GROUP_LIMIT))
+        out = <uint8_t*> malloc(HEAD + (count + 1) * (FOV_ROW_LIMIT + FOV_GROUP_LIMIT + 8))
         if column == NULL or ranked == NULL or out == NULL:
             raise MemoryError
+        out[0] = RAW
+        fov_put_le(out + 1, <uint64_t> count, 4)
         while start < count:
             stop = start + 1
             while stop < count and (rows[stop * FOV_ROW_BYTES + FOV_ROW_TRACK]
@@ -69,6 +74,9 @@ def encode(frames) -> bytes:
                 stop += 1
             size += fov_group_encode(rows + start * FOV_ROW_BYTES, stop - start, column, ranked, out + size)
             start = stop
+        for row in range(count):
+            memcpy(out + size, rows + row * FOV_ROW_BYTES + FOV_ROW_DIGEST, 8)
+            size += 8
         return PyBytes_FromStringAndSize(<char*> out, size)
     finally:
         free(column)

@@ -1,10 +1,12 @@
 """Whole fragments in one pass (see the .pyi for the interface and fov_fragment.h for the mechanism)."""
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport UINT32_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from fovideo.media._nalh cimport fov_crc32c_init
+from fovideo.ring._ring cimport Payloads
 
 cdef extern from "fov_fragment.h" nogil:
     enum:
@@ -55,30 +57,43 @@ def limit(int64_t rows) -> int:
     return fov_fragment_limit(rows)
 
 
+@cython.no_gc  # there can be no cycle, and `known` is still known when it is let go
 cdef class _Held:
-    """Buffers that are let go with the object."""
+    """Where payloads lie. Buffers are let go with the object; those of a ring are the ring's."""
     cdef Py_buffer* views
     cdef const uint8_t** samples
+    cdef uint32_t* sizes
     cdef Py_ssize_t count
+    cdef Payloads known
 
-    def __cinit__(self, Py_ssize_t most):
-        self.views = <Py_buffer*> calloc(most + 1, sizeof(Py_buffer))
-        self.samples = <const uint8_t**> calloc(most + 1, sizeof(uint8_t*))
-        if self.views == NULL or self.samples == NULL:
+    def __cinit__(self, payloads):
+        cdef Py_ssize_t number
+        if type(payloads) is Payloads:
+            self.known = <Payloads> payloads
+            self.samples, self.sizes, self.count = self.known.addresses, self.known.sizes, self.known.count
+            return
+        self.views = <Py_buffer*> calloc(len(payloads) + 1, sizeof(Py_buffer))
+        self.samples = <const uint8_t**> calloc(len(payloads) + 1, sizeof(uint8_t*))
+        self.sizes = <uint32_t*> calloc(len(payloads) + 1, sizeof(uint32_t))
+        if self.views == NULL or self.samples == NULL or self.sizes == NULL:
             raise MemoryError
+        for number in range(len(payloads)):
+            PyObject_GetBuffer(payloads[number], &self.views[number], PyBUF_SIMPLE)
+            self.count += 1
+            if self.views[number].len > <Py_ssize_t> UINT32_MAX:
+                raise ValueError(f"a payload of {self.views[number].len} bytes")
+            self.samples[number] = <const uint8_t*> self.views[number].buf
+            self.sizes[number] = <uint32_t> self.views[number].len
 
     def __dealloc__(self):
+        if self.known is not None:
+            return
         while self.count:
             self.count -= 1
             PyBuffer_Release(&self.views[self.count])
         free(self.views)
         free(self.samples)
-
-    cdef int hold(self, payload) except -1:
-        PyObject_GetBuffer(payload, &self.views[self.count], PyBUF_SIMPLE)
-        self.samples[self.count] = <const uint8_t*> self.views[self.count].buf
-        self.count += 1
-        return 0
+        free(self.sizes)
 
 
 def compose(out, Py_ssize_t at, frames, payloads, starts, tracks, int video, uint32_t sequence, int64_t base_ns,
@@ -87,10 +102,10 @@ def compose(out, Py_ssize_t at, frames, payloads, starts, tracks, int video, uin
     cdef fov_track known[FOV_MOST_TRACKS]
     cdef fov_scratch scratch
     cdef fov_file file
-    cdef _Held held
-    cdef list parts = list(payloads), cuts = [*starts], sizes = []
+    cdef _Held held = _Held(payloads)
+    cdef list cuts = [*starts], sizes = []
     cdef const uint8_t* rows
-    cdef Py_ssize_t count = len(parts), number, start, stop
+    cdef Py_ssize_t count = held.count, number, start, stop
     cdef int64_t need = 0
     cdef int index = 0
     cdef size_t size
@@ -104,9 +119,6 @@ def compose(out, Py_ssize_t at, frames, payloads, starts, tracks, int video, uin
             return None
         index += 1
     file.tracks, file.known, file.video, file.base_ns, file.epoch = known, index, video, base_ns, epoch
-    held = _Held(count)
-    for payload in parts:
-        held.hold(payload)
     PyObject_GetBuffer(frames, &view, PyBUF_SIMPLE)
     try:
         rows = <const uint8_t*> view.buf
@@ -121,9 +133,9 @@ def compose(out, Py_ssize_t at, frames, payloads, starts, tracks, int video, uin
                 return None
             need += fov_fragment_limit(stop - start)
         for number in range(count):
-            if <Py_ssize_t> fov_row(rows, number, FOV_ROW_SIZE) != held.views[number].len:
+            if fov_row(rows, number, FOV_ROW_SIZE) != held.sizes[number]:
                 return None
-            need += held.views[number].len
+            need += held.sizes[number]
         PyObject_GetBuffer(out, &target, PyBUF_SIMPLE | PyBUF_WRITABLE)
         try:
             if at < 0 or need > target.len - at:
