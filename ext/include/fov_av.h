@@ -1,7 +1,7 @@
-/* The little of libavformat that reading packets needs, without its headers and without linking it.
+/* The little of libavformat that opening a camera and reading its packets needs, without its headers and without linking it.
  *
- * The functions come by address from the copy that PyAV has loaded. AVPacket has had this layout since avcodec 59; it
- * is proven on a packet of the library itself before use (fov_av_check), and so is AVFormatContext as far as it is read.
+ * The functions come by address from the copy that PyAV has loaded. How its structures are laid out is proven on
+ * structures that the library itself makes, before any is used (fov_av_check here and fov_av_check_open in fov_av_open.h).
  */
 #ifndef FOV_AV_H
 #define FOV_AV_H
@@ -14,7 +14,7 @@
 
 #define FOV_AV_NOPTS ((int64_t)0x8000000000000000ULL)
 
-enum { FOV_AV_PKT_CORRUPT = 2, FOV_AV_PRFT = 27, FOV_AV_OLDEST = 59, FOV_AV_NEWEST = 62 };
+enum { FOV_AV_PKT_CORRUPT = 2, FOV_AV_PRFT = 27, FOV_AV_OLDEST = 62, FOV_AV_NEWEST = 62 };
 
 typedef struct {
     void *buf;
@@ -32,7 +32,51 @@ typedef struct {
     void *priv_data, *pb;
     int ctx_flags;
     unsigned int nb_streams;
+    struct fov_av_stream **streams;
 } fov_av_format;
+
+typedef struct {
+    int num, den;
+} fov_av_ratio;
+
+/* AVCodecParameters up to the sample rate. */
+typedef struct {
+    int kind; /* 0 video, 1 audio, 2 data */
+    int codec;
+    uint32_t tag;
+    uint8_t *extradata;
+    int extradata_size;
+    void *side_data;
+    int side_data_elems, pixels;
+    int64_t bit_rate;
+    int coded_bits, raw_bits, profile, level, width, height;
+    fov_av_ratio aspect, rate;
+    int field_order, range, primaries, transfer, space, chroma, delay;
+    struct {
+        int order, channels;
+        uint64_t mask;
+        void *opaque;
+    } layout;
+    int sample_rate;
+} fov_av_parameters;
+
+typedef struct fov_av_stream {
+    const void *av_class;
+    int index, id;
+    fov_av_parameters *parameters;
+    void *priv_data;
+    fov_av_ratio time_base;
+    int64_t start_time, duration, frames;
+    int disposition, discard;
+    fov_av_ratio aspect;
+    void *metadata;
+    fov_av_ratio rate; /* of frames, as told */
+} fov_av_stream;
+
+typedef struct {
+    const char *name, *help;
+    int offset;
+} fov_av_option;
 
 typedef struct {
     unsigned (*avcodec_version)(void);
@@ -45,6 +89,21 @@ typedef struct {
     uint8_t *(*av_packet_get_side_data)(const fov_av_packet *packet, int type, size_t *size);
     const char *(*av_packet_side_data_name)(int type);
     int (*av_read_frame)(void *context, fov_av_packet *packet);
+    void *(*avformat_alloc_context)(void);
+    void (*avformat_free_context)(void *context);
+    int (*avformat_open_input)(void **context, const char *url, const void *format, void **options);
+    void (*avformat_close_input)(void **context);
+    int (*avformat_find_stream_info)(void *context, void **options);
+    fov_av_stream *(*avformat_new_stream)(void *context, const void *codec);
+    int (*av_read_play)(void *context);
+    int (*av_dict_set)(void **options, const char *key, const char *value, int flags);
+    void (*av_dict_free)(void **options);
+    const fov_av_option *(*av_opt_find)(void *object, const char *name, const char *unit, int flags, int search_flags);
+    const char *(*avcodec_get_name)(int codec);
+    void *(*avcodec_alloc_context3)(const void *codec);
+    void (*avcodec_free_context)(void **context);
+    int (*avcodec_parameters_to_context)(void *context, const fov_av_parameters *parameters);
+    int (*av_opt_get_int)(void *object, const char *name, int search_flags, int64_t *value);
 } fov_av_library;
 
 /* Why the library cannot be driven this way; NULL if it can. */

@@ -1,12 +1,8 @@
 from collections.abc import Callable, Iterable
 from typing import Final, final
 
-from av.container import InputContainer
-
+from fovideo.camera._connection import Connection
 from fovideo.ring._ring import Ring
-
-WHY_NOT: Final[str]
-"""Why containers cannot be read without PyAV in this process; "" when they can."""
 
 STOPPED: Final[int]
 VIDEO_SILENT: Final[int]
@@ -35,14 +31,8 @@ def why_no_bursts() -> str:
     them on but for threads that are in `run`.
     """
 
-def usable(container: InputContainer) -> bool:
-    """Whether `run` can read this container: the library fits, and the container is laid out as expected.
-
-    It must be open, opened with a timeout for opening only, and not being read.
-    """
-
 def run(
-    container: InputContainer,
+    connection: Connection,
     ring: Ring,
     counters: Counters,
     *,
@@ -56,10 +46,10 @@ def run(
     on_news: Callable[[], object],
     on_fragment: Callable[[bytes, int, int, int], object],
 ) -> int:
-    """Read packets into the ring without the interpreter lock, until the source ends or is interrupted.
+    """Play what was opened paused, and read packets into the ring, until the source ends or is interrupted.
 
-    The calling thread is the ring's only producer meanwhile, and nobody else may use the container, but for
-    fovideo.camera.interrupt.interrupt.
+    All of it without the interpreter lock: nothing of Python is between PLAY and the first frame. The calling thread is
+    the ring's only producer meanwhile.
 
     tracks: of each stream that is recorded (index, Track.id, Packing, NAL length size (1 to 4), numerator and
         denominator of its time base, by hand). Other streams are skipped.
@@ -75,5 +65,5 @@ def run(
 
     Returns STOPPED (interrupted between two packets), VIDEO_SILENT, NO_ROOM (for FORMAT), or the negative error code of libavformat,
     which av.error.err_check turns into its exception: also AVERROR_EOF at the end of the source, and
-    AVERROR_EXIT if a blocked read was interrupted. ValueError: the container is not `usable`, or a track cannot be.
+    AVERROR_EXIT if a blocked read was interrupted. ValueError: the connection is not open, or a track cannot be.
     """

@@ -8,8 +8,9 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from fovideo.camera._connection import Connection
 from fovideo.camera.assignment import Assignment
-from fovideo.camera.demux import can_demux, demux
+from fovideo.camera.demux import demux
 from fovideo.camera.ending import Ending
 from fovideo.camera.metadata import Documents
 from fovideo.camera.open import Opened
@@ -48,7 +49,7 @@ class Delivery:
             container_start_ns=opened.container_start_ns,
             live=not camera.is_file,
             is_file=camera.is_file,
-            interval_ns=_interval_ns(opened),
+            interval_ns=max(source.interval_ns for source in opened.tracks),
             # libavformat counts pts from an RTSP session's first packet, and loses that 0 in its parser.
             first_pts_ns=None if camera.is_file else 0,
         )
@@ -57,9 +58,9 @@ class Delivery:
         """Deliver until the source ends or is stopped. Raises libavformat's errors and CameraError."""
         if self._camera.is_file:
             self._read_file()
-        elif can_demux(self._opened.container):
+        elif isinstance(self._opened.source, Connection):
             demux(
-                self._opened.container,
+                self._opened.source,
                 self._ring,
                 self._opened.tracks,
                 self._counters,
@@ -191,7 +192,8 @@ class _Packets:
     """The packets of the tracks that are recorded, until the source ends or the session is stopped."""
 
     def __init__(self, opened: Opened, stopping: threading.Event) -> None:
-        container: InputContainer = opened.container
+        container = opened.source
+        assert isinstance(container, InputContainer)
         self._tracks = {source.index: source for source in opened.tracks}
         self._packets = iter(container.demux([container.streams[index] for index in self._tracks]))
         self._stopping = stopping
@@ -219,12 +221,3 @@ def _wall_ns(packet: Packet[Stream]) -> int:
         return NO_TIME
     data = bytes(packet.get_sidedata("prft"))
     return int.from_bytes(data[:8], "little", signed=True) * 1000 if len(data) >= 8 else NO_TIME
-
-
-def _interval_ns(opened: Opened) -> int:
-    """Frame interval that the container announces, 0 when it does not."""
-    for source in opened.tracks:
-        if source.track.id == VIDEO_TRACK:
-            rate = getattr(opened.container.streams[source.index], "average_rate", None)
-            return round(NS_PER_S / rate) if rate and 1 / 60 < rate < 1000 else 0
-    return 0

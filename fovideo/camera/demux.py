@@ -1,13 +1,8 @@
-"""Reading a live camera without the interpreter lock, where the compiled loop fits the installed PyAV.
+"""Reading a live camera without the interpreter lock, where the compiled parts fit the installed PyAV.
 
-How a session uses it, in place of the loop over `container.demux()`:
-
-    if can_demux(opened.container):
-        demux(opened.container, ring, opened.tracks, counters, session=..., freeze_ns=..., on_live=..., ...)
-
-`counters` is a Counters of this module; everything else (interruption by fovideo.camera.interrupt,
-translation of av.error.FFmpegError, closing) stays as it is. PyAV's own loop is the way where `can_demux`
-says no (FOVIDEO_DEMUX=pyav in the environment makes it), and for files, which wait for room in the ring.
+A session opens a Connection and hands it to `demux`, in place of the loop over `container.demux()`, with a
+Counters of this module. PyAV's own opening and loop are the way where `can_demux` says no
+(FOVIDEO_DEMUX=pyav in the environment makes it), and for files, which wait for room in the ring.
 """
 
 from __future__ import annotations
@@ -17,9 +12,9 @@ import threading
 from collections.abc import Callable, Sequence
 
 import av
-from av.container import InputContainer
 
 from fovideo.camera import _demux
+from fovideo.camera._connection import WHY_NOT, Connection
 from fovideo.camera._demux import Counters
 from fovideo.camera.herald import Herald
 from fovideo.camera.tracks import SourceTrack
@@ -35,13 +30,13 @@ __all__ = ["Counters", "can_demux", "demux"]
 _herald = Herald()
 
 
-def can_demux(container: InputContainer) -> bool:
-    """Whether `demux` can read this container: open, with a timeout for opening only, and not being read."""
-    return os.environ.get("FOVIDEO_DEMUX") != "pyav" and _demux.usable(container)
+def can_demux() -> bool:
+    """Whether cameras can be opened and read without PyAV in this process."""
+    return os.environ.get("FOVIDEO_DEMUX") != "pyav" and not WHY_NOT
 
 
 def demux(
-    container: InputContainer,
+    connection: Connection,
     ring: Ring,
     tracks: Sequence[SourceTrack],
     counters: Counters,
@@ -55,7 +50,7 @@ def demux(
     on_pressure: Callable[[], object],
     on_fragment: Callable[[bytes, int, int, int], object],
 ) -> None:
-    """Read packets into the ring until the source ends or is interrupted between two packets.
+    """Play, and read packets into the ring until the source ends or is interrupted between two packets.
 
     The calling thread is the ring's only producer meanwhile.
 
@@ -97,7 +92,7 @@ def demux(
     news_fd, number = _herald.join(tell)
     try:
         code = _demux.run(
-            container,
+            connection,
             ring,
             counters,
             tracks=lanes,

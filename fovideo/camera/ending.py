@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
@@ -20,11 +21,13 @@ class Ending:
     """
 
     def __init__(self, opened: Opened) -> None:
-        recorded = [opened.container.streams[source.index] for source in opened.tracks]
+        container = opened.source
+        assert isinstance(container, InputContainer)
+        recorded = [container.streams[source.index] for source in opened.tracks]
         self._stated = {stream.index: _seconds(stream) for stream in recorded}
-        if not any(self._stated.values()) and len(recorded) == len(opened.container.streams):
+        if not any(self._stated.values()) and len(recorded) == len(container.streams):
             # Matroska states the length of the whole only: it says nothing of some of the tracks.
-            self._whole = Fraction(opened.container.duration or 0, 1_000_000)
+            self._whole = Fraction(container.duration or 0, 1_000_000)
         else:
             self._whole = Fraction(0)
         self._reached = dict.fromkeys(self._stated, Fraction(0))

@@ -87,9 +87,7 @@ class Reader:
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell the thread to end; it does within about 100 ms, or open_timeout_ns while a camera is being
-        opened.
-        """
+        """Tell the thread to end; it does within about 100 ms, or open_timeout_ns while PyAV opens."""
         self._stopping.set()
         session = self._session
         if session is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -15,15 +16,15 @@ import pytest
 from av.container import InputContainer
 
 from fovideo.camera import _demux
-from fovideo.camera.interrupt import interrupt
-from fovideo.camera.tracks import SourceTrack, source_tracks
+from fovideo.camera._connection import WHY_NOT, Connection
+from fovideo.camera.tracks import SourceTrack, source_tracks, streams_of
 from fovideo.media.frames import FrameFlag
 from fovideo.media.nal import packing_of
 from fovideo.replay import LoopSource, RtspServer, make_clip
 from fovideo.ring import NO_TIME, Kind, Ring, Units
 from fovideo.times import NS_PER_S
 
-pytestmark = pytest.mark.skipif(bool(_demux.WHY_NOT), reason=f"no reading without PyAV: {_demux.WHY_NOT}")
+pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=f"no reading without PyAV: {WHY_NOT}")
 FORMATS = 1  # units before the first frame
 FACTS = ["pts_ns", "wall_ns", "value", "digest", "size", "session", "kind", "track", "flags"]
 
@@ -50,12 +51,19 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return paths
 
 
-def opened(path: Path | str, **options: str) -> InputContainer:
-    return av.open(str(path), options=options, timeout=(5.0, None))
+@contextlib.contextmanager
+def opened(path: Path | str, **options: str) -> Iterator[Connection]:
+    connection = Connection()
+    av.error.err_check(connection.open(str(path), options, timeout_ns=20 * NS_PER_S, paused=False))
+    av.error.err_check(connection.explore())
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
-def tracks_of(container: InputContainer) -> list[SourceTrack]:
-    return source_tracks(container, audio=True, metadata=True, source="test")
+def tracks_of(source: InputContainer | Connection) -> list[SourceTrack]:
+    return source_tracks(streams_of(source), audio=True, metadata=True, source="test")
 
 
 def lanes(
@@ -75,7 +83,7 @@ def lanes(
     ]
 
 
-def read(container: InputContainer, ring: Ring, **changes: Any) -> tuple[int, _demux.Counters]:
+def read(container: Connection, ring: Ring, **changes: Any) -> tuple[int, _demux.Counters]:
     """Run to the end, telling news itself; what it returned, and the counters."""
     counters = changes.pop("counters", None) or _demux.Counters()
     listeners = {_demux.LIVE: changes.pop("on_live", None), _demux.PRESSURE: changes.pop("on_pressure", None)}
@@ -257,17 +265,18 @@ def test_sound_alone_is_not_a_picture(clips: dict[str, Path]) -> None:
 
 def test_interrupted_between_two_packets(clips: dict[str, Path]) -> None:
     with Ring(4 << 20) as ring, opened(clips["h264.mp4"]) as container:
-        code, _ = read(container, ring, on_live=lambda: interrupt(container))
+        code, _ = read(container, ring, on_live=lambda: container.interrupt())
         assert code == _demux.STOPPED
         assert ring.pushed_units == FORMATS + 1
 
 
-def test_containers_that_must_be_left_to_pyav(clips: dict[str, Path]) -> None:
-    with Ring(4 << 20) as ring, av.open(str(clips["h264.mp4"])) as container:
-        assert not _demux.usable(container)
-        with pytest.raises(ValueError, match="without PyAV"):
-            read(container, ring)
+def test_what_is_not_open_cannot_be_read() -> None:
+    connection = Connection()
+    with Ring(4 << 20) as ring:
+        with pytest.raises(ValueError, match="not open"):
+            read(connection, ring, tracks=[])
         assert ring.pushed_units == 0
+    connection.close()
 
 
 @pytest.mark.parametrize(
@@ -325,16 +334,17 @@ class Live:
     def __init__(self, server: RtspServer, source: LoopSource, transport: str) -> None:
         self.source, self.ring, self.counters = source, Ring(4 << 20), _demux.Counters()
         url = server.add_stream("camera", source)
-        self.container = opened(
-            url, rtsp_transport=transport, probesize="32", analyzeduration="1", fpsprobesize="0"
-        )
+        self.connection = Connection()
+        options = {"rtsp_transport": transport}
+        code = self.connection.open(url, options, timeout_ns=20 * NS_PER_S, paused=True)
+        av.error.err_check(code)
         self.code = 1
         self.enough = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self) -> None:
-        self.code, _ = read(self.container, self.ring, counters=self.counters)
+        self.code, _ = read(self.connection, self.ring, counters=self.counters)
 
     def wait_for(self, frames: int) -> None:
         deadline = time.monotonic() + 20
@@ -343,14 +353,14 @@ class Live:
         assert self.counters.frames >= frames
 
     def stop(self) -> int:
-        interrupt(self.container)
+        self.connection.interrupt()
         self._thread.join(20)
         assert not self._thread.is_alive()
         return self.code
 
     def close(self) -> None:
         self.stop()
-        self.container.close()
+        self.connection.close()
         self.ring.close()
 
 

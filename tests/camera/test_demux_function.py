@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,16 @@ from typing import Any
 import av
 import pytest
 
-from fovideo.camera import _demux
+from fovideo.camera._connection import WHY_NOT, Connection
 from fovideo.camera.demux import Counters, can_demux, demux
 from fovideo.camera.herald import Herald
-from fovideo.camera.interrupt import interrupt
-from fovideo.camera.tracks import source_tracks
+from fovideo.camera.tracks import source_tracks, streams_of
 from fovideo.errors import CameraError, CameraFrozen
 from fovideo.replay import make_clip
 from fovideo.ring import Kind, Ring
+from fovideo.times import NS_PER_S
 
-pytestmark = pytest.mark.skipif(bool(_demux.WHY_NOT), reason=f"no reading without PyAV: {_demux.WHY_NOT}")
+pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=f"no reading without PyAV: {WHY_NOT}")
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(path: Path, ring: Ring, **changes: Any) -> Counters:
-    with av.open(str(path), timeout=(5.0, None)) as container:
-        assert can_demux(container)
+    with contextlib.closing(Connection()) as container:
+        assert can_demux()
+        av.error.err_check(container.open(str(path), {}, timeout_ns=20 * NS_PER_S, paused=False))
         counters = Counters()
         arguments: dict[str, Any] = {
             "session": 1,
@@ -43,7 +45,7 @@ def read(path: Path, ring: Ring, **changes: Any) -> Counters:
             "on_fragment": lambda *_: None,
         }
         arguments |= {name: value for name, value in changes.items() if name != "first"}
-        tracks = source_tracks(container, audio=True, metadata=True, source="clip")
+        tracks = source_tracks(streams_of(container), audio=True, metadata=True, source="clip")
         demux(container, ring, tracks, counters, **arguments)
         return counters
 
@@ -68,7 +70,7 @@ class Deaf(Herald):
 def test_interrupted(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fovideo.camera.demux._herald", Deaf())
     with Ring(4 << 20) as ring:
-        assert read(clip, ring, first=interrupt).frames == 1
+        assert read(clip, ring, first=Connection.interrupt).frames == 1
 
 
 def test_what_is_told_is_told_before_the_return(clip: Path) -> None:

@@ -1,12 +1,10 @@
 """The reading loop without the interpreter lock (see the .pyi for the interface and fov_av.h for the library)."""
 
-import ctypes
-import sys
-
-from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
+from fovideo.camera._connection import WHY_NOT as _WHY_NOT
+from fovideo.camera._connection cimport Connection, fov_av_library, fov_av_packet
 from fovideo.ring._ring cimport (
     FOV_KIND_FORMAT,
     FOV_KIND_FRAME,
@@ -23,13 +21,6 @@ from fovideo.ring._ring cimport (
     fov_unit_push,
 )
 
-cdef extern from "fov_av_container.h":
-    ctypedef struct fov_timeout_info:
-        double timeout
-    ctypedef struct fov_av_container:
-        void* format_context
-        fov_timeout_info interrupt
-
 cdef extern from "fov_stack.h" nogil:
     void fov_stack_trim()
 
@@ -37,19 +28,6 @@ cdef extern from "fov_av.h" nogil:
     enum:
         FOV_AV_NOPTS
         FOV_AV_PKT_CORRUPT
-    ctypedef struct fov_av_packet:
-        int64_t pts
-        uint8_t* data
-        int size
-        int stream_index
-        int flags
-    ctypedef struct fov_av_format:
-        unsigned int nb_streams
-    ctypedef struct fov_av_library:
-        fov_av_packet* (*av_packet_alloc)() noexcept nogil
-        void (*av_packet_free)(fov_av_packet** packet) noexcept nogil
-        void (*av_packet_unref)(fov_av_packet* packet) noexcept nogil
-        int (*av_read_frame)(void* context, fov_av_packet* packet) noexcept nogil
     ctypedef struct fov_av_lane:
         int64_t numerator
         int64_t denominator
@@ -58,7 +36,6 @@ cdef extern from "fov_av.h" nogil:
         uint8_t length_size
         uint8_t flags
         uint8_t by_hand
-    const char* fov_av_check(const fov_av_library* av)
     int64_t fov_av_pts_ns(int64_t pts, const fov_av_lane* lane)
     int64_t fov_av_wall_ns(const fov_av_library* av, const fov_av_packet* packet)
     int64_t fov_monotonic_ns()
@@ -88,43 +65,18 @@ NO_ROOM = 2
 LIVE = 1
 PRESSURE = 2
 
-cdef fov_av_library library
-
-
-def _load() -> str:
-    """Fills `library` from the copy of libavformat that PyAV uses; the reason if that cannot be done."""
-    cdef uintptr_t* slots = <uintptr_t*> &library
-    cdef const char* misfit
-    if not sys.platform.startswith("linux"):
-        return "only done on Linux"
-    try:
-        import av.container.core as core
-
-        loaded = ctypes.CDLL(core.__file__)
-        for slot, name in enumerate((
-            "avcodec_version", "avformat_version", "av_packet_alloc", "av_packet_free", "av_packet_unref",
-            "av_new_packet", "av_packet_new_side_data", "av_packet_get_side_data", "av_packet_side_data_name",
-            "av_read_frame",
-        )):
-            slots[slot] = ctypes.cast(getattr(loaded, name), ctypes.c_void_p).value
-    except (ImportError, AttributeError, OSError) as error:
-        return f"libavformat is not where PyAV has it: {error}"
-    misfit = fov_av_check(&library)
-    return misfit.decode() if misfit != NULL else ""
-
-
-WHY_NOT = _load()
-
-
 cdef object led = None
 
 
 def why_no_bursts() -> str:
     global led
-    cdef const char* misfit = NULL
+    cdef const fov_av_library* library = Connection().library
+    cdef const char* misfit
+    if led is None and library == NULL:
+        led = _WHY_NOT
     if led is None:
-        misfit = NULL if WHY_NOT else fov_burst_lead(<void*> library.av_read_frame)
-        led = WHY_NOT or (misfit.decode() if misfit != NULL else "")
+        misfit = fov_burst_lead(<void*> library.av_read_frame)
+        led = misfit.decode() if misfit != NULL else ""
     return led
 
 
@@ -184,15 +136,6 @@ cdef class Counters:
         FOV_STORE_RELAXED(&self._last_video_ns, value)
 
 
-def usable(container) -> bool:
-    from fovideo.camera._interrupt import can_interrupt
-
-    cdef fov_av_container* fields = <fov_av_container*> <PyObject*> container
-    if WHY_NOT or not can_interrupt(container) or fields.format_context == NULL:
-        return False
-    return (<fov_av_format*> fields.format_context).nb_streams == <unsigned int> len(container.streams)
-
-
 cdef int fill_lanes(fov_av_lane* lanes, tracks) except -1:
     cdef fov_av_lane* lane
     memset(lanes, 0, LANES * sizeof(fov_av_lane))
@@ -211,46 +154,47 @@ cdef int fill_lanes(fov_av_lane* lanes, tracks) except -1:
     return 0
 
 
-def run(container, Ring ring not None, Counters counters not None, *, tracks, uint32_t session, int64_t freeze_ns,
+def run(Connection connection not None, Ring ring not None, Counters counters not None, *, tracks, uint32_t session, int64_t freeze_ns,
         int64_t batch_ns, const uint8_t[::1] start, int news_fd, uint64_t news_number, on_news, on_fragment) -> int:
     cdef fov_av_lane lanes[LANES]
     cdef fov_av_lane* lane
-    cdef fov_av_container* fields
     cdef fov_av_packet* packet
+    cdef const fov_av_library* library = connection.library
     cdef _Mapping mapping = ring.need()
     cdef fov_ring* queue = &mapping.ring
     cdef fov_unit unit
     cdef fov_burst burst
     cdef bint bursts = batch_ns > 0 and not why_no_bursts()
     cdef int64_t now_ns, told_ns = 0, video_ns = 0
-    cdef bint first = True, watched = False
+    cdef bint first = True, watched = False, begun = False
     cdef int result = 0, pushed, heard
 
-    if not usable(container):
-        raise ValueError("this container cannot be read without PyAV")
+    if connection.context == NULL:
+        raise ValueError("the connection is not open")
     if not start.shape[0]:
         raise ValueError("a session begins with what it is")
     fill_lanes(lanes, tracks)
     for lane in lanes[:LANES]:
         watched = watched or lane.track == VIDEO_TRACK
     watched = watched and freeze_ns > 0
-    fields = <fov_av_container*> <PyObject*> container
     packet = library.av_packet_alloc()
     if packet == NULL:
         raise MemoryError
     memset(&unit, 0, sizeof(unit))
     unit.session = session
     unit.kind = FOV_KIND_FRAME
-    if bursts:
-        fov_burst_begin(&burst, batch_ns)
     try:
         with nogil:
-            while True:
-                result = library.av_read_frame(fields.format_context, packet)
+            result = connection.play()
+            if bursts and result >= 0:
+                fov_burst_begin(&burst, batch_ns)
+                begun = True
+            while result >= 0:
+                result = library.av_read_frame(connection.context, packet)
                 now_ns = fov_monotonic_ns()
                 if result < 0:
                     break
-                if fields.interrupt.timeout >= 0:
+                if connection.is_interrupted():
                     result = 0
                     break
                 if not 0 <= packet.stream_index < LANES or packet.size <= 0:
@@ -273,7 +217,7 @@ def run(container, Ring ring not None, Counters counters not None, *, tracks, ui
                         with gil:
                             on_news()
                 unit.pts_ns = FOV_AV_NOPTS if packet.pts == FOV_AV_NOPTS else fov_av_pts_ns(packet.pts, lane)
-                unit.wall_ns = fov_av_wall_ns(&library, packet)
+                unit.wall_ns = fov_av_wall_ns(library, packet)
                 unit.receipt_ns = now_ns
                 pushed = 1
                 if lane.by_hand:
@@ -305,7 +249,7 @@ def run(container, Ring ring not None, Counters counters not None, *, tracks, ui
                         with gil:
                             on_news()
     finally:
-        if bursts:
+        if begun:
             fov_burst_end(&burst)
         library.av_packet_free(&packet)
     return result
