@@ -33,7 +33,8 @@ class Footage:
     not known. conflict: not part of what the timeline shows. reported: at some time of the session sender
     reports told the camera's clock; what came before was back-dated by them. moved_ns: by how much merges
     have corrected the time of each frame. adopted: brought by a merge, and arrived as if the timeline's own
-    store had recorded it. home: the timeline that holds it. brought: a merge brought it there.
+    store had recorded it. home: the timeline that holds it. brought: a merge brought it there; dated: that wrote
+    down when it arrived.
     """
 
     session: str
@@ -49,6 +50,7 @@ class Footage:
     adopted: bool = False
     home: str = ""
     brought: bool = False
+    dated: bool = False
 
     @cached_property
     def clock(self) -> int:
@@ -161,6 +163,7 @@ def unpack(
         adopted=ahead_ns is not None,
         home=manifest.identity,
         brought=bool(run.provenance.inserted_from),
+        dated=ahead_ns is not None,
         moved_ns=np.repeat(_all_moved_ns(manifest, mine), sizes),
     )
     hidden = np.repeat(manifest.by_provenance(mine, lambda each: each.splice & Splice.CONFLICT) != 0, sizes)

@@ -38,7 +38,8 @@ class Machines:
     """How far the machines' clocks are apart.
 
     known: by (source store, target store) the target's clock minus the source's, told by sender reports.
-    window_ns: others are at most this far from expected_ns. told: frames in common told expected_ns.
+    window_ns: others are at most this far from expected_ns. told: frames in common told expected_ns, to this
+    merge or to an earlier one.
     """
 
     window_ns: int
@@ -68,7 +69,8 @@ class Machines:
                 if abs(apart_ns - expected_ns) <= window_ns + SLACK_NS:
                     found.setdefault((source.store, target.store), []).append((apart_ns, source, target))
         known = {stores: _believed(each, primary, expected_ns) for stores, each in found.items()}
-        return cls(window_ns, expected_ns, known)
+        before_ns = _written_down(sources, targets)
+        return cls(window_ns, expected_ns if before_ns is None else before_ns, known, before_ns is not None)
 
     def apart_ns(self, source: Footage, target: Footage) -> tuple[int, bool]:
         """By how much the target's clock is ahead of the source's, and whether that is known."""
@@ -131,6 +133,23 @@ class Machines:
 def _tells(footage: Footage) -> bool:
     """Whether footage relates the camera's clock to its machine's."""
     return footage.clock == Clock.SENDER_REPORT and not footage.adopted and footage.lag_ns is not None
+
+
+def _written_down(sources: Sequence[Footage], targets: Sequence[Footage]) -> int | None:
+    """What earlier merges took for the difference of the machines: of footage that both sides have had since,
+    they wrote down when it arrived. None if there is none.
+    """
+    sessions = {(each.session, each.epoch): each for each in sources if each.dated or not each.adopted}
+    found = [
+        target.lag_ns - source.lag_ns
+        for target in targets
+        if (source := sessions.get((target.session, target.epoch))) is not None
+        and (source.dated or target.dated)
+        and (target.dated or not target.adopted)
+        and target.lag_ns is not None
+        and source.lag_ns is not None
+    ]
+    return int(np.median(found)) if found else None
 
 
 def _believed(found: Sequence[tuple[int, Footage, Footage]], primary: int, expected_ns: int) -> int:

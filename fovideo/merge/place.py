@@ -63,7 +63,7 @@ class _Sketch:
 
     by_laps: only its clock tells which lap of what repeats it is on. nominal_ns: offset that the machines'
     clocks tell. offset: what content says beyond that, where they are
-    not known. pinned_ns: offset of what an earlier merge took of it.
+    not known. pinned_ns: offset of what an earlier merge took of it, where that knew no more.
     """
 
     run: Run
@@ -102,7 +102,7 @@ def place_runs(source: Manifest, target: Manifest, window_ns: int, expected_ns: 
     )
     machines = Machines.of(everything, there, source.primary, window_ns, expected_ns)
     sketches = [_sketch(source, run, footage, there, prior, machines) for run, footage in runs]
-    if (told_ns := _told_by_content(sketches)) is not None:
+    if not machines.told and (told_ns := _told_by_content(sketches)) is not None:
         machines = replace(machines, expected_ns=machines.expected_ns + told_ns, told=True)
         sketches = [_retold(each, there, prior, machines, told_ns) for each in sketches]
     done: list[tuple[_Sketch, Placed]] = []
@@ -135,7 +135,7 @@ def _sketch(
 ) -> _Sketch:
     first = source.stored(run.places[0])
     shown = next((each for each in footage if not each.conflict), None)
-    pinned_ns = None if shown is None else pinned_offset(shown, there)
+    pinned_ns = None if shown is None or machines.told else pinned_offset(shown, there)
     nominal_ns, offset = 0, None
     if shown is not None:
         nominal_ns = _nominal_ns(shown, there, machines, prior)

@@ -114,6 +114,9 @@ def test_the_order_and_the_way_of_merges_do_not_matter(portion: int) -> None:
             lambda: outage(2_001_332), id="a loop without sender reports, and a session that waited"
         ),
         pytest.param(lambda: outage(129, reboots=True), id="a session of which every frame waited"),
+        pytest.param(
+            lambda: outage(8_000_569, reboots=True), id="a second run believes what the first one wrote down"
+        ),
         pytest.param(lambda: mixed(180), id="another encode, and a session that waited"),
         pytest.param(lambda: mixed(3_000_033), id="few documents tell another encode's offset"),
         pytest.param(lambda: mixed(135), id="another encode, and a hole of one frame"),
@@ -125,7 +128,7 @@ def test_what_once_went_wrong(made: Callable[[], History]) -> None:
 
 
 def any_order_any_way(tale: History, chance: random.Random) -> None:
-    """Merged straight and by way of the last source, each frame is there once."""
+    """Merged straight and by way of the last source, each frame is there once, also after a second run."""
     everything = set(tale.target.ids())
     for name in tale.sources:
         everything |= set(tale.world.timeline(name).ids())
@@ -136,5 +139,6 @@ def any_order_any_way(tale: History, chance: random.Random) -> None:
     for name in others:
         merged(tale.world.timeline(name), tale.world.timeline(last))
     merged(tale.world.timeline(last), tale.target)
+    assert merged(tale.world.timeline(last), tale.target) == 0, tale.label
     for timeline in (straight, tale.target):
         assert timeline.ids() == dict.fromkeys(everything, 1), tale.label
