@@ -33,8 +33,8 @@ class Footage:
     not known. conflict: not part of what the timeline shows. reported: at some time of the session sender
     reports told the camera's clock; what came before was back-dated by them. moved_ns: by how much merges
     have corrected the time of each frame. adopted: brought by a merge, and arrived as if the timeline's own
-    store had recorded it. home: the timeline that holds it. brought: a merge brought it there; dated: that wrote
-    down when it arrived.
+    store had recorded it. home: the timeline that holds it. brought: a merge brought it there. dated: that
+    merge wrote down when it arrived.
     """
 
     session: str

@@ -28,7 +28,10 @@ def at_home(identity: str, footage: Sequence[Footage]) -> list[Footage]:
     known = [each for each in footage if each.store == identity and each.lag_ns is not None]
     if not known:
         return list(footage)
-    return [each if each.store == identity else _homed(each, identity, known) for each in footage]
+    return [
+        each if each.store == identity or each.lag_ns is None else _homed(each, identity, known)
+        for each in footage
+    ]
 
 
 def _homed(footage: Footage, identity: str, known: Sequence[Footage]) -> Footage:

@@ -230,11 +230,13 @@ def _offsets(source: Line, target: Line, expected_ns: int, reach_ns: int) -> lis
 
 
 def _lines(source: Footage, targets: Sequence[Footage], track: int) -> tuple[Line, list[Line]]:
-    """Lines of a track, on even clocks, where merges have put them."""
+    """Lines of a track, on even clocks, where merges have put them; of other encodes nothing."""
     ours = line_of(source.recorded, track)
-    return ours, [
-        line_of(each.recorded, track).moved(each.put_off_ns - source.put_off_ns) for each in targets
-    ]
+    theirs = []
+    for each in targets:
+        line = line_of(each.recorded, track).moved(each.put_off_ns - source.put_off_ns)
+        theirs.append(line if np.isin(line.digest, ours.digest).any() else line.part(0, 0))
+    return ours, theirs
 
 
 def joined_lines(lines: Sequence[Line]) -> Line:

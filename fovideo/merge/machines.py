@@ -103,7 +103,8 @@ class Machines:
         claimed = replace(base, near_ns=min(base.near_ns, error_ns), trusted=both)
         ours_ns, theirs_ns = source.lag_ns, target.lag_ns
         if ours_ns is None or theirs_ns is None:
-            return replace(claimed, expected_ns=claimed.expected_ns + self.expected_ns)
+            moved_ns = target.put_off_ns - source.put_off_ns  # what has no arrival is where a merge put it
+            return replace(claimed, expected_ns=claimed.expected_ns + self.expected_ns - moved_ns)
         apart_ns, known = self.apart_ns(source, target)
         expected_ns = ours_ns - theirs_ns + apart_ns
         if both and abs(expected_ns) <= SLACK_NS:

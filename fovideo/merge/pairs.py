@@ -49,10 +49,7 @@ def pairs_of(
     and the laps are told.
     """
     shown = [each for each in targets if not each.conflict]
-    moved_ns = [each.put_off_ns - source.put_off_ns for each in shown]
-    base_ns = prior.expected_ns + machines.expected_ns
-    expected_ns = base_ns + int(np.median(moved_ns)) if shown else base_ns
-    laps = laps_of(source, shown, primary, prior, expected_ns)
+    laps = laps_of(source, shown, primary, prior, prior.expected_ns + machines.expected_ns)
     if laps is None:
         return [_match(source, target, primary, prior, machines) for target in targets], None
     lap = laps.laps[0]
@@ -62,8 +59,8 @@ def pairs_of(
         offset_ns, near_ns = lap.centre_ns, SEAM_NS
         if not target.conflict and (mine := next(choices)) and len(mine[0].there):
             offset_ns, near_ns = mine[0].offset_ns, _CLOSE_NS
-        beyond_ns = offset_ns - machines.expected_ns - (target.put_off_ns - source.put_off_ns)
-        pairs.append(_match(source, target, primary, prior.around(beyond_ns, near_ns), machines))
+        around = prior.around(offset_ns - machines.expected_ns, near_ns)
+        pairs.append(_match(source, target, primary, around, machines))
     return pairs, laps
 
 
@@ -72,6 +69,10 @@ def _match(source: Footage, target: Footage, primary: int, prior: Prior, machine
     mine, theirs = machines.contemporary(source, target)
     expected_ns = machines.prior(source, target, prior).expected_ns
     moved_ns = target.put_off_ns - source.put_off_ns
+    nothing = np.zeros(0, np.int64)
+    if source.conflict and not source.arrival_ns.any():
+        # What of a file is kept beside what is shown was in doubt: only a copy is surely the same.
+        return Pair(nothing, nothing, (mine, theirs), [], expected_ns + moved_ns)
     if mine.any() and theirs.any():
         known = machines.prior(source.only(mine), target.only(theirs), prior)
         expected_ns = known.expected_ns
@@ -87,7 +88,6 @@ def _match(source: Footage, target: Footage, primary: int, prior: Prior, machine
         if len(found) >= FEW and not repeats(*lines, prior.repeated):
             everything = np.ones(len(source.frames), bool), np.ones(len(target.frames), bool)
             return Pair(ours, others, everything, _anchors(source, target, ours, others, primary), moved_ns)
-    nothing = np.zeros(0, np.int64)
     return Pair(nothing, nothing, (mine, theirs), [], expected_ns + moved_ns)
 
 

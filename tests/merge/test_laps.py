@@ -4,15 +4,16 @@ that; what may be there already is kept, and told.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
 from merge_camera import STEP_NS
-from merge_file_source import card_world, lacking
+from merge_file_source import card_history, card_world, lacking, scarce
 from merge_film import Recorder, film, held, numbers
-from merge_world import S, World, Wrong, camera
+from merge_world import Held, S, Shot, World, Wrong, camera
 
 from fovideo.media.frames import Clock
 from fovideo.merge import merge
@@ -34,6 +35,46 @@ def test_no_card_of_a_random_world_loses_a_frame(portion: int) -> None:
         before = server.ids()
         assert merge(card, server).streams[0].inserted_frames == 0, seed
         assert server.ids() == before, seed
+
+
+@pytest.mark.parametrize("portion", range(PORTIONS))
+def test_no_card_among_spares_loses_a_frame(portion: int) -> None:
+    for seed in range(portion, COUNT // 4, PORTIONS):
+        in_turn_and_by_way_of_the_last(seed)
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(11, id="a spare that overlaps a card is on the lap on which that was put"),
+        pytest.param(23, id="another encode says nothing of a card's lap"),
+        pytest.param(25, id="what of a card was in doubt on a spare still is"),
+    ],
+)
+def test_what_a_card_among_spares_once_lost(seed: int) -> None:
+    in_turn_and_by_way_of_the_last(seed)
+
+
+def in_turn_and_by_way_of_the_last(seed: int) -> None:
+    tale = card_history(seed)
+    way, everything = copy.deepcopy(tale), set(tale.target.ids())
+    for name in tale.sources:
+        source = tale.world.timeline(name)
+        everything |= set(source.ids())
+        merge_twice(source, tale.target, [tale.shots[each] for each in everything], tale.label)
+    *others, last = (way.world.timeline(name) for name in way.sources)
+    for each in others:
+        merge(each, last)
+    merge_twice(last, way.target, [way.shots[each] for each in everything], way.label)
+
+
+def merge_twice(source: Held, target: Held, wanted: list[Shot], label: str) -> None:
+    """Nothing of what is wanted is lacking then, and the second time changes nothing."""
+    merge(source, target)
+    assert not scarce(target, wanted), label
+    before = target.inserts
+    merge(source, target)
+    assert target.inserts == before, label
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ tell. A frame is lost if a timeline has no frame of its bytes left for it about 
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
+from merge_history import History, outage
+from merge_mixed import OTHER, mixed
 from merge_world import STEP_NS, Held, S, Shot, World, Wrong, camera
 
 from fovideo.media.frames import Clock
@@ -46,6 +48,24 @@ def card_world(seed: int) -> tuple[World, list[Shot], int]:
     off_ns = file_source(world, "card", shots, chance)
     lap_ns = lap * STEP_NS if content == "loop" else 0
     return world, shots, abs(off_ns) + max(lap_ns, 2 * S) + 2 * NOISE_NS
+
+
+def card_history(seed: int) -> History:
+    """A site with outages and spares, and a camera whose card is merged, too, but not last."""
+    tale = mixed(seed, in_step=True) if seed % 2 else outage(seed, in_step=True)
+    chance = random.Random(f"card {seed}")
+    shots = [shot for number, shot in sorted(tale.shots.items()) if number < OTHER]
+    file_source(tale.world, "card", [shot for shot in shots if shot.track == 1], chance)
+    tale.sources.insert(chance.randrange(len(tale.sources)), "card")
+    return tale
+
+
+def scarce(timeline: Held, shots: Iterable[Shot]) -> Counter[int]:
+    """Digests of which a timeline, all that it keeps included, has fewer frames than there are shots."""
+    there: Counter[int] = Counter()
+    for row in timeline.rows:
+        there.update(decode_table(row.table)["digest"].tolist())
+    return Counter(shot.digest for shot in shots) - there
 
 
 def lacking(timeline: Held, wanted: Iterable[Shot], reach_ns: int) -> list[int]:

@@ -83,7 +83,7 @@ class Machine:
         return time_ns + self.ahead_ns + (time_ns - T0_NS) * self.ppm // 1_000_000
 
 
-def outage(seed: int, *, reboots: bool = False) -> History:
+def outage(seed: int, *, reboots: bool = False, in_step: bool = False) -> History:
     """A site as it is: a server that dies again and again, spares that see it late, and everything in the
     way of clocks that real recorders have.
 
@@ -107,6 +107,8 @@ def outage(seed: int, *, reboots: bool = False) -> History:
     if not reports:
         apart_ns = min(apart_ns, 20_000_000)  # where pictures repeat, only clocks tell
     clocks = {0: chance.choice([0, -700_000_000, 100 * S])}
+    if in_step:
+        apart_ns, clocks = min(apart_ns, 20_000_000), {0: 0}
     if reboots and chance.random() < 0.3:  # its clock begins where it began before, or elsewhere
         reboot = chance.randrange(100, count - 100)
         clocks[reboot] = chance.choice([-reboot * STEP_NS, 47 * S]) + clocks[0]

@@ -14,7 +14,7 @@ from merge_camera import STEP_NS, T0_NS, S, Shot, camera, documents, sound
 from merge_history import History, Machine, hear, related
 from merge_world import World
 
-_OTHER = 30_000_000
+OTHER = 30_000_000
 """Ids of another encode begin here."""
 
 
@@ -35,7 +35,7 @@ class _Scene:
     clocks: dict[int, tuple[int, bool]]
 
     def sent_ns(self, shot: Shot) -> int:
-        late_ns = (T0_NS + (shot.id % _OTHER + self.delay) * STEP_NS) - shot.time_ns if shot.track == 1 else 0
+        late_ns = (T0_NS + (shot.id % OTHER + self.delay) * STEP_NS) - shot.time_ns if shot.track == 1 else 0
         return shot.time_ns + late_ns
 
     def between(self, encode: int, start: int, stop: int, tracks: set[int]) -> list[Shot]:
@@ -49,12 +49,16 @@ class _Scene:
         return sorted(mine, key=lambda shot: (self.sent_ns(shot), shot.track))
 
 
-def mixed(seed: int, *, restarts: bool = True) -> History:
-    """restarts: whether the camera's clock may change (not where nothing relates the recorders' clocks)."""
+def mixed(seed: int, *, restarts: bool = True, in_step: bool = False) -> History:
+    """restarts: whether the camera's clock may change (not where nothing relates the recorders' clocks).
+    in_step: all clocks are nearly right.
+    """
     chance = random.Random(f"mixed {seed}")
-    scene = _scene(chance, restarts)
+    scene = _scene(chance, restarts and not in_step)
+    if in_step:
+        scene = replace(scene, clocks={0: (0, True)})
     apart_ns = chance.choice([0, 20_000_000, 3 * S, 200 * S])
-    if not scene.reports:
+    if in_step or not scene.reports:
         apart_ns = min(apart_ns, 20_000_000)  # where pictures repeat, only clocks tell
     ppm = chance.choice([0, 0, 200])
     loss = chance.choice([0, 0, 0.02])
@@ -99,13 +103,13 @@ def _scene(chance: random.Random, restarts: bool) -> _Scene:
     sounds = [sound(2 * count + 20, silent=silent), sound(2 * count + 20, seed=4, silent=silent)]
     notes = documents(count // 5) if chance.random() < 0.3 else []
     other = [
-        replace(shot, id=shot.id + _OTHER, time_ns=shot.time_ns + 13_000_000)
+        replace(shot, id=shot.id + OTHER, time_ns=shot.time_ns + 13_000_000)
         for shot in camera(count, gop=chance.choice([15, gop]), loop=loop, seed=6, **kind)  # type: ignore[arg-type]
     ]
     if same_sound := chance.random() < 0.5:
         sounds[1] = sounds[0]
     else:
-        sounds[1] = [replace(shot, id=shot.id + _OTHER) for shot in sounds[1]]
+        sounds[1] = [replace(shot, id=shot.id + OTHER) for shot in sounds[1]]
     label = f"{content} (loop {loop}), {b_frames} B-frames, GOP {gop}, {count}, reports {reports}"
     label += f", sound {heard} silent {silent} same {same_sound}, notes {len(notes)}, resized {resized}"
     encodes = [
