@@ -38,6 +38,7 @@ class StreamWriter:
         self.previous = 0
         self.backlog: list[Piece] = []
         self.losses: list[Loss] = []
+        self._primary: Track  # of the tracks, once they are known
         self._committer = committer
         self._file: SegmentFile | None = None
         self._backdates: list[tuple[int, int]] = []
@@ -59,7 +60,7 @@ class StreamWriter:
             new = tuple(sorted(tracks, key=lambda track: track.id))
             if new != self.tracks:
                 self._seal()
-                self.tracks = new
+                self.tracks, self._primary = new, primary_track(new)
 
     def append(self, frames: FrameTable, payloads: Sequence[Any], *, epoch: int) -> Summary:
         """Frames (stored times, decode order within each track) with their samples. Returns what was taken,
@@ -73,7 +74,7 @@ class StreamWriter:
                 raise UsageError("append before set_format")
             if len(frames) != len(payloads):
                 raise UsageError(f"{len(frames)} frames with {len(payloads)} payloads")
-            primary = primary_track(self.tracks)
+            primary = self._primary
             known = summary(frames, primary.id)
             if not known.rows:
                 return known

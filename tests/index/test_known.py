@@ -55,7 +55,7 @@ def everything(index: Index) -> dict[str, list[tuple[bytes, bytes]]]:
         return {table: list(view._items(table, b"")) for table in TABLES}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(UPDATES)
 def test_known_is_as_looked_up(
     tmp_path_factory: pytest.TempPathFactory,
