@@ -11,7 +11,7 @@ import msgspec
 
 from fovideo.errors import ConfigError, PeerError
 from fovideo.peer import Control, Credentials, WatchedServer
-from fovideo.service.overview import Answer, ask_all
+from fovideo.service.overview import SUSPECT, WATCHING, Answer, ask_all
 from fovideo.site import Place, Server, Site, Spare
 from fovideo.times import NS_PER_S
 
@@ -63,13 +63,17 @@ class Orders:
     def failback(self, server: str, *, wait_s: float = 600.0) -> Done:
         """Let whoever stands in for a server hand it back."""
         self._site.server(server)
+        answers, spares = self._answers(), self._site.spares
         holders = [
-            spare for spare, watched in self._about(server) if watched.state not in ("watching", "suspect")
+            spare
+            for spare in spares
+            if (watched := _about(server, answers[spare.name])) and watched.state not in (WATCHING, SUSPECT)
         ]
         if not holders:
-            silent = ", ".join(f"{name}: {error}" for name, error in self._silent())
-            what = f"no spare stands in for it that answers; {silent}" if silent else ""
-            raise PeerError(what or "no spare stands in for it", where=server, hint="see fovideo status")
+            errors = {spare.name: answers[spare.name].error for spare in spares}
+            silent = ", ".join(f"{name}: {error}" for name, error in errors.items() if error)
+            what = "no spare stands in for it" + (f" that answers; {silent}" if silent else "")
+            raise PeerError(what, where=server, hint="see fovideo status")
         for spare in holders:
             with closing(self._control(spare)) as control:
                 control.failback(server)
@@ -108,12 +112,12 @@ class Orders:
         answers = self._answers()
         names = []
         for spare in self._site.spares:
-            health, error, refused = answers[spare.name]
-            if server not in self._site.watched_by(spare) or refused:
+            answer = answers[spare.name]
+            if server not in self._site.watched_by(spare) or answer.refused:
                 continue
-            watched = None if health is None else health.servers.get(server.name)
+            watched = _about(server.name, answer)
             if watched is None or watched.drained != drained:
-                names.append(f"{spare.name} ({error})" if error else spare.name)
+                names.append(f"{spare.name} ({answer.error})" if answer.error else spare.name)
         return ", ".join(names)
 
     def _wait(self, spare: Spare, server: str, true: Callable[[WatchedServer], bool], wait_s: float) -> Done:
@@ -144,23 +148,8 @@ class Orders:
                 return
             self._pause(LOOK_EVERY_S)
 
-    def _about(self, server: str) -> list[tuple[Spare, WatchedServer]]:
-        """What each spare that answers does about a server."""
-        answers = self._answers()
-        return [
-            (spare, health.servers[server])
-            for spare in self._site.spares
-            if (health := answers[spare.name].health) is not None and server in health.servers
-        ]
-
-    def _silent(self) -> list[tuple[str, str]]:
-        """The spares that do not answer, and why."""
-        answers = self._answers()
-        return [(spare.name, error) for spare in self._site.spares if (error := answers[spare.name].error)]
-
     def _watched(self, spare: Spare, server: str) -> WatchedServer | None:
-        health = self._answers()[spare.name].health
-        return None if health is None else health.servers.get(server)
+        return _about(server, self._answers()[spare.name])
 
     def _idle(self, server: str) -> Spare:
         answers = self._answers()
@@ -187,6 +176,11 @@ class Orders:
         if not url:
             raise ConfigError("nothing tells where to reach it", where=endpoint.name, hint="add url")
         return Control(url, credentials=self._show(endpoint))
+
+
+def _about(server: str, answer: Answer) -> WatchedServer | None:
+    """What a spare says that it does about a server; None if it says nothing."""
+    return None if answer.health is None else answer.health.servers.get(server)
 
 
 def _done(spare: Spare, server: str, watched: WatchedServer, *, complete: bool) -> Done:

@@ -195,12 +195,13 @@ async def _send(request: Request, parts: list[bytes | FileRange]) -> Response:
     if "range" in request.headers:
         status, headers["Content-Range"] = 206, f"bytes {first}-{last}/{size}"
     ranges = [part for part in cut_out(parts, first, last + 1) if isinstance(part, FileRange)]
-    # Looked at ahead, so that footage which is not there is an error and not a cut answer.
+    # Looked at ahead, so that footage which is gone or cannot be read is an error and not a cut answer.
     await run_in_threadpool(_require_files, ranges)
     if usable(request.scope) and sum(map(size_of, ranges)) == last + 1 - first >= RAW_BYTES:
         return SentByKernel(ranges, status, headers, BYTES)
     pieces = itertools.chain.from_iterable(map(chunks, cut_out(parts, first, last + 1)))
-    return StreamingResponse(pieces, status, headers=headers, media_type=BYTES)
+    head = await run_in_threadpool(next, pieces, b"")
+    return StreamingResponse(itertools.chain([head], pieces), status, headers=headers, media_type=BYTES)
 
 
 def _require_files(ranges: list[FileRange]) -> None:
