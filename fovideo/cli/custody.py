@@ -24,7 +24,7 @@ from fovideo.errors import UsageError
 from fovideo.timeline.endpoint import Timeline
 
 if TYPE_CHECKING:
-    from fovideo.merge.running import MergeStatus
+    from fovideo.merge.doing.running import MergeStatus
 
 _FILE = click.Path(path_type=Path)
 

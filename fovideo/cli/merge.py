@@ -34,8 +34,8 @@ from fovideo.merge import (
     merge,
     save_plans,
 )
-from fovideo.merge.estimate import seconds_at_least
-from fovideo.merge.running import RunningMerge
+from fovideo.merge.doing.estimate import seconds_at_least
+from fovideo.merge.doing.running import RunningMerge
 from fovideo.timeline.endpoint import Timeline
 from fovideo.times import format_bytes, parse_ns
 

@@ -12,7 +12,7 @@ from fovideo.merge import MergeReport, StreamReport
 from fovideo.times import NS_PER_MS, NS_PER_S, format_bytes, format_duration, format_ms
 
 if TYPE_CHECKING:
-    from fovideo.merge.running import MergeResult, MergeStatus
+    from fovideo.merge.doing.running import MergeResult, MergeStatus
 
 
 def show(report: MergeReport, written: Written | None, least_s: float | None = None, *, as_json: bool) -> int:

@@ -18,7 +18,7 @@ from fovideo.errors import NothingThere, PeerUnauthorized, UsageError
 from fovideo.times import NS_PER_S, format_bytes, format_ns
 
 if TYPE_CHECKING:
-    from fovideo.merge.running import MergeStatus
+    from fovideo.merge.doing.running import MergeStatus
     from fovideo.peer import Control, Credentials, Health
 
 
@@ -164,7 +164,7 @@ def _of_site(path: Path, *, ended: bool) -> Iterable[Found]:
 
 
 def _of_machine(health: Health, at: At, *, ended: bool) -> Iterable[Found]:
-    from fovideo.merge.running import MergeState, MergeStatus
+    from fovideo.merge.doing.running import MergeState, MergeStatus
 
     if ended and health.role == "server":
         # Who may ask for health alone is told no more.

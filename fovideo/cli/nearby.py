@@ -23,7 +23,7 @@ import msgspec
 
 from fovideo.decoding import from_json
 from fovideo.errors import UsageError
-from fovideo.merge.running import MergeStatus, RunningMerge
+from fovideo.merge.doing.running import MergeStatus, RunningMerge
 
 _log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from fovideo.timeline.endpoint import Timeline
 from fovideo.times import NS_PER_S
 
 if TYPE_CHECKING:
-    from fovideo.merge.running import MergeStatus
+    from fovideo.merge.doing.running import MergeStatus
     from fovideo.peer import Control, Pull
 
 _LOOK_S = 0.5

@@ -3,18 +3,18 @@
 Knows nothing of what kind of timeline it serves: see fovideo.timeline.endpoint. Design: docs/design/merge.md.
 """
 
-from fovideo.merge.control import MergeControl
-from fovideo.merge.execute import make_plan, merge
-from fovideo.merge.inserting import Progress
+from fovideo.merge.doing.control import MergeControl
+from fovideo.merge.doing.execute import make_plan, merge
+from fovideo.merge.doing.inserting import Progress
+from fovideo.merge.doing.order import Order
+from fovideo.merge.doing.pace import Pace
+from fovideo.merge.doing.planned import carry_out
+from fovideo.merge.doing.report import MergeIncomplete, MergeReport, StreamReport
+from fovideo.merge.doing.saved import SavedPlan, load_plans, save_plans
 from fovideo.merge.manifest import Manifest, load_manifest
-from fovideo.merge.match import Matching, match
-from fovideo.merge.offset import Prior
-from fovideo.merge.order import Order
-from fovideo.merge.pace import Pace
-from fovideo.merge.plan import WINDOW_NS, plan
-from fovideo.merge.planned import carry_out
-from fovideo.merge.report import MergeIncomplete, MergeReport, StreamReport
-from fovideo.merge.saved import SavedPlan, load_plans, save_plans
+from fovideo.merge.placing.match import Matching, match
+from fovideo.merge.placing.offset import Prior
+from fovideo.merge.planning.plan import WINDOW_NS, plan
 from fovideo.merge.union import Union
 from fovideo.merge.values import Kind, Piece, Plan, PlannedStretch, Span
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from fovideo.media.codec import Track
-from fovideo.merge.cutting import piece_bytes
+from fovideo.merge.doing.cutting import piece_bytes
 from fovideo.merge.manifest import Manifest
-from fovideo.merge.stretch import shift_at_target_ns
+from fovideo.merge.planning.stretch import shift_at_target_ns
 from fovideo.merge.values import Piece, Plan, PlannedStretch
 from fovideo.segment import SegmentHeader, parse_fragment
 from fovideo.store.assemble import Assembler

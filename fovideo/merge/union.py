@@ -20,7 +20,7 @@ import msgspec
 from fovideo.errors import FovideoError, NoSuchStream, NothingThere, PeerError, UsageError
 from fovideo.media.codec import Track
 from fovideo.merge.manifest import Manifest, load_manifest
-from fovideo.merge.plan import WINDOW_NS, plan
+from fovideo.merge.planning.plan import WINDOW_NS, plan
 from fovideo.merge.seam import Entries, Entry, rows_of
 from fovideo.timeline.endpoint import FileRange, Inserted, Stretch, Timeline
 from fovideo.timeline.values import Gop, Loss, Provenance, StreamInfo

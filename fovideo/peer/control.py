@@ -8,7 +8,7 @@ import msgspec
 
 from fovideo.decoding import from_json
 from fovideo.errors import PeerError
-from fovideo.merge.running import MergeResult, MergeStatus
+from fovideo.merge.doing.running import MergeResult, MergeStatus
 from fovideo.peer.connection import Connection
 from fovideo.peer.credentials import Credentials
 from fovideo.peer.pull import Pull

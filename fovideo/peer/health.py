@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fovideo.merge.running import MergeStatus
+from fovideo.merge.doing.running import MergeStatus
 from fovideo.times import format_ns
 
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from fovideo.decoding import convert, from_json
 from fovideo.errors import PeerUnauthorized, UsageError
-from fovideo.merge.running import MergeResult, MergeStatus
+from fovideo.merge.doing.running import MergeResult, MergeStatus
 from fovideo.service.access import Access
 
 Control: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]

@@ -14,7 +14,7 @@ from fovideo.camera import CameraState
 from fovideo.errors import ConfigError
 from fovideo.failover import Claim, HandBack, Holding, Ordered, PassOutcome, Portion, Settings, Standing
 from fovideo.merge import MergeControl, Order, Pace
-from fovideo.merge.running import MergeStatus, RunningMerge
+from fovideo.merge.doing.running import MergeStatus, RunningMerge
 from fovideo.peer import Probe, RemoteStore, WatchedServer
 from fovideo.record import Mode, Recorder
 from fovideo.service.describe import clock_name

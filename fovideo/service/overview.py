@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from fovideo.errors import FovideoError
-from fovideo.merge.running import MergeStatus
+from fovideo.merge.doing.running import MergeStatus
 from fovideo.peer import Credentials, Health, Probe, Unanswered
 from fovideo.service.reaching import reach
 from fovideo.site import Endpoint, Place, Server, Site

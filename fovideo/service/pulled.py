@@ -8,7 +8,7 @@ from collections import deque
 import msgspec
 
 from fovideo.decoding import from_json
-from fovideo.merge.running import MergeResult, MergeStatus
+from fovideo.merge.doing.running import MergeResult, MergeStatus
 from fovideo.store import Store
 
 _log = logging.getLogger(__name__)

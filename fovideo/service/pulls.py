@@ -21,8 +21,8 @@ import msgspec
 from fovideo.decoding import from_json
 from fovideo.errors import FovideoError, NothingThere, UsageError
 from fovideo.merge import MergeControl, MergeIncomplete, MergeReport, Pace, merge
-from fovideo.merge.pace import retry_after_ns
-from fovideo.merge.running import MergeResult, MergeStatus, RunningMerge
+from fovideo.merge.doing.pace import retry_after_ns
+from fovideo.merge.doing.running import MergeResult, MergeStatus, RunningMerge
 from fovideo.peer import Credentials, Pull, RemoteStore
 from fovideo.peer.connection import check_url
 from fovideo.service.pulled import Pulled

@@ -11,7 +11,7 @@ from typing import Any
 from fovideo.camera import CameraConfig
 from fovideo.errors import ConfigError, UsageError
 from fovideo.merge import MergeReport
-from fovideo.merge.running import MergeStatus
+from fovideo.merge.doing.running import MergeStatus
 from fovideo.peer import Pull
 from fovideo.service.control import Control, as_json, wanted, wanted_as
 from fovideo.service.events import Event, Merged, MergeFailed

@@ -15,7 +15,7 @@ from fovideo.camera import CameraConfig
 from fovideo.errors import UsageError
 from fovideo.failover import Memory, Ruled, State
 from fovideo.licence import coverage_of
-from fovideo.merge.running import MergeStatus
+from fovideo.merge.doing.running import MergeStatus
 from fovideo.peer import RemoteStore, WatchedServer
 from fovideo.peer.management import SPARE
 from fovideo.record import CameraStatus, Mode

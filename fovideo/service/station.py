@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from fovideo.camera import CameraConfig
 from fovideo.errors import FovideoError, StoreError, UsageError
-from fovideo.merge.running import MergeStatus
+from fovideo.merge.doing.running import MergeStatus
 from fovideo.peer.health import Health, StoreHealth, WatchedServer
 from fovideo.record import CameraStatus, Recorder
 from fovideo.service.app import make_app

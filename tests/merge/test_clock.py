@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fovideo.merge.clock import Clock, combined, uncorrected_ns
+from fovideo.merge.placing.clock import Clock, combined, uncorrected_ns
 from fovideo.timeline.values import Correction
 
 S = 1_000_000_000

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from sides import GOP_NS, PER_GOP, START_NS, STEP_NS, S, side
 
 from fovideo.media.frames import FRAME
-from fovideo.merge import Manifest, Plan, _rows, common, plan
+from fovideo.merge import Manifest, Plan, _rows, plan
+from fovideo.merge.planning import common
 from fovideo.segment import decode_table, encode_table
 from fovideo.timeline.values import Gop
 
-PLAN = sys.modules["fovideo.merge.plan"]
+PLAN = sys.modules["fovideo.merge.planning.plan"]
 
 
 def both(

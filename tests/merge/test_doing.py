@@ -58,7 +58,7 @@ class Now(MergeControl):
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Footage of these tests is tiny, so are the steps."""
-    monkeypatch.setattr("fovideo.merge.pace.LEAST_STEP_BYTES", 1)
+    monkeypatch.setattr("fovideo.merge.doing.pace.LEAST_STEP_BYTES", 1)
 
 
 def a_world(count: int = 600) -> World:
@@ -187,7 +187,7 @@ def test_it_yields_to_live_recording() -> None:
 
 
 def test_insertions_are_smaller_while_the_disk_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fovideo.merge.pace.LEAST_STEP_BYTES", 1)
+    monkeypatch.setattr("fovideo.merge.doing.pace.LEAST_STEP_BYTES", 1)
 
     class Slow(Held):
         sizes: list[int]

@@ -14,7 +14,7 @@ from merge_world import Held, World, camera, table_of
 
 from fovideo.errors import MergeError, StoreDamaged, StoreError
 from fovideo.merge import MergeControl, Pace, Piece, merge
-from fovideo.merge.cutting import cut_down
+from fovideo.merge.doing.cutting import cut_down
 from fovideo.segment import samples, scan
 from fovideo.timeline.endpoint import Inserted, Stretch
 from fovideo.times import NS_PER_S

@@ -8,9 +8,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fovideo.merge.clock import Clock
-from fovideo.merge.inorder import in_order
 from fovideo.merge.manifest import Manifest
+from fovideo.merge.placing.clock import Clock
+from fovideo.merge.planning.inorder import in_order
 from fovideo.timeline.values import Gop, Provenance
 from fovideo.times import NS_PER_MS, NS_PER_S
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fovideo.media.frames import FRAME, FrameFlag, FrameTable, joined, picked
 from fovideo.merge import _lines
 from fovideo.merge.line import COVERED, Line, covered, line_of
-from fovideo.merge.offset import partners
+from fovideo.merge.placing.offset import partners
 
 times = st.lists(st.integers(0, 60), max_size=20)
 

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sides import GOP_NS, PER_GOP, START_NS, S, side
 
-from fovideo.merge import Manifest, Plan, lone, plan
-from fovideo.merge.clock import Clock
+from fovideo.merge import Manifest, Plan, plan
+from fovideo.merge.placing.clock import Clock
+from fovideo.merge.planning import lone
 from fovideo.timeline.values import Correction, GopFlag, Provenance, Splice
 
-PLAN = sys.modules["fovideo.merge.plan"]
-OUTLOOK = sys.modules["fovideo.merge.outlook"]
+PLAN = sys.modules["fovideo.merge.planning.plan"]
+OUTLOOK = sys.modules["fovideo.merge.planning.outlook"]
 DIGESTS = np.random.default_rng(3).integers(1, 1 << 63, (900, PER_GOP), dtype=np.uint64)
 
 

@@ -10,13 +10,13 @@ from merge_world import T0_NS, S, World, Wrong, camera
 
 from fovideo.media.frames import Clock, empty_frames
 from fovideo.merge import merge
-from fovideo.merge.align import align
 from fovideo.merge.footage import Footage, arrivals, unpack
-from fovideo.merge.home import at_home
-from fovideo.merge.machines import Machines
 from fovideo.merge.manifest import Manifest, load_manifest
-from fovideo.merge.offset import Prior
-from fovideo.merge.plan import plan
+from fovideo.merge.placing.align import align
+from fovideo.merge.placing.home import at_home
+from fovideo.merge.placing.machines import Machines
+from fovideo.merge.placing.offset import Prior
+from fovideo.merge.planning.plan import plan
 
 CAMERA = Clock.SENDER_REPORT
 

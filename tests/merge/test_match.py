@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from merge_world import STEP_NS, T0_NS, S, Wrong, camera, sound, table_of
 
 from fovideo.merge.line import line_of
-from fovideo.merge.match import match, offsets_at, pair_up, walk
-from fovideo.merge.offset import NEAR_NS, Prior, find_offset
+from fovideo.merge.placing.match import match, offsets_at, pair_up, walk
+from fovideo.merge.placing.offset import NEAR_NS, Prior, find_offset
 
 MINUTE = 60 * S
 FAR = Prior(window_ns=10 * MINUTE)

@@ -12,7 +12,7 @@ from merge_world import STEP_NS, T0_NS, Held, S, World, Wrong, camera
 
 from fovideo.media.frames import Clock
 from fovideo.merge import Manifest, Plan, load_manifest, merge, plan
-from fovideo.merge.near import near_waiting
+from fovideo.merge.planning.near import near_waiting
 
 CAMERA = Wrong(source=Clock.SENDER_REPORT)
 REACH_NS = 3 * S

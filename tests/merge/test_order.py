@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from merge_world import World, Wrong, camera
 
 from fovideo.merge import Order, Pace, Plan, make_plan
-from fovideo.merge.order import recut, steps
-from fovideo.merge.pace import FIRST_PAUSE_NS, LONGEST_PAUSE_NS, eta_ns, retry_after_ns
+from fovideo.merge.doing.order import recut, steps
+from fovideo.merge.doing.pace import FIRST_PAUSE_NS, LONGEST_PAUSE_NS, eta_ns, retry_after_ns
 from fovideo.timeline.values import Gop, GopFlag
 from fovideo.times import NS_PER_MS, NS_PER_S
 

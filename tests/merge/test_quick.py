@@ -12,10 +12,10 @@ from merge_history import history, outage
 from sides import PER_GOP, S, side
 
 from fovideo.merge import Manifest, Plan, load_manifest, plan
-from fovideo.merge.clock import Clock
+from fovideo.merge.placing.clock import Clock
 
-SPLICE = sys.modules["fovideo.merge.splice"]
-INORDER = sys.modules["fovideo.merge.inorder"]
+SPLICE = sys.modules["fovideo.merge.planning.splice"]
+INORDER = sys.modules["fovideo.merge.planning.inorder"]
 
 
 def both(source: Manifest, target: Manifest, **how: int) -> tuple[Plan, Plan]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from merge_world import STEP_NS, T0_NS, camera
 
-from fovideo.merge.reorder import UNKNOWN, Sequence, find_pattern
+from fovideo.merge.planning.reorder import UNKNOWN, Sequence, find_pattern
 
 
 def sequence(shots: list, shift_ns: int = 0) -> Sequence:

@@ -11,7 +11,7 @@ from footage import FRAME_NS, T0_NS
 from served import open_store, record
 
 from fovideo.merge import MergeControl, Order, Pace, Progress, Span, merge
-from fovideo.merge.running import MergeStatus, RunningMerge
+from fovideo.merge.doing.running import MergeStatus, RunningMerge
 from fovideo.store import Store
 from fovideo.times import NS_PER_S
 
@@ -47,7 +47,7 @@ def sides(tmp_path: Path) -> Iterator[tuple[Store, Store]]:
 def test_it_adds_up(
     sides: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("fovideo.merge.pace.LEAST_STEP_BYTES", 1)
+    monkeypatch.setattr("fovideo.merge.doing.pace.LEAST_STEP_BYTES", 1)
     clock = Clock()
     running = RunningMerge("1", "spare", "server", MergeControl(clock=clock))
     found: list[MergeStatus] = []

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fovideo.merge.sequence import fit
+from fovideo.merge.planning.sequence import fit
 
 MS = 1_000_000
 NONE = (np.zeros(0, np.int64), np.zeros(0, np.int64))

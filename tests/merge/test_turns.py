@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from fovideo.media.codec import Track
 from fovideo.media.frames import Clock
 from fovideo.merge import Order, merge
-from fovideo.merge.order import turns
+from fovideo.merge.doing.order import turns
 from fovideo.timeline.endpoint import FileRange, Inserted, Stretch
 from fovideo.timeline.values import Gop, Loss, Provenance, StreamInfo
 

@@ -29,7 +29,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(routes, "RAW_BYTES", 0)
     monkeypatch.setattr(incoming, "IN_MEMORY_BYTES", 0)
     monkeypatch.setattr(remote_module, "BULK_BYTES", 0)
-    monkeypatch.setattr("fovideo.merge.supply._FETCHED_BYTES", 0)
+    monkeypatch.setattr("fovideo.merge.doing.supply._FETCHED_BYTES", 0)
     if request.param == "framework":
         monkeypatch.setattr(routes, "usable", lambda scope: False)
         monkeypatch.setattr(incoming, "usable", lambda scope: False)
@@ -172,7 +172,7 @@ def test_a_client_that_goes_away_leaves_nothing(
 def test_merging_over_it(
     client: RemoteStore, store: Store, tmp_path: Path, carried_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fovideo.merge.supply.CARRIED_BYTES", carried_bytes)
+    monkeypatch.setattr("fovideo.merge.doing.supply.CARRIED_BYTES", carried_bytes)
     with Store.open(tmp_path / "target", write=True, create=True) as target:
         report = merge(client, target)
         assert report.streams[0].inserted_frames == 200
@@ -185,7 +185,7 @@ def test_merging_over_it(
 def test_a_merge_that_fails_removes_what_it_fetched(
     client: RemoteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fovideo.merge.supply.CARRIED_BYTES", 1)
+    monkeypatch.setattr("fovideo.merge.doing.supply.CARRIED_BYTES", 1)
     with Store.open(tmp_path / "target", write=True, create=True) as target:
 
         def fail(stretch: object) -> None:

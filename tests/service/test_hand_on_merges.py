@@ -19,7 +19,7 @@ from waiting import wait_until
 from fovideo.cli import nearby
 from fovideo.cli.main import fovideo as main
 from fovideo.merge import MergeControl
-from fovideo.merge.running import MergeState, RunningMerge
+from fovideo.merge.doing.running import MergeState, RunningMerge
 from fovideo.peer import Control
 from fovideo.service.serve import RecordingServer
 from fovideo.service.spare import Spare

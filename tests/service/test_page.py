@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from served import health_of, open_store, record
 
-from fovideo.merge.running import MergeStatus
+from fovideo.merge.doing.running import MergeStatus
 from fovideo.peer import Health, WatchedServer
 from fovideo.service.metrics import HealthCollector
 from fovideo.service.routes import timeline_routes

@@ -22,7 +22,7 @@ from waiting import wait_until
 from fovideo.cli.main import fovideo as main
 from fovideo.errors import FovideoError, NothingThere, PeerUnauthorized, UsageError
 from fovideo.merge import Order, Span
-from fovideo.merge.running import MergeResult, MergeState, MergeStatus
+from fovideo.merge.doing.running import MergeResult, MergeState, MergeStatus
 from fovideo.peer import Control, Credentials, Pull, RemoteStore
 from fovideo.service.pulled import KEPT, Pulled
 from fovideo.service.pulls import Pulls, Source, source_of

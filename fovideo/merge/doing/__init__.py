@@ -1,0 +1,1 @@
+"""Carries a plan out: in what order and at what pace, verified, resumable, reported."""

@@ -1,0 +1,178 @@
+"""Carry a saved plan out, and go on with one that was cut off.
+
+Each insertion is named by its contents, and by the instant of the plan in its provenance. So the target's
+index says what of a plan is in; whatever else has happened since to the rows that the plan takes, or to those
+around where it inserts, makes the plan stale.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from fovideo.errors import FovideoError, PlanStale
+from fovideo.merge.doing.control import MergeControl
+from fovideo.merge.doing.execute import report_done
+from fovideo.merge.doing.inserting import Done, Inserter, Progress, Stopped
+from fovideo.merge.doing.order import Order, name_of, parts_of
+from fovideo.merge.doing.pace import Pace, retry_after_ns
+from fovideo.merge.doing.remaining import explained
+from fovideo.merge.doing.report import StreamReport
+from fovideo.merge.doing.saved import around, fingerprint, reach
+from fovideo.merge.doing.verify import Frames, verify
+from fovideo.merge.manifest import Manifest, load_manifest
+from fovideo.merge.values import Plan, PlannedStretch
+from fovideo.timeline.endpoint import Timeline
+from fovideo.timeline.values import Provenance
+
+_log = logging.getLogger(__name__)
+
+
+def carry_out(
+    source: Timeline,
+    target: Timeline,
+    plan: Plan,
+    *,
+    order: Order = Order.OLDEST,
+    pace: Pace | None = None,
+    control: MergeControl | None = None,
+    patience_ns: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+    on_insert: Callable[[str, Provenance, int, int], None] | None = None,
+    clock: Callable[[], int] = time.monotonic_ns,
+) -> StreamReport:
+    """Do what a plan says, verify it, and settle. What an earlier attempt inserted is not inserted again; it
+    counts as duplicate.
+
+    Raises PlanStale if either timeline is not the one that was planned with, or has changed since otherwise:
+    then nothing is inserted. Should one change while it is carried out, what was inserted before that stays.
+    patience_ns: for how long to try again without progress while a side does not answer.
+    """
+    _require_sides(source, target, plan)
+    inserter = Inserter(
+        source=source,
+        target=target,
+        pace=pace or Pace(),
+        order=order,
+        control=control or MergeControl(),
+        progress=progress,
+        on_insert=on_insert,
+        clock=clock,
+    )
+    before: Left | None = None
+    tries, trying_ns, last = 0, clock(), -1
+    while True:
+        done = Done()
+        try:
+            manifest, held, left = _look(source, target, plan)
+            before = before or left
+            if left.frames != last:
+                tries, trying_ns, last = 0, clock(), left.frames
+            try:
+                inserter.insert(manifest, held, left.plan, done)
+            except Stopped:
+                _log.info("%s: stopped", plan.stream)
+            verify(target, manifest, [*left.there, *done.steps])
+            break
+        except FovideoError as error:
+            pause_ns = retry_after_ns(tries)
+            waits = error.passing and trying_ns + patience_ns - clock() >= pause_ns
+            if not waits or not inserter.control.wait(pause_ns):
+                raise
+            tries += 1
+            _log.warning("%s: %s; going on", plan.stream, error)
+    # Of this run is what earlier attempts have left and this one has not.
+    rows = {row.serial: row for row in manifest.rows}
+    missing = {name_of(piece) for step in done.left for piece in step.pieces}
+    done.steps = [
+        step for stretch in before.plan.stretches for step in parts_of(stretch, rows, missing, inside=False)
+    ]
+    earlier = sum(stretch.frames for stretch in before.there if stretch.kind.is_shown)
+    known = msgspec.structs.replace(plan, duplicate_frames=plan.duplicate_frames + earlier)
+    return explained(report_done(source, manifest, known, done), source, target, manifest, plan)
+
+
+class Left(NamedTuple):
+    """What of a plan is still to be done, and which parts of it are there."""
+
+    plan: Plan
+    there: tuple[PlannedStretch, ...]
+
+    @property
+    def frames(self) -> int:
+        return sum(stretch.frames for stretch in self.plan.stretches)
+
+
+def left_of(plan: Plan, source: Manifest, held: Manifest) -> Left:
+    """Pure. held: of the target now, of all that the plan reaches. Raises PlanStale if the target has changed
+    in another way than by this plan.
+    """
+    if held.generation == plan.generation:
+        return Left(plan, ())
+    instants = {(each.provenance.inserted_from, each.provenance.inserted_ns) for each in plan.stretches}
+    by_plan = {
+        number
+        for number, each in held.provenances.items()
+        if (each.inserted_from, each.inserted_ns) in instants
+    }
+    others = [row for row in around(plan, held) if row.provenance not in by_plan]
+    planned_ns = max((inserted_ns for _, inserted_ns in instants), default=0)
+    foreign = any(held.provenances[row.provenance].inserted_ns > planned_ns for row in others)
+    # Frees and merges elsewhere change nothing for this plan, nor does what is recorded since.
+    then = fingerprint(row for row in others if plan.seen and row.serial <= plan.seen.newest)
+    if plan.seen is None or foreign or then != plan.seen.target:
+        raise PlanStale(f"{plan.stream} has changed since the plan was made", hint="plan again")
+    rows = {row.serial: row for row in source.rows}
+    frames = Frames(source, held)
+    left: list[PlannedStretch] = []
+    there: list[PlannedStretch] = []
+    for stretch in plan.stretches:
+        lacking = {name_of(piece) for piece in stretch.pieces if len(frames.lacking(stretch, [piece]))}
+        left += parts_of(stretch, rows, lacking, inside=True)
+        there += parts_of(stretch, rows, lacking, inside=False)
+    rest = msgspec.structs.replace(plan, stretches=tuple(left), generation=held.generation)
+    return Left(rest, tuple(there))
+
+
+def _look(source: Timeline, target: Timeline, plan: Plan) -> tuple[Manifest, Manifest, Left]:
+    manifest = load_manifest(source, plan.stream)
+    _require_rows(manifest, plan)
+    span = reach(plan)
+    held = load_manifest(target, plan.stream, span.from_ns, span.to_ns)
+    try:
+        return manifest, held, left_of(plan, manifest, held)
+    except PlanStale as error:
+        raise PlanStale(error.what, where=target.location, hint=error.hint) from None
+
+
+def _require_sides(source: Timeline, target: Timeline, made: Plan) -> None:
+    for side, planned, role in ((source, made.source, "source"), (target, made.target, "target")):
+        if side.identity != planned:
+            raise PlanStale(
+                f"is not the {role} that was planned with", where=side.location, hint="plan again"
+            )
+
+
+def _require_rows(manifest: Manifest, made: Plan) -> None:
+    """Raise PlanStale if the source lacks rows of the plan, or holds others under their serials."""
+    rows = {row.serial: place for place, row in enumerate(manifest.rows)}
+    taken = {piece.serial for stretch in made.stretches for piece in stretch.pieces}
+    for stretch in made.stretches:
+        for piece in stretch.pieces:
+            place = rows.get(piece.serial)
+            if place is None:
+                raise PlanStale(
+                    "the source no longer holds what was planned", where=made.stream, hint="plan again"
+                )
+            size = manifest.rows[place].size_bytes
+            if size != piece.size_bytes if not piece.rows else piece.rows[-1] >= len(manifest.stored(place)):
+                raise PlanStale("the source has changed since the plan", where=made.stream, hint="plan again")
+    now = fingerprint(row for row in manifest.rows if row.serial in taken)
+    if made.seen is not None and now != made.seen.source:
+        raise PlanStale(
+            "the source has corrected its times since the plan", where=made.stream, hint="plan again"
+        )

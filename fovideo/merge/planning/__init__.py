@@ -1,0 +1,1 @@
+"""What is inserted, in what order of decoding, and as which stretches. Pure."""
