@@ -1,6 +1,7 @@
 """Compiled parts of fovideo: every ext/fovideo/**/*.pyx becomes the module of the same path in fovideo/."""
 
 import os
+import re
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -8,7 +9,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 EXT = Path("ext")
-HEADERS = sorted(p.as_posix() for pattern in ("*.h", "*.c", "*.pxd", "*.pyx") for p in EXT.rglob(pattern))
+NAMED = re.compile(r'(?m)^\s*(?:#include|cdef extern from) "(fov_\w+\.h)"|^from (fovideo[\w.]+) cimport')
 FLAGS = {
     "msvc": ["/O2", "/std:c11"],
     "unix": ["-O3", "-std=c11", "-Wall", "-Wno-unused-function"],
@@ -36,13 +37,23 @@ class BuildExt(build_ext):
         super().build_extensions()
 
 
+def needs(source: Path, known: frozenset[Path] = frozenset()) -> frozenset[Path]:
+    """What a file includes or cimports, and what that does in turn: a change there builds it again."""
+    for header, module in NAMED.findall(source.read_text("utf-8")):
+        named = EXT / "include" / header if header else (EXT / module.replace(".", "/")).with_suffix(".pxd")
+        if named not in known:
+            known = needs(named, known | {named})
+    own = source.with_suffix(".pxd")
+    return needs(own, known | {own}) if source.suffix == ".pyx" and own.exists() else known
+
+
 def extensions() -> list[Extension]:
     return [
         Extension(
             ".".join(source.relative_to(EXT).with_suffix("").parts),
             sources=[source.as_posix()],
             include_dirs=[(EXT / "include").as_posix()],
-            depends=HEADERS,
+            depends=sorted(needed.as_posix() for needed in needs(source)),
         )
         for source in sorted(EXT.rglob("*.pyx"))
     ]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from fovideo.camera import _native
 from fovideo.media.codec import METADATA_TRACK, VIDEO_TRACK, Codec, Track
+from fovideo.media.frames import FrameFlag
 from fovideo.replay.rtp import rtcp
 from fovideo.replay.rtp.payload import packetise
 from fovideo.ring import Kind, Ring
@@ -18,6 +19,9 @@ TYPE = 96
 STEP = 3600
 REPORTED_NS = 1_790_000_000_000_000_000
 FREEZE_NS = 3_000_000_000
+KEY, CORRUPT, LOST = FrameFlag.KEY, FrameFlag.CORRUPT, FrameFlag.LOST_BEFORE
+REPLY = b"RTSP/1.0 200 OK\r\nCSeq: 7\r\nContent-Length: 4\r\n\r\n$ok\n"
+REQUEST = b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n"
 
 
 class Frame(NamedTuple):
@@ -139,3 +143,14 @@ def interleaved(packets: Iterable[bytes], channel: int = 0) -> bytes:
 def stored(nals: Iterable[bytes]) -> bytes:
     """The stored form of an access unit."""
     return b"".join(len(nal).to_bytes(4, "big") + nal for nal in nals)
+
+
+def unit(fill: int, size: int = 300, *, key: bool = False) -> list[bytes]:
+    return [(b"\x65\x88" if key else b"\x41\x9a") + bytes([fill % 255 + 1]) * size]
+
+
+UNITS = [unit(n, 50 + 97 * n % 700, key=n % 5 == 0) for n in range(12)]
+
+
+def payloads(bench: Bench) -> list[bytes]:
+    return [row.payload for row in bench.rows()]

@@ -7,29 +7,30 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from native_flows import FREEZE_NS, SSRC, START, STEP, TYPE, Bench, interleaved, packets_of, stored
+from native_flows import (
+    CORRUPT,
+    FREEZE_NS,
+    KEY,
+    LOST,
+    REPLY,
+    REQUEST,
+    SSRC,
+    START,
+    STEP,
+    TYPE,
+    UNITS,
+    Bench,
+    interleaved,
+    packets_of,
+    payloads,
+    stored,
+    unit,
+)
 
 from fovideo.camera import _native
 from fovideo.media.codec import Codec
-from fovideo.media.frames import FrameFlag
 from fovideo.replay.rtp import rtcp
 from fovideo.ring import NO_TIME, Kind
-
-KEY, CORRUPT, LOST = FrameFlag.KEY, FrameFlag.CORRUPT, FrameFlag.LOST_BEFORE
-REPLY = b"RTSP/1.0 200 OK\r\nCSeq: 7\r\nContent-Length: 4\r\n\r\n$ok\n"
-REQUEST = b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n"
-
-
-def unit(fill: int, size: int = 300, *, key: bool = False) -> list[bytes]:
-    return [(b"\x65\x88" if key else b"\x41\x9a") + bytes([fill % 255 + 1]) * size]
-
-
-UNITS = [unit(n, 50 + 97 * n % 700, key=n % 5 == 0) for n in range(12)]
-
-
-def payloads(bench: Bench) -> list[bytes]:
-    return [row.payload for row in bench.rows()]
-
 
 # the connection
 
