@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,8 @@ from fovideo.merge import (
     Order,
     Pace,
     Progress,
-    SavedPlan,
     Span,
-    carry_out,
+    carry_out_all,
     load_plans,
     make_plan,
     merge,
@@ -179,9 +179,12 @@ def command(
                 "on_insert": None if record is None else record.inserted,
             }
             if saved is not None:
-                report = _carry_out(origin, goal, saved, settings | {"patience_ns": patience})
+                report, failed = _told(
+                    carry_out_all, origin, goal, saved.plans, patience_ns=patience, **settings
+                )
             else:
-                report, failed = _merge(
+                report, failed = _told(
+                    merge,
                     origin,
                     goal,
                     streams=[stream] if stream else None,
@@ -200,10 +203,12 @@ def command(
     return status
 
 
-def _merge(origin: Timeline, goal: Timeline, **settings: Any) -> tuple[MergeReport, MergeIncomplete | None]:
-    """The report, and what kept it from telling of every stream."""
+def _told(
+    do: Callable[..., MergeReport], *what: Any, **settings: Any
+) -> tuple[MergeReport, MergeIncomplete | None]:
+    """The report, and what kept it from telling of all there is."""
     try:
-        return merge(origin, goal, **settings), None
+        return do(*what, **settings), None
     except MergeIncomplete as error:
         return error.report, error
 
@@ -256,18 +261,3 @@ def _save(origin: Timeline, goal: Timeline, asked: Wanted, path: Path, *, as_jso
 def _lasting(location: str) -> str:
     """A location that means the same from any folder."""
     return location if params.is_url(location) else str(Path(location).absolute())
-
-
-def _carry_out(origin: Timeline, goal: Timeline, saved: SavedPlan, settings: dict[str, Any]) -> MergeReport:
-    reports = []
-    for plan in saved.plans:
-        if settings["control"].cancelled:
-            break
-        reports.append(carry_out(origin, goal, plan, **settings))
-    return MergeReport(
-        source=origin.location,
-        target=goal.location,
-        dry_run=False,
-        streams=tuple(reports),
-        stopped=len(reports) < len(saved.plans) or any(each.left_frames for each in reports),
-    )

@@ -8,7 +8,7 @@ from fovideo.merge.doing.execute import make_plan, merge
 from fovideo.merge.doing.inserting import Progress
 from fovideo.merge.doing.order import Order
 from fovideo.merge.doing.pace import Pace
-from fovideo.merge.doing.planned import carry_out
+from fovideo.merge.doing.planned import carry_out, carry_out_all
 from fovideo.merge.doing.report import MergeIncomplete, MergeReport, StreamReport
 from fovideo.merge.doing.saved import SavedPlan, load_plans, save_plans
 from fovideo.merge.manifest import Manifest, load_manifest
@@ -38,6 +38,7 @@ __all__ = [
     "StreamReport",
     "Union",
     "carry_out",
+    "carry_out_all",
     "load_manifest",
     "load_plans",
     "make_plan",

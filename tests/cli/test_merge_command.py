@@ -39,14 +39,18 @@ def frames(store: Path) -> int:
         return sum(info.frames for info in opened.streams())
 
 
-def test_what_is_damaged_keeps_nothing_else_back(sides: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("planned", [False, True])
+def test_what_is_damaged_keeps_nothing_else_back(sides: tuple[Path, Path], planned: bool) -> None:
     with open_store(sides[0]) as spare:
         record(spare, 0, 50, stream="yard", pending=True)
+    plan = sides[0] / "plan.json"
+    if planned:
+        fovideo_json("merge", *sides, "--save-plan", plan)
     segment = max((sides[0] / "segments" / "gate").rglob("*.mp4"))
     data = bytearray(segment.read_bytes())
     data[len(data) // 2] ^= 0xFF
     segment.write_bytes(data)
-    failed = fovideo("merge", *sides)
+    failed = fovideo("merge", *(["--plan", plan] if planned else sides))
     assert failed.returncode == 3
     assert "yard\n  inserted 50 frames" in failed.stdout
     (line,) = failed.stderr.strip().splitlines()
@@ -55,6 +59,8 @@ def test_what_is_damaged_keeps_nothing_else_back(sides: tuple[Path, Path]) -> No
     assert "fovideo check --repair" in line
     assert frames(sides[1]) == 450 - left_out
     assert 0 < left_out < 50
+    if planned:
+        return
     alone = fovideo("merge", *sides, "--stream", "gate", "--json")
     assert alone.returncode == 3
     assert segment.name in one_line(alone)

@@ -5,10 +5,11 @@ Looked for only where an insertion failed for that: a target checks all that it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fovideo.errors import NothingThere, SegmentDamaged, StoreDamaged
+from fovideo.errors import NothingThere, SegmentDamaged, StoreDamaged, StoreError, StoreFull
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.values import PlannedStretch
 from fovideo.platform import read_range
@@ -28,6 +29,20 @@ class Damaged(NamedTuple):
     def loss(self) -> Loss:
         """As a stretch that the source lost."""
         return Loss(self.row.start_ns, self.row.end_ns, self.row.frames, "damaged")
+
+
+def blamed(
+    error: StoreError | NothingThere, source: Timeline, manifest: Manifest, left: Sequence[PlannedStretch]
+) -> list[Damaged]:
+    """The damaged rows that an insertion failed for; none if the source has freed what it was to bring.
+    Raises the error if it comes of something else. left: what was not inserted, that step first.
+    """
+    if error.passing or isinstance(error, StoreFull) or not left:
+        raise error
+    damaged = damaged_rows(source, manifest, left[0])
+    if not damaged and not isinstance(error, NothingThere):
+        raise error
+    return damaged
 
 
 def damaged_rows(source: Timeline, manifest: Manifest, step: PlannedStretch) -> list[Damaged]:

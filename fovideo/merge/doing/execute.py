@@ -17,10 +17,9 @@ from fovideo.errors import (
     PlanStale,
     StoreDamaged,
     StoreError,
-    StoreFull,
 )
 from fovideo.merge.doing.control import MergeControl
-from fovideo.merge.doing.damage import Damaged, damaged_rows
+from fovideo.merge.doing.damage import Damaged, blamed
 from fovideo.merge.doing.inserting import Done, Inserter, Progress, Stopped, settle
 from fovideo.merge.doing.order import Order, turns
 from fovideo.merge.doing.pace import Pace, retry_after_ns
@@ -228,11 +227,7 @@ class Job(msgspec.Struct, frozen=True):
             verify(self.target, manifest, done.steps[before:])
             raise
         except (StoreError, NothingThere) as error:
-            if error.passing or isinstance(error, StoreFull) or not done.left:
-                raise
-            damaged = damaged_rows(self.source, manifest, done.left[0])
-            if not damaged and not isinstance(error, NothingThere):
-                raise
+            damaged = blamed(error, self.source, manifest, done.left)
             verify(self.target, manifest, done.steps[before:])
             done.damaged += damaged
             if damaged:

@@ -7,21 +7,25 @@ around where it inserts, makes the plan stale.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
-from fovideo.errors import FovideoError, PlanStale
+from fovideo.errors import FovideoError, NothingThere, PeerError, PlanStale, StoreDamaged, StoreError
 from fovideo.merge.doing.control import MergeControl
+from fovideo.merge.doing.damage import Damaged, blamed
 from fovideo.merge.doing.execute import report_done
 from fovideo.merge.doing.inserting import Done, Inserter, Progress, Stopped
+from fovideo.merge.doing.leftout import without_rows
 from fovideo.merge.doing.order import Order, name_of, parts_of
 from fovideo.merge.doing.pace import Pace, retry_after_ns
 from fovideo.merge.doing.remaining import explained
-from fovideo.merge.doing.report import StreamReport
+from fovideo.merge.doing.report import MergeIncomplete, MergeReport, StreamReport
 from fovideo.merge.doing.saved import around, fingerprint, reach
 from fovideo.merge.doing.verify import Frames, verify
 from fovideo.merge.manifest import Manifest, load_manifest
@@ -50,6 +54,7 @@ def carry_out(
 
     Raises PlanStale if either timeline is not the one that was planned with, or has changed since otherwise:
     then nothing is inserted. Should one change while it is carried out, what was inserted before that stays.
+    Rows of the source that are damaged are left out; then MergeIncomplete names them, with the report.
     patience_ns: for how long to try again without progress while a side does not answer.
     """
     _require_sides(source, target, plan)
@@ -64,6 +69,7 @@ def carry_out(
         clock=clock,
     )
     before: Left | None = None
+    damaged: list[Damaged] = []
     tries, trying_ns, last = 0, clock(), -1
     while True:
         done = Done()
@@ -72,10 +78,19 @@ def carry_out(
             before = before or left
             if left.frames != last:
                 tries, trying_ns, last = 0, clock(), left.frames
+            lost = {each.row.serial for each in damaged}
+            todo = without_rows(left.plan, manifest, held, lost)
             try:
-                inserter.insert(manifest, held, left.plan, done)
+                inserter.insert(manifest, held, todo, done)
             except Stopped:
                 _log.info("%s: stopped", plan.stream)
+            except (StoreError, NothingThere) as error:
+                found = blamed(error, source, manifest, done.left)
+                verify(target, manifest, [*left.there, *done.steps])
+                if not found:
+                    raise _no_longer(plan) from None
+                damaged += found
+                continue
             verify(target, manifest, [*left.there, *done.steps])
             break
         except FovideoError as error:
@@ -88,12 +103,67 @@ def carry_out(
     # Of this run is what earlier attempts have left and this one has not.
     rows = {row.serial: row for row in manifest.rows}
     missing = {name_of(piece) for step in done.left for piece in step.pieces}
+    mine = without_rows(before.plan, manifest, held, lost)
     done.steps = [
-        step for stretch in before.plan.stretches for step in parts_of(stretch, rows, missing, inside=False)
+        step for stretch in mine.stretches for step in parts_of(stretch, rows, missing, inside=False)
     ]
     earlier = sum(stretch.frames for stretch in before.there if stretch.kind.is_shown)
-    known = msgspec.structs.replace(plan, duplicate_frames=plan.duplicate_frames + earlier)
-    return explained(report_done(source, manifest, known, done), source, target, manifest, plan)
+    known = msgspec.structs.replace(
+        plan,
+        duplicate_frames=plan.duplicate_frames + earlier,
+        settled=todo.settled,
+        missing=todo.missing,
+        held=todo.held,
+    )
+    whole = manifest.only(np.array([row.serial not in lost for row in manifest.rows], bool))
+    report = explained(report_done(source, whole, known, done), source, target, whole, known, damaged)
+    if damaged:
+        alone = MergeReport(
+            source=source.location,
+            target=target.location,
+            dry_run=False,
+            streams=(report,),
+            stopped=report.left_frames > 0,
+        )
+        raise MergeIncomplete.without({plan.stream: damaged}, alone)
+    return report
+
+
+def carry_out_all(
+    source: Timeline, target: Timeline, plans: Sequence[Plan], control: MergeControl, **settings: Any
+) -> MergeReport:
+    """`carry_out` of the plans of several streams, one after the other; nothing is inserted if one of them is
+    stale. Damage keeps back nothing else: MergeIncomplete comes at the end.
+    """
+    for plan in plans:
+        with contextlib.suppress(PeerError):  # it is asked again, with patience
+            _require_sides(source, target, plan)
+            _look(source, target, plan)
+    reports: list[StreamReport] = []
+    left_out: dict[str, Sequence[Damaged]] = {}
+    failed: dict[str, StoreDamaged] = {}
+    for plan in plans:
+        if control.cancelled:
+            break
+        try:
+            reports.append(carry_out(source, target, plan, control=control, **settings))
+        except MergeIncomplete as error:
+            reports += error.report.streams
+            left_out |= error.left_out
+        except StoreDamaged as error:
+            failed[plan.stream] = error
+    report = MergeReport(
+        source=source.location,
+        target=target.location,
+        dry_run=False,
+        streams=tuple(reports),
+        stopped=len(reports) + len(failed) < len(plans) or any(each.left_frames for each in reports),
+    )
+    for stream, why in failed.items():
+        raise MergeIncomplete.of(stream, why, report)
+    if left_out:
+        raise MergeIncomplete.without(left_out, report)
+    return report
 
 
 class Left(NamedTuple):
@@ -165,9 +235,7 @@ def _require_rows(manifest: Manifest, made: Plan) -> None:
         for piece in stretch.pieces:
             place = rows.get(piece.serial)
             if place is None:
-                raise PlanStale(
-                    "the source no longer holds what was planned", where=made.stream, hint="plan again"
-                )
+                raise _no_longer(made)
             size = manifest.rows[place].size_bytes
             if size != piece.size_bytes if not piece.rows else piece.rows[-1] >= len(manifest.stored(place)):
                 raise PlanStale("the source has changed since the plan", where=made.stream, hint="plan again")
@@ -176,3 +244,7 @@ def _require_rows(manifest: Manifest, made: Plan) -> None:
         raise PlanStale(
             "the source has corrected its times since the plan", where=made.stream, hint="plan again"
         )
+
+
+def _no_longer(made: Plan) -> PlanStale:
+    return PlanStale("the source no longer holds what was planned", where=made.stream, hint="plan again")

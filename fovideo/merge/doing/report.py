@@ -106,10 +106,12 @@ class MergeIncomplete(MergeError):
     """Rows of the source are damaged, or a stream could not be merged, as an index is; all else was merged.
 
     report: of all streams that were merged, whole or without damaged rows (still_missing says where those
-    are missed). A stream that could not be merged keeps what was inserted before.
+    are missed). A stream that could not be merged keeps what was inserted before. left_out: the damaged rows,
+    by stream.
     """
 
     report: MergeReport = MergeReport(source="", target="", dry_run=False)
+    left_out: Mapping[str, Sequence[Damaged]] = {}
 
     @classmethod
     def of(cls, stream: str, error: StoreDamaged, report: MergeReport) -> MergeIncomplete:
@@ -131,7 +133,7 @@ class MergeIncomplete(MergeError):
             where=error.where,
             hint="fovideo check --repair on that store saves what can be, then merge again",
         )
-        made.report = report
+        made.report, made.left_out = report, left_out
         return made
 
 
