@@ -48,6 +48,8 @@ def command(store: str, stream: str | None, from_ns: int | None, to_ns: int | No
             }
         )
     else:
+        if not streams:
+            out.print("no streams")
         for each in streams:
             for gap in each.gaps:
                 length = format_duration(gap.end_ns - gap.start_ns)

@@ -126,6 +126,8 @@ def command(
         source, target = source or saved.source, target or saved.target
     if source is None or target is None:
         raise UsageError("say what to merge into what", hint="fovideo merge SOURCE TARGET")
+    if _is_same(source, target):
+        raise UsageError("source and target are the same store", where=source)
     if pulled and (saved or dry_run or save_plan or at_ns):
         raise UsageError("a plan is made and done from here", hint="leave --pull out")
     if no_wait and (not pulled or manifest):
@@ -201,6 +203,11 @@ def command(
     if failed is not None:
         raise failed
     return status
+
+
+def _is_same(source: str, target: str) -> bool:
+    found = Path(source).exists() and Path(target).exists()
+    return found and Path(source).samefile(target)
 
 
 def _told(

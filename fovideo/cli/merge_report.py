@@ -53,6 +53,8 @@ def left_of(status: MergeStatus) -> str:
 def show_merge(report: MergeReport) -> None:
     """A paragraph a stream."""
     would = "would insert" if report.dry_run else "inserted"
+    if not report.streams and not report.stopped:
+        _line("dim", f"nothing to merge: {report.source} holds no streams")
     for each in report.streams:
         out.print(f"[bold]{each.name}[/bold]", highlight=False)
         size = format_bytes(each.inserted_bytes)

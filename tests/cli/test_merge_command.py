@@ -211,3 +211,16 @@ def test_sources_that_need_more(tmp_path: Path) -> None:
 def one_line_usage(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode == 2
     return done.stderr
+
+
+def test_a_store_and_itself(sides: tuple[Path, Path]) -> None:
+    same = f"{sides[0]}/../{sides[0].name}"
+    assert "source and target are the same store" in one_line(fovideo("merge", sides[0], same))
+
+
+def test_of_an_empty_store_something_is_said(tmp_path: Path, sides: tuple[Path, Path]) -> None:
+    open_store(tmp_path / "empty").close()
+    done = fovideo("merge", tmp_path / "empty", sides[1])
+    assert done.returncode == 0
+    assert "holds no streams" in " ".join(done.stdout.split())
+    assert fovideo("gaps", tmp_path / "empty").stdout == "no streams\n"
