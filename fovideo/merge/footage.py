@@ -19,6 +19,7 @@ from fovideo.times import NS_PER_S
 UNKNOWN_NS = int(np.iinfo(np.int64).max)
 """Later than anything."""
 
+_BESIDE = Splice.CONFLICT | Splice.DOUBTFUL
 _SELF_REACH_NS = 2 * NS_PER_S  # sessions of one source overlap at most a little, by their own clock
 _BLOCK_NS = 60 * NS_PER_S
 _BLOCKS = 15  # on either side: longer than any stall, short enough for clocks that drift
@@ -30,7 +31,8 @@ class Footage:
 
     frames: effective times. stored_ns: stored time_ns of each. row: place of each frame's row in its
     manifest. arrival_ns: when each reached the machine of `store`, by that machine's clock; 0 where that is
-    not known. conflict: not part of what the timeline shows. reported: at some time of the session sender
+    not known. conflict: not part of what the timeline shows. doubtful: since that may be equal; so nobody can
+    tell when it was. reported: at some time of the session sender
     reports told the camera's clock; what came before was back-dated by them. moved_ns: by how much merges
     have corrected the time of each frame. adopted: brought by a merge, and arrived as if the timeline's own
     store had recorded it. home: the timeline that holds it. brought: a merge brought it there. dated: that
@@ -46,6 +48,7 @@ class Footage:
     arrival_ns: Times
     moved_ns: Times
     conflict: bool = False
+    doubtful: bool = False
     reported: bool = False
     adopted: bool = False
     home: str = ""
@@ -116,11 +119,15 @@ class Footage:
             moved_ns=self.moved_ns[mask],
         )
 
-    def pick(self, mask: Mask, shift_ns: Times, conflict: bool) -> Footage:
+    def pick(self, mask: Mask, shift_ns: Times, conflict: bool, doubtful: bool = False) -> Footage:
         """Some of the frames, at other times; shift_ns: one per frame of this footage."""
         made = self.only(mask)
         made = replace(
-            made, frames=joined([made.frames]), conflict=conflict, moved_ns=made.moved_ns + shift_ns[mask]
+            made,
+            frames=joined([made.frames]),
+            conflict=conflict,
+            doubtful=doubtful,
+            moved_ns=made.moved_ns + shift_ns[mask],
         )
         made.frames["time_ns"] += shift_ns[mask]
         made.frames["dts_ns"] += shift_ns[mask]
@@ -166,10 +173,15 @@ def unpack(
         dated=ahead_ns is not None,
         moved_ns=np.repeat(_all_moved_ns(manifest, mine), sizes),
     )
-    hidden = np.repeat(manifest.by_provenance(mine, lambda each: each.splice & Splice.CONFLICT) != 0, sizes)
-    if not hidden.any():
+    beside = np.repeat(manifest.by_provenance(mine, lambda each: each.splice & _BESIDE), sizes)
+    if not beside.any():
         return [whole]
-    parts = [whole.only(~hidden), replace(whole.only(hidden), conflict=True)]
+    hidden, doubtful = beside & Splice.CONFLICT != 0, beside & Splice.DOUBTFUL != 0
+    parts = [
+        whole.only(~hidden),
+        replace(whole.only(hidden & ~doubtful), conflict=True),
+        replace(whole.only(hidden & doubtful), conflict=True, doubtful=True),
+    ]
     return [part for part in parts if len(part.frames)]
 
 

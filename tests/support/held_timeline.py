@@ -130,10 +130,12 @@ class Held:
 
     # What is in it, by id
 
-    def ids(self, *, conflicts: bool = True) -> Counter[int]:
+    def ids(self, *, conflicts: bool = True, doubtful: bool = True) -> Counter[int]:
+        """conflicts, doubtful: with what is not shown at all, with what perhaps is there already."""
         found: Counter[int] = Counter()
+        without = (0 if conflicts else Splice.CONFLICT) | (0 if doubtful else Splice.DOUBTFUL)
         for row in self.rows:
-            if conflicts or not self._provenances[row.provenance].splice & Splice.CONFLICT:
+            if not self._provenances[row.provenance].splice & without:
                 found.update(self.ids_of(row))
         return found
 

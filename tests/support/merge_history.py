@@ -31,6 +31,12 @@ class History:
     def target(self) -> Held:
         return self.world.timeline("server")
 
+    @property
+    def moves(self) -> bool:
+        """Whether no picture is like another."""
+        digests = [shot.digest for shot in self.shots.values() if shot.track == 1]
+        return len(set(digests)) == len(digests)
+
 
 def history(seed: int) -> History:
     """A camera with moving, still or looping pictures, a server with outages, and one to four spares."""

@@ -1,8 +1,9 @@
 """The slow and obvious reference of a merge.
 
 It knows what the planner must find out: which camera frame each record is. A merge is the union of two sets
-of frame numbers, and a frame can be shown if an unbroken chain of frames, each of which some recorder saw
-follow the other, leads to it from a keyframe.
+of frame numbers (where a scene repeats, besides possible duplicates, which are told and not shown), and a
+frame can be shown if an unbroken chain of frames, each of which some recorder saw follow the other, leads to
+it from a keyframe.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class Reference:
         found = target.ids()
         problems = [f"lacks {number}" for number in sorted(self.frames - set(found))]
         problems += [f"made up {number}" for number in sorted(set(found) - self.frames)]
-        problems += [f"has {number} {times} times" for number, times in found.items() if times > 1]
+        surely = target.ids(doubtful=self.history.moves)
+        problems += [f"has {number} {times} times" for number, times in surely.items() if times > 1]
         if not target.rows:
             return problems
         shown = [(_number(packet), packet) for packet in read_packets(target, "gate", tracks=[1])]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 
@@ -32,6 +33,9 @@ _STRONG, _EXPLAINS = 8, 0.8  # frames that are the same, and the share of what l
 _LOST, _FEW = 0.05, 3  # frames that one side lost: their share, and how many may be so anywhere
 _ENOUGH = 25  # frames from which on the least delay of a run says something
 
+_Found: TypeAlias = tuple[int, Footage, Footage]
+"""A difference of two machines, by what a run of each says."""
+
 
 @dataclass(frozen=True)
 class Machines:
@@ -39,13 +43,53 @@ class Machines:
 
     known: by (source store, target store) the target's clock minus the source's, told by sender reports.
     window_ns: others are at most this far from expected_ns. told: frames in common told expected_ns, to this
-    merge or to an earlier one.
+    merge or to an earlier one. stepped: where the camera's clock and arrival disagree, arrival is right.
+    likely: as likely as what is believed, since no difference shows machines that are kept in step.
     """
 
     window_ns: int
     expected_ns: int = 0
     known: Mapping[tuple[str, str], int] = field(default_factory=dict)
     told: bool = False
+    stepped: bool = False
+    likely: bool = False
+
+    @classmethod
+    def possible(
+        cls,
+        sources: Sequence[Footage],
+        targets: Sequence[Footage],
+        primary: int,
+        window_ns: int,
+        expected_ns: int = 0,
+    ) -> list[Machines]:
+        """Learn from all runs with sender reports: where both know the camera's clock, it cancels out. The
+        first is believed; the others are possible, too, where content repeats.
+
+        A camera that restarted its clock makes several differences of one pair of machines. Believed are
+        those at which frames are the same, then the one that holds before and after the restart, then the
+        least, as machines are kept in step.
+        """
+        found: dict[tuple[str, str], list[_Found]] = {}
+        for source in filter(_tells, sources):
+            for target in filter(_tells, targets):
+                apart_ns = (target.lag_ns or 0) - (source.lag_ns or 0)
+                if abs(apart_ns - expected_ns) <= window_ns + SLACK_NS:
+                    found.setdefault((source.store, target.store), []).append((apart_ns, source, target))
+        ranked = {stores: _ranked(each, primary, expected_ns) for stores, each in found.items()}
+        before_ns = _written_down(sources, targets)
+        known = {stores: each[0] for stores, each in ranked.items()}
+        believed = cls(
+            window_ns, expected_ns if before_ns is None else before_ns, known, before_ns is not None
+        )
+        others = [
+            replace(believed, known={**known, stores: other}, likely=abs(each[0] - expected_ns) > SLACK_NS)
+            for stores, each in ranked.items()
+            for other in each[1:]
+        ]
+        if any(believed.disagree(source, target) for source in sources for target in targets):
+            others.append(replace(believed, stepped=True))
+        return [believed, *others]
 
     @classmethod
     def of(
@@ -56,21 +100,17 @@ class Machines:
         window_ns: int,
         expected_ns: int = 0,
     ) -> Machines:
-        """Learn from all runs with sender reports: where both know the camera's clock, it cancels out.
+        """What is believed."""
+        return cls.possible(sources, targets, primary, window_ns, expected_ns)[0]
 
-        A camera that restarted its clock makes several differences of one pair of machines. Believed are
-        those at which frames are the same, then the one that holds before and after the restart, then the
-        least, as machines are kept in step.
+    def disagree(self, source: Footage, target: Footage) -> bool:
+        """Whether the camera's clock says otherwise than arrival, though not by more than frames may have
+        waited: else that clock has stepped.
         """
-        found: dict[tuple[str, str], list[tuple[int, Footage, Footage]]] = {}
-        for source in filter(_tells, sources):
-            for target in filter(_tells, targets):
-                apart_ns = (target.lag_ns or 0) - (source.lag_ns or 0)
-                if abs(apart_ns - expected_ns) <= window_ns + SLACK_NS:
-                    found.setdefault((source.store, target.store), []).append((apart_ns, source, target))
-        known = {stores: _believed(each, primary, expected_ns) for stores, each in found.items()}
-        before_ns = _written_down(sources, targets)
-        return cls(window_ns, expected_ns if before_ns is None else before_ns, known, before_ns is not None)
+        if not (source.trusted and target.trusted) or source.lag_ns is None or target.lag_ns is None:
+            return False
+        apart_ns, known = self.apart_ns(source, target)
+        return known and _STEP_NS < abs(source.lag_ns - target.lag_ns + apart_ns) <= SLACK_NS
 
     def apart_ns(self, source: Footage, target: Footage) -> tuple[int, bool]:
         """By how much the target's clock is ahead of the source's, and whether that is known."""
@@ -107,7 +147,7 @@ class Machines:
             return replace(claimed, expected_ns=claimed.expected_ns + self.expected_ns - moved_ns)
         apart_ns, known = self.apart_ns(source, target)
         expected_ns = ours_ns - theirs_ns + apart_ns
-        if both and abs(expected_ns) <= SLACK_NS:
+        if both and abs(expected_ns) <= (_STEP_NS if self.stepped else SLACK_NS):
             return replace(claimed, expected_ns=0, window_ns=SLACK_NS)
         if known:
             return replace(base.around(expected_ns, SLACK_NS), trusted=True)
@@ -153,26 +193,31 @@ def _written_down(sources: Sequence[Footage], targets: Sequence[Footage]) -> int
     return int(np.median(found)) if found else None
 
 
-def _believed(found: Sequence[tuple[int, Footage, Footage]], primary: int, expected_ns: int) -> int:
+def _ranked(found: Sequence[_Found], primary: int, expected_ns: int) -> list[int]:
+    """Differences of two machines that are possible, the best first."""
     differences = [apart_ns for apart_ns, _, _ in found]
+    good = [(each, 0) for each in found]
     if max(differences) - min(differences) > _STEP_NS:
-        found = _uncontradicted(found, primary) or found
-    restarts = [
-        clocks_of(
-            (source.lag_ns or 0) for apart_ns, source, _ in found if abs(apart_ns - mine_ns) <= SLACK_NS
+        good = _uncontradicted(found, primary) or good
+    order = []
+    for (apart_ns, source, target), _ in good:
+        alike = [each for each in good if abs(each[0][0] - apart_ns) <= SLACK_NS]
+        order.append(
+            (
+                -clocks_of(each.lag_ns or 0 for (_, each, _), _ in alike),
+                min(len(source.frames), len(target.frames)) < _ENOUGH,
+                abs(apart_ns - expected_ns) > SLACK_NS,
+                -sum(same for _, same in alike),
+                abs(apart_ns - expected_ns),
+                apart_ns,
+            )
         )
-        for mine_ns, _, _ in found
-    ]
-    _, _, _, apart_ns = min(
-        (
-            -clocks,
-            min(len(source.frames), len(target.frames)) < _ENOUGH,
-            abs(apart_ns - expected_ns),
-            apart_ns,
-        )
-        for (apart_ns, source, target), clocks in zip(found, restarts, strict=True)
-    )
-    return apart_ns
+    order.sort()
+    result: list[int] = []
+    for clocks, *_, apart_ns in order:
+        if clocks == order[0][0] and all(abs(apart_ns - other) > SLACK_NS for other in result):
+            result.append(apart_ns)
+    return result
 
 
 def clocks_of(lags_ns: Iterable[int]) -> int:
@@ -183,11 +228,9 @@ def clocks_of(lags_ns: Iterable[int]) -> int:
     return len(lags) and 1 + sum(after - before > SLACK_NS for before, after in pairwise(lags))
 
 
-def _uncontradicted(
-    found: Sequence[tuple[int, Footage, Footage]], primary: int
-) -> list[tuple[int, Footage, Footage]]:
+def _uncontradicted(found: Sequence[_Found], primary: int) -> list[tuple[_Found, int]]:
     """Those that have frames in common at one time of the camera's clock, but for differences at which more
-    frames are not the same than get lost, or than at others.
+    frames are not the same than get lost, or than at others. With the number of these frames.
     """
     judged = [(each, _common(each[1], each[2], primary)) for each in found]
     same = [
@@ -209,7 +252,7 @@ def _uncontradicted(
     total = counts.sum(axis=1)
     lost = max(_LOST, float((counts[:, 1] / total).min(initial=1)) * 1.25)
     good = counts[:, 1] <= _FEW + lost * total
-    return [each for (each, _), fits in zip(same, good, strict=True) if fits]
+    return [(each, common.matched) for (each, common), fits in zip(same, good, strict=True) if fits]
 
 
 def _common(source: Footage, target: Footage, primary: int) -> Offset:

@@ -70,8 +70,7 @@ def _match(source: Footage, target: Footage, primary: int, prior: Prior, machine
     expected_ns = machines.prior(source, target, prior).expected_ns
     moved_ns = target.put_off_ns - source.put_off_ns
     nothing = np.zeros(0, np.int64)
-    if source.conflict and not source.arrival_ns.any():
-        # What of a file is kept beside what is shown was in doubt: only a copy is surely the same.
+    if source.doubtful or target.doubtful:  # only a copy is surely the same
         return Pair(nothing, nothing, (mine, theirs), [], expected_ns + moved_ns)
     if mine.any() and theirs.any():
         known = machines.prior(source.only(mine), target.only(theirs), prior)

@@ -6,7 +6,7 @@ scene) takes the clock of the nearest run of the source whose times come from th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 
@@ -17,11 +17,13 @@ from fovideo.merge.line import Index, Mask, Times, again_after_ns, line_of, repe
 from fovideo.merge.manifest import SAME_CLOCK_NS, Manifest, Run
 from fovideo.merge.placing.align import align, overall_offset, pinned_offset
 from fovideo.merge.placing.apart import interleaved
+from fovideo.merge.placing.certain import certain
 from fovideo.merge.placing.clock import Clock
 from fovideo.merge.placing.home import at_home
 from fovideo.merge.placing.laps import is_for_its_clock
 from fovideo.merge.placing.machines import Machines
 from fovideo.merge.placing.offset import NEAR_NS, Offset, Prior, lap_after_ns
+from fovideo.merge.placing.told import told_of_all_ns, told_of_nearest_ns
 from fovideo.merge.states import CLASH, DOUBT, KEPT, NEW, THERE, States
 from fovideo.times import NS_PER_MS
 
@@ -55,6 +57,10 @@ class Placement:
 
     runs: list[Placed]
     union: list[Footage]
+
+    def states(self) -> dict[int, States]:
+        """Of all rows that were compared."""
+        return {place: states for placed in self.runs for place, states in placed.states.items()}
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,29 @@ def place_runs(source: Manifest, target: Manifest, window_ns: int, expected_ns: 
         again_ns=again_after_ns(lines),
         lap_ns=lap_after_ns(lines),
     )
-    machines = Machines.of(everything, there, source.primary, window_ns, expected_ns)
+    believed, *others = Machines.possible(everything, there, source.primary, window_ns, expected_ns)
+    placement = _placed_all(source, runs, there, prior, believed)
+    if others and prior.repeats:
+        possible = [_placed_all(source, runs, there, prior, each) for each in others]
+        states = certain(
+            placement.states(),
+            [(each.states(), other.likely) for each, other in zip(possible, others, strict=True)],
+            {place: np.isin(source.stored(place)["digest"], repeated) for place in placement.states()},
+        )
+        for placed in placement.runs:
+            placed.states = {place: states[place] for place in placed.states}
+    return placement
+
+
+def _placed_all(
+    source: Manifest,
+    runs: Sequence[tuple[Run, list[Footage]]],
+    targets: Sequence[Footage],
+    prior: Prior,
+    machines: Machines,
+) -> Placement:
+    """All runs, if the machines' clocks are so."""
+    there = list(targets)
     sketches = [_sketch(source, run, footage, there, prior, machines) for run, footage in runs]
     if not machines.told and (told_ns := _told_by_content(sketches)) is not None:
         machines = replace(machines, expected_ns=machines.expected_ns + told_ns, told=True)
@@ -138,7 +166,7 @@ def _sketch(
     pinned_ns = None if shown is None or machines.told else pinned_offset(shown, there)
     nominal_ns, offset = 0, None
     if shown is not None:
-        nominal_ns = _nominal_ns(shown, there, machines, prior)
+        nominal_ns = told_of_all_ns(shown, there, machines, prior)
         guess = prior if pinned_ns is None else replace(prior, expected_ns=pinned_ns - nominal_ns)
         offset = overall_offset(shown, there, source.primary, guess, machines)
     return _Sketch(
@@ -176,27 +204,11 @@ def _retold(
 ) -> _Sketch:
     """A sketch with what is expected now. told_ns: by how much more than before."""
     shown = next((each for each in sketch.footage if not each.conflict), None)
-    nominal_ns = sketch.nominal_ns if shown is None else _nominal_ns(shown, there, machines, prior)
+    nominal_ns = sketch.nominal_ns if shown is None else told_of_all_ns(shown, there, machines, prior)
     offset = sketch.offset
     if offset is not None:
         offset = replace(offset, offset_ns=offset.offset_ns - told_ns)
     return replace(sketch, offset=offset, nominal_ns=nominal_ns)
-
-
-def _nominal_ns(source: Footage, targets: Iterable[Footage], machines: Machines, prior: Prior) -> int:
-    """The offset that the machines' clocks tell, in the mean over all that the target shows."""
-    told = [
-        _told_ns(source, target, machines, prior)
-        for target in targets
-        if target.session != source.session and not target.conflict
-    ]
-    return int(np.median(told)) if told else machines.expected_ns
-
-
-def _told_ns(source: Footage, target: Footage, machines: Machines, prior: Prior) -> int:
-    """The offset that clocks tell, between the times to which merges have moved both."""
-    put_off_ns = target.put_off_ns - source.put_off_ns
-    return machines.prior(source, target, prior).expected_ns + put_off_ns
 
 
 def _borrow(
@@ -218,7 +230,7 @@ def _borrow(
     if known:
         return done[min(known)[1]][1].clock, False
     shown = next((each for each in sketch.footage if not each.conflict), None)
-    told = None if shown is None else _nearest_ns(shown, there, machines, prior)
+    told = None if shown is None else told_of_nearest_ns(shown, there, machines, prior)
     if told is not None:
         return Clock.of([(sketch.start_ns, told)]), True
     known = [
@@ -229,22 +241,6 @@ def _borrow(
     if known:
         return done[min(known)[1]][1].clock, False
     return Clock.of([(sketch.start_ns, sketch.nominal_ns)]) if sketch.nominal_ns else Clock(), True
-
-
-def _nearest_ns(source: Footage, there: Sequence[Footage], machines: Machines, prior: Prior) -> int | None:
-    """The offset against the target's footage that arrived nearest to a run, where it is known."""
-    nearest: tuple[int, int] | None = None
-    for target in there:
-        apart_ns, known = machines.apart_ns(source, target)
-        if not (known or machines.told) or target.conflict or target.session == source.session:
-            continue
-        ours, theirs = source.arrival_ns + apart_ns, target.arrival_ns
-        if not source.arrival_ns.any() or not theirs.any():
-            continue
-        distance_ns = max(int(ours.min() - theirs.max()), int(theirs.min() - ours.max()), 0)
-        if nearest is None or distance_ns < nearest[0]:
-            nearest = distance_ns, _told_ns(source, target, machines, prior)
-    return None if nearest is None else nearest[1]
 
 
 def _place(
@@ -319,7 +315,8 @@ def _planned(sketch: _Sketch, placed: Placed) -> list[Footage]:
         for state in (NEW, CLASH, DOUBT):
             mask = states == state
             for piece in _pieces(shift_ns, mask):
-                result.append(footage.pick(piece, shift_ns, conflict=state != NEW))
+                doubtful = state == DOUBT
+                result.append(footage.pick(piece, shift_ns, conflict=state != NEW, doubtful=doubtful))
     return result
 
 

@@ -26,7 +26,7 @@ from fovideo.merge.planning.parts import divided
 from fovideo.merge.planning.sequence import find_links, moved_frames, pattern_of, states_of
 from fovideo.merge.planning.splice import Splicer
 from fovideo.merge.planning.stretch import build_stretches
-from fovideo.merge.states import CLASH, DOUBT, KEPT, LATER, NEW, THERE, States
+from fovideo.merge.states import CLASH, DOUBT, KEPT, LATER, MAYBE, NEW, THERE, States
 from fovideo.merge.values import Plan
 from fovideo.timeline.cover import DEFAULT_INTERVAL_NS
 from fovideo.timeline.values import Gop, GopFlag, Loss
@@ -38,7 +38,7 @@ WINDOW_NS = 600 * NS_PER_S
 _EDGE_FRAMES = 8  # a live target may still be writing frames this close to its durable edge
 _EDGE_NS = 500 * NS_PER_MS
 _LONGEST_ROW_NS = 60 * NS_PER_S
-_STATES = max(NEW, THERE, CLASH, KEPT, LATER, DOUBT) + 1
+_STATES = max(NEW, THERE, CLASH, KEPT, LATER, DOUBT, MAYBE) + 1
 
 
 def plan(
@@ -167,7 +167,7 @@ def _states(
                 waiting = stored["time_ns"] + source.rows[place].shift_ns + int(shifts_ns[at]) >= to_ns
             if np.any(waiting):
                 states = states_of(result[place], len(stored)).copy()
-                states[waiting & ((states == NEW) | (states == CLASH) | (states == DOUBT))] = LATER
+                states[waiting & np.isin(states, (NEW, CLASH, DOUBT, MAYBE))] = LATER
                 result[place] = states
     return result
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fovideo.media.frames import FrameFlag, picked
 from fovideo.merge.line import Mask
 from fovideo.merge.manifest import Manifest
-from fovideo.merge.states import CLASH, DOUBT, LATER, NEW, THERE, States
+from fovideo.merge.states import CLASH, DOUBT, LATER, MAYBE, NEW, THERE, States
 from fovideo.merge.values import Kind
 from fovideo.timeline.cover import DEFAULT_INTERVAL_NS, holes
 from fovideo.timeline.values import GopFlag, Splice
@@ -116,7 +116,8 @@ def _rows_alike(
 def _beside(states: States) -> npt.NDArray[np.uint8]:
     """Fate of the frames that are kept beside what is shown; 0 of all others."""
     fate = np.zeros(len(states), np.uint8)
-    fate[states == CLASH], fate[states == DOUBT] = _CONFLICT, _DOUBTFUL
+    fate[states == CLASH] = _CONFLICT
+    fate[(states == DOUBT) | (states == MAYBE)] = _DOUBTFUL
     return fate
 
 

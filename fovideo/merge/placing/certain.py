@@ -1,0 +1,44 @@
+"""What a target holds, and what it lacks, for certain: whatever of what clocks leave open is true. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from fovideo.merge.line import Mask
+from fovideo.merge.placing.laps import FEW
+from fovideo.merge.states import CLASH, DOUBT, KEPT, MAYBE, NEW, THERE, States
+
+_HELD = (THERE, KEPT, DOUBT)
+
+
+def certain(
+    believed: Mapping[int, States],
+    others: Iterable[tuple[Mapping[int, States], bool]],
+    again: Mapping[int, Mask],
+) -> dict[int, States]:
+    """States of the frames of each row, with those in doubt that the target holds as one thing is believed,
+    and lacks if another is true.
+
+    others: states if that is, and whether it is as likely as what is believed; then also what the target
+    lacks by what is believed, and holds otherwise, is in doubt. again: which frames of each row are content
+    that comes again; what comes but once refutes the others.
+    """
+    result = dict(believed)
+    for states, as_likely in others:
+        held = {
+            place: (np.isin(mine, _HELD), np.isin(states[place], _HELD)) for place, mine in believed.items()
+        }
+        refuted = sum(
+            np.count_nonzero(ours & ~theirs & ~again[place]) for place, (ours, theirs) in held.items()
+        )
+        if refuted >= FEW:
+            continue
+        for place, (ours, theirs) in held.items():
+            mine = result[place].copy()
+            mine[ours & ~theirs & again[place]] = DOUBT
+            if as_likely:
+                mine[~ours & theirs & again[place] & ((mine == NEW) | (mine == CLASH))] = MAYBE
+            result[place] = mine
+    return result
