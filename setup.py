@@ -48,6 +48,7 @@ def needs(source: Path, known: frozenset[Path] = frozenset()) -> frozenset[Path]
 
 
 def extensions() -> list[Extension]:
+    """The largest first, so that no core waits for it at the end."""
     return [
         Extension(
             ".".join(source.relative_to(EXT).with_suffix("").parts),
@@ -55,16 +56,18 @@ def extensions() -> list[Extension]:
             include_dirs=[(EXT / "include").as_posix()],
             depends=sorted(needed.as_posix() for needed in needs(source)),
         )
-        for source in sorted(EXT.rglob("*.pyx"))
+        for source in sorted(EXT.rglob("*.pyx"), key=lambda source: source.stat().st_size, reverse=True)
     ]
 
 
-setup(
-    cmdclass={"build_ext": BuildExt},
-    ext_modules=cythonize(
-        extensions(),
-        include_path=[str(EXT)],
-        build_dir="build/cython",
-        compiler_directives=DIRECTIVES,
-    ),
-)
+if __name__ == "__main__":  # processes that cythonize may import this file
+    setup(
+        cmdclass={"build_ext": BuildExt},
+        ext_modules=cythonize(
+            extensions(),
+            nthreads=os.cpu_count() or 1,
+            include_path=[str(EXT)],
+            build_dir="build/cython",
+            compiler_directives=DIRECTIVES,
+        ),
+    )

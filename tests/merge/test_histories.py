@@ -1,5 +1,5 @@
-"""Random histories end equal to the reference, whatever fails on the way. FOVIDEO_HISTORIES=N kills N
-and runs half as many otherwise.
+"""Random histories end equal to the reference, whatever fails on the way. FOVIDEO_HISTORIES=N kills in
+N of them, and runs a quarter as many in each other way.
 """
 
 from __future__ import annotations
