@@ -15,7 +15,7 @@ from waiting import wait_until
 
 from fovideo.errors import NothingThere, PeerError, PeerUnauthorized, SegmentDamaged, UsageError
 from fovideo.merge import merge
-from fovideo.peer import Connection, RemoteStore, Unanswered, bulk
+from fovideo.peer import RemoteStore, Unanswered, bulk
 from fovideo.peer import remote as remote_module
 from fovideo.peer.wire import decode_serials, encode_head, encode_serials
 from fovideo.service import incoming, routes
@@ -37,23 +37,9 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "store") as store:
-        record(store, size=4000)
-        yield store
-
-
-@pytest.fixture
 def proxy(store: Store) -> Iterator[CuttingProxy]:
     with served(store, spool=Path(store.location) / "incoming") as http, cutting_proxy(http.port) as proxy:
         yield proxy
-
-
-@pytest.fixture
-def client(proxy: CuttingProxy) -> Iterator[RemoteStore]:
-    client = RemoteStore("", connection=Connection(proxy.url, pauses_s=(0.0, 0.0, 0.0)))
-    yield client
-    client.close()
 
 
 def content(parts: tuple[FileRange, ...]) -> list[bytes]:

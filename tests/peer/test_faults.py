@@ -20,23 +20,9 @@ from fovideo.times import NS_PER_MS
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "store") as store:
-        record(store, size=4000)
-        yield store
-
-
-@pytest.fixture
 def proxy(store: Store) -> Iterator[CuttingProxy]:
     with served(store) as http, cutting_proxy(http.port) as proxy:
         yield proxy
-
-
-@pytest.fixture
-def client(proxy: CuttingProxy) -> Iterator[RemoteStore]:
-    client = RemoteStore("", connection=Connection(proxy.url, pauses_s=(0.0, 0.0, 0.0)))
-    yield client
-    client.close()
 
 
 @pytest.mark.parametrize("after", [0, 1, 50, 180, 300])
