@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(condition: Callable[[], object], what: str, patience_s: float = 20.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, patience_s: float = 60.0) -> None:
     """Return once the condition holds; fail, naming it, when it does not in time."""
     deadline = time.monotonic() + patience_s
     while not condition():
