@@ -93,7 +93,10 @@ def parse_bytes(text: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?", text.strip().lower())
     if match is None:
         raise UsageError(f"not a size: {text!r}", hint="write it like 500GB or 64MiB")
-    return round(float(match[1]) * _SIZES[match[2] or ""])
+    size = float(match[1]) * _SIZES[match[2] or ""]
+    if 0 < size < 1:
+        raise UsageError(f"less than a byte: {text!r}", hint="write it like 500GB or 64MiB")
+    return round(size)
 
 
 def format_bytes(size_bytes: int) -> str:

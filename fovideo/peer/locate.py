@@ -37,9 +37,12 @@ def open_timeline(
         credentials = Credentials(token=token)
     if UNION in text and not Path(text).exists():
         if write:
-            raise UsageError("a union cannot be written to", where=text, hint="name one store")
+            raise UsageError("a union cannot be written to", hint="name one store")
         return _union(text.split(UNION), credentials)
     if not text.startswith(("http://", "https://")):
+        if "://" in text and not Path(text).exists():
+            shown = text.partition("://")[0] + "://..."  # there may be a password behind
+            raise UsageError("not a store, nor the URL of a server", where=shown, hint="http:// or https://")
         return Store.open(text, write=write)
     remote = RemoteStore(text, credentials=credentials or credentials_from(os.environ))
     try:

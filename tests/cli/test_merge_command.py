@@ -218,6 +218,10 @@ def test_a_store_and_itself(sides: tuple[Path, Path]) -> None:
     assert "source and target are the same store" in one_line(fovideo("merge", sides[0], same))
 
 
+def test_a_rate_of_nothing_is_not_no_rate(sides: tuple[Path, Path]) -> None:
+    assert "less than a byte" in one_line(fovideo("merge", *sides, "--rate", "0.5"))
+
+
 def test_of_an_empty_store_something_is_said(tmp_path: Path, sides: tuple[Path, Path]) -> None:
     open_store(tmp_path / "empty").close()
     done = fovideo("merge", tmp_path / "empty", sides[1])

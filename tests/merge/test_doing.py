@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -271,6 +272,9 @@ def test_saved_plans(tmp_path: Path) -> None:
         save_plans(path, (), source="", target="", now_ns=0)
     saved = load_plans(path)
     assert (saved.source, saved.target) == ("spare", "server")
+    path.write_text(re.sub(r'"shift_ns": -?\d+', '"shift_ns": 5000000000', text))
+    with pytest.raises(UsageError, match="was changed since it was saved"):
+        load_plans(path)
     assert carry_out(spare, server, saved.plans[0]).inserted_frames == 495
     assert server.ids() == dict.fromkeys(range(600), 1)
 

@@ -187,6 +187,8 @@ def test_somebody_else_answers(answer: bytes) -> None:
         ("http://", "not the URL of a server"),
         ("http://host:port", "not a URL"),
         ("http://user:pepper@host:1", "holds no user or password"),
+        ("rtsp://user:pepper@host:1/stream", "nor the URL of a server"),
+        ("HTTPS://user:pepper@host:1", "nor the URL of a server"),
     ],
 )
 def test_urls_that_are_none(url: str, expected: str) -> None:

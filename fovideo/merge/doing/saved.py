@@ -23,13 +23,16 @@ VERSION = 1
 
 
 class SavedPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """The plans of all streams. source, target: locations. summary: for people; not read again."""
+    """The plans of all streams. source, target: locations. summary: for people; not read again.
+    sha256: of the plans, so that what was looked at is what is done.
+    """
 
     fovideo_plan: int = VERSION
     created: str
     source: str
     target: str
     summary: list[dict[str, Any]] = []
+    sha256: str = ""
     plans: tuple[Plan, ...]
 
 
@@ -74,6 +77,7 @@ def save_plans(
         source=source,
         target=target,
         summary=[_summary(plan) for plan in plans],
+        sha256=_sha256(plans),
         plans=tuple(plans),
     )
     data = msgspec.json.format(msgspec.json.encode(saved), indent=1)
@@ -87,7 +91,7 @@ def save_plans(
 
 
 def load_plans(path: str | os.PathLike[str]) -> SavedPlan:
-    """Read them again. UsageError if it is no file of plans."""
+    """Read them again. UsageError if it is no file of plans, or not as it was saved."""
     try:
         saved = from_json(Path(path).read_bytes(), SavedPlan)
     except OSError as error:
@@ -100,7 +104,13 @@ def load_plans(path: str | os.PathLike[str]) -> SavedPlan:
             where=str(path),
             hint="plan again",
         )
+    if saved.sha256 != _sha256(saved.plans):
+        raise UsageError("was changed since it was saved", where=str(path), hint="plan again")
     return saved
+
+
+def _sha256(plans: Sequence[Plan]) -> str:
+    return hashlib.sha256(msgspec.json.encode(tuple(plans))).hexdigest()
 
 
 def _summary(plan: Plan) -> dict[str, Any]:
