@@ -7,7 +7,18 @@ import pytest
 from merge_world import STEP_NS, T0_NS, Held, S, World, Wrong, camera
 
 from fovideo.errors import PlanStale
-from fovideo.merge import Kind, Plan, Span, carry_out, load_manifest, make_plan, merge, plan
+from fovideo.merge import (
+    Kind,
+    MergeControl,
+    Plan,
+    Span,
+    carry_out,
+    carry_out_all,
+    load_manifest,
+    make_plan,
+    merge,
+    plan,
+)
 from fovideo.timeline.endpoint import Inserted, Stretch
 from fovideo.timeline.values import GopFlag
 
@@ -196,6 +207,24 @@ def test_a_saved_plan_is_carried_out_later(world: World) -> None:
     assert (report.inserted_frames, report.duplicate_frames, report.verified) == (240, 210, True)
     assert server.ids() == dict.fromkeys(range(600), 1)
     assert merge(spare, server).streams[0].inserted_frames == 0
+
+
+def test_of_several_plans_nothing_is_inserted_if_the_last_is_stale(world: World) -> None:
+    spare, server = world.timeline("spare"), world.timeline("server")
+    plans = [
+        make_plan(spare, server, "gate", to_ns=at(300)),
+        make_plan(spare, server, "gate", from_ns=at(300)),
+    ]
+    rows = list(spare.rows)
+    spare.rows = [row for row in rows if row.start_ns < at(350)]
+    with pytest.raises(PlanStale, match="no longer holds"):
+        carry_out_all(spare, server, plans, MergeControl())
+    assert server.inserts == 0
+    spare.rows = rows
+    assert (
+        sum(each.inserted_frames for each in carry_out_all(spare, server, plans, MergeControl()).streams)
+        == 240
+    )
 
 
 def test_a_plan_is_refused_when_a_side_has_changed(world: World) -> None:
