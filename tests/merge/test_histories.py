@@ -123,6 +123,7 @@ def test_the_order_and_the_way_of_merges_do_not_matter(portion: int) -> None:
         pytest.param(lambda: mixed(3_000_261), id="a still scene, and a restart of which nothing tells"),
         pytest.param(lambda: mixed(5_000_000), id="the difference that more frames speak for"),
         pytest.param(lambda: mixed(2_000_177), id="a clock that stepped, or a session that waited"),
+        pytest.param(lambda: mixed(5_000_246), id="a single frame that is like another one"),
         pytest.param(lambda: mixed(5_000_137), id="when what is in doubt arrived nobody knows"),
     ],
 )

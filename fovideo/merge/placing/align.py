@@ -97,6 +97,11 @@ def align(
     _take_stragglers(source, primary, result)
     if laps is not None:
         result.doubtful = laps.lacking(source, result.held, copied)
+    elif prior.repeats:
+        for target, pair in zip(others, pairs, strict=True):
+            if _is_by_chance(source, target, pair, result):
+                again = np.isin(source.frames["digest"][pair.ours], prior.repeated)
+                result.doubtful[pair.ours] = again & ~copied[pair.ours]
     for target in targets:
         if target.session != source.session and source.is_apart(target):
             _add_rest(target, np.zeros(0, np.int64), True, 0, result)
@@ -247,6 +252,19 @@ def _take_content(
             result.apart.append((target, track))
         foreign = foreign or (other_encoder and track == primary)
     _add_rest(target, others, not foreign, pair.expected_ns, result, theirs)
+
+
+def _is_by_chance(source: Footage, target: Footage, pair: Pair, result: Aligned) -> bool:
+    """Whether so few frames are alike that they may be others, since neither the camera's clock nor the
+    frames beside them say when they were.
+    """
+    if not 0 < len(pair.ours) < FEW or target.conflict:
+        return False
+    offset_ns = pair.anchors[0][1]
+    put_off_ns = target.put_off_ns - source.put_off_ns
+    told = [put_off_ns] if source.trusted and target.trusted else []
+    told += [each for _, each in result.anchors]
+    return all(abs(offset_ns - each) > SEAM_NS for each in told)
 
 
 def _take_stragglers(source: Footage, primary: int, result: Aligned) -> None:
