@@ -18,7 +18,8 @@ _GRID = 16  # sessions begin and end on multiples, so that footage is shared by 
 @dataclass
 class History:
     """What happened. shots: all frames, by id; exact: clocks are good enough for the order of frames to be
-    told.
+    told. related: what recorders have in common tells how far their clocks are apart; if not, frames may be
+    kept more than once.
     """
 
     world: World
@@ -26,6 +27,7 @@ class History:
     shots: dict[int, Shot]
     exact: bool
     label: str
+    related: bool = True
 
     @property
     def target(self) -> Held:

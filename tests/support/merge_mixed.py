@@ -62,13 +62,14 @@ def mixed(seed: int, *, restarts: bool = True, in_step: bool = False) -> History
         apart_ns = min(apart_ns, 20_000_000)  # where pictures repeat, only clocks tell
     ppm = chance.choice([0, 0, 200])
     loss = chance.choice([0, 0, 0.02])
-    world, machines = World(), []
+    world, machines, unrelated = World(), [], False
     for name in ("server", *(f"spare-{number}" for number in range(chance.choice([1, 1, 2, 2, 3, 5])))):
         ahead_ns = chance.randint(-apart_ns, apart_ns)
         machine = Machine(name, ahead_ns, scene.reports, chance.choice([-ppm, ppm]))
         machines.append(machine)
         foreign = name != "server" and chance.random() < 0.15
-        encode = int(foreign and len(scene.clocks) == 1)  # no frame in common relates it to a restart
+        encode = int(foreign)
+        unrelated |= foreign and len(scene.clocks) > 1  # no frame in common relates it to a restart
         tracks = {1, 2, 3} if chance.random() < 0.85 else {1}
         if encode and scene.silent:  # nothing but clocks would tell which silence is which
             tracks -= {2}
@@ -77,7 +78,7 @@ def mixed(seed: int, *, restarts: bool = True, in_step: bool = False) -> History
         return mixed(seed, restarts=False)
     shots = {shot.id: shot for encode in scene.encodes for shot in encode}
     label = f"mixed {seed}: {scene.label}, loss {loss}, clocks {scene.clocks}, {machines}"
-    return History(world, [each.name for each in machines[1:]], shots, False, label)
+    return History(world, [each.name for each in machines[1:]], shots, False, label, not unrelated)
 
 
 def _scene(chance: random.Random, restarts: bool) -> _Scene:

@@ -58,7 +58,7 @@ class Reference:
         found = target.ids()
         problems = [f"lacks {number}" for number in sorted(self.frames - set(found))]
         problems += [f"made up {number}" for number in sorted(set(found) - self.frames)]
-        surely = target.ids(doubtful=self.history.moves)
+        surely = target.ids(doubtful=self.history.moves) if self.history.related else {}
         problems += [f"has {number} {times} times" for number, times in surely.items() if times > 1]
         if not target.rows:
             return problems
