@@ -51,7 +51,7 @@ class _NobodyReadsError(Exception):
 
 
 class _Commands(rich.RichGroup):
-    """Imports a command's module when it is called, so that `fovideo --help` is quick."""
+    """Imports a command's module when it is called, so that none waits for what the others need."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:

@@ -14,7 +14,7 @@ from fovideo.store import check_store
 
 pytestmark = pytest.mark.e2e
 
-KILLS = int(os.environ.get("FOVIDEO_KILLS", "25"))
+KILLS = int(os.environ.get("FOVIDEO_KILLS", "50"))
 
 
 def _finish(site: SiteProcesses) -> int:
