@@ -125,8 +125,6 @@ def test_the_order_and_the_way_of_merges_do_not_matter(portion: int) -> None:
         pytest.param(lambda: mixed(2_000_177), id="a clock that stepped, or a session that waited"),
         pytest.param(lambda: mixed(5_000_246), id="a single frame that is like another one"),
         pytest.param(lambda: mixed(5_000_137), id="when what is in doubt arrived nobody knows"),
-        pytest.param(lambda: mixed(334), id="two offsets of one run, one of them of another lap"),
-        pytest.param(lambda: mixed(6_000_194), id="a lap of a still scene that no clock tells"),
     ],
 )
 def test_what_once_went_wrong(made: Callable[[], History]) -> None:
