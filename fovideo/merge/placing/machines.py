@@ -67,8 +67,8 @@ class Machines:
         first is believed; the others are possible, too, where content repeats.
 
         A camera that restarted its clock makes several differences of one pair of machines. Believed are
-        those at which frames are the same, then the one that holds before and after the restart, then the
-        least, as machines are kept in step.
+        those at which frames are the same, then the one that holds before and after the restart, then one
+        of none, as machines are kept in step, then the one with more frames in common.
         """
         found: dict[tuple[str, str], list[_Found]] = {}
         for source in filter(_tells, sources):
@@ -90,18 +90,6 @@ class Machines:
         if any(believed.disagree(source, target) for source in sources for target in targets):
             others.append(replace(believed, stepped=True))
         return [believed, *others]
-
-    @classmethod
-    def of(
-        cls,
-        sources: Sequence[Footage],
-        targets: Sequence[Footage],
-        primary: int,
-        window_ns: int,
-        expected_ns: int = 0,
-    ) -> Machines:
-        """What is believed."""
-        return cls.possible(sources, targets, primary, window_ns, expected_ns)[0]
 
     def disagree(self, source: Footage, target: Footage) -> bool:
         """Whether the camera's clock says otherwise than arrival, though not by more than frames may have
