@@ -12,14 +12,14 @@ from typing import Any
 import rich_click as click
 
 from fovideo.cli import custody, params, peers
-from fovideo.cli.merge_report import left_of, show
+from fovideo.cli.merge_report import left_of, show, show_ended
 from fovideo.cli.merge_source import Wanted, open_source
 from fovideo.cli.nearby import offered
 from fovideo.cli.output import out, print_json, progress
 from fovideo.cli.peers import open_timeline
 from fovideo.cli.pulling import pull
 from fovideo.cli.stopping import stop_on_signal
-from fovideo.errors import NoSuchStream, UsageError
+from fovideo.errors import FovideoError, NoSuchStream, UsageError
 from fovideo.merge import (
     MergeControl,
     MergeIncomplete,
@@ -151,7 +151,7 @@ def command(
         )
         with stop_on_signal() as stop, progress(quiet=as_json) as bar:
             done = pull(asked_for, target, wanted, bar=bar, stop=stop, no_wait=no_wait, as_json=as_json)
-        return 0 if done is None else show(done.report, done.written, as_json=as_json)
+        return 0 if done is None else show_ended(done.result, done.written, as_json=as_json)
     asked = Wanted(source, stream, from_ns, to_ns, at_ns)
     with ExitStack() as stack:
         control = MergeControl()
@@ -197,9 +197,10 @@ def command(
                     patience_ns=patience,
                     **settings,
                 )
-            written = None if record is None else custody.finish(record, bar)
+            ended_early = failed is not None and not isinstance(failed, MergeIncomplete)
+            written = None if record is None or ended_early else custody.finish(record, bar)
         least_s = seconds_at_least(origin, report, rate) if dry_run else None
-    status = show(report, written, least_s, as_json=as_json)
+    status = show(report, written, least_s, failed, as_json=as_json)
     if failed is not None:
         raise failed
     return status
@@ -212,12 +213,17 @@ def _is_same(source: str, target: str) -> bool:
 
 def _told(
     do: Callable[..., MergeReport], *what: Any, **settings: Any
-) -> tuple[MergeReport, MergeIncomplete | None]:
-    """The report, and what kept it from telling of all there is."""
+) -> tuple[MergeReport, FovideoError | None]:
+    """The report, and the error that kept it from telling of all there is."""
+    ended: list[MergeReport] = []
     try:
-        return do(*what, **settings), None
+        return do(*what, on_failure=ended.append, **settings), None
     except MergeIncomplete as error:
         return error.report, error
+    except FovideoError as error:
+        if not ended:
+            raise
+        return ended[0], error
 
 
 def _shown(bar: Any, running: RunningMerge) -> Any:

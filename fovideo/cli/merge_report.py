@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fovideo.cli import custody
 from fovideo.cli.output import errors, out, print_json
 from fovideo.custody import Written
-from fovideo.errors import MergeError
+from fovideo.errors import FovideoError, MergeError
 from fovideo.merge import MergeReport, StreamReport
 from fovideo.times import NS_PER_MS, NS_PER_S, format_bytes, format_duration, format_ms
 
@@ -15,8 +15,17 @@ if TYPE_CHECKING:
     from fovideo.merge.doing.running import MergeResult, MergeStatus
 
 
-def show(report: MergeReport, written: Written | None, least_s: float | None = None, *, as_json: bool) -> int:
-    """Print the report, what manifest was written, and how long it takes at least; returns the exit code."""
+def show(
+    report: MergeReport,
+    written: Written | None,
+    least_s: float | None = None,
+    failed: FovideoError | None = None,
+    *,
+    as_json: bool,
+) -> int:
+    """Print the report, what manifest was written, and how long it takes at least; returns the exit code.
+    failed: an error that ended it, which is still to be told.
+    """
     if as_json:
         more: dict[str, Any] = {} if written is None else {"manifest": custody.manifest_json(written)}
         more |= {} if least_s is None else {"takes_at_least_s": least_s}
@@ -29,17 +38,23 @@ def show(report: MergeReport, written: Written | None, least_s: float | None = N
             out.print(f"{size} in all: takes at least {least}", highlight=False)
         if written is not None:
             custody.show_manifest(written)
-        if report.stopped:
+        if report.stopped and failed is None:
             errors.print("stopped; run it again to go on", style="yellow", highlight=False)
     return 0 if report.is_whole else 1
 
 
-def report_in(found: MergeResult) -> MergeReport:
-    """Of a pull that has ended. MergeError where there is none."""
+def show_ended(found: MergeResult, written: Written | None, *, as_json: bool) -> int:
+    """Print what a pull that has ended did; returns the exit code. MergeError if it failed."""
+    why = found.status.error
+    if found.report is None:
+        why = why or "was ended, and the server was restarted before it could report"
+    failed = MergeError(why, where=f"merge {found.status.id}", hint="run it again to go on") if why else None
+    status = 0
     if found.report is not None:
-        return found.report
-    why = found.status.error or "was ended, and the server was restarted before it could report"
-    raise MergeError(why, where=f"merge {found.status.id}", hint="run it again to go on")
+        status = show(found.report, written, failed=failed, as_json=as_json)
+    if failed is not None:
+        raise failed
+    return status
 
 
 def left_of(status: MergeStatus) -> str:
@@ -65,6 +80,8 @@ def show_merge(report: MergeReport) -> None:
         if abs(each.clock_offset_ns) >= NS_PER_MS:  # below, the reports of one camera differ
             _line("dim", f"the clocks differ by {format_duration(each.clock_offset_ns)}; corrected")
         _rest(each)
+    if report.not_begun:
+        out.print(f"not begun: {', '.join(report.not_begun)}", style="yellow", markup=False, highlight=False)
 
 
 def _rest(each: StreamReport) -> None:

@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from fovideo.cli import custody, nearby, params, peers
-from fovideo.cli.merge_report import left_of, report_in, show
+from fovideo.cli.merge_report import left_of, show_ended
 from fovideo.cli.output import out, print_json, progress, warn
 from fovideo.errors import NothingThere, PeerUnauthorized, UsageError
 from fovideo.times import NS_PER_S, format_bytes, format_ns
@@ -194,7 +194,7 @@ def _show_ended(at: At, id: str, wanted: custody.Manifest, *, as_json: bool) -> 
             record = wanted.begin_pull(result.status, goal)
             if record is not None:
                 written = custody.finish(record, bar, until_ns=result.status.ended_ns)
-    return show(report_in(result), written, as_json=as_json)
+    return show_ended(result, written, as_json=as_json)
 
 
 def _show(merges: list[Found], *, as_json: bool) -> None:

@@ -8,17 +8,16 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fovideo.cli import custody, params
-from fovideo.cli.merge_report import left_of, report_in
+from fovideo.cli.merge_report import left_of
 from fovideo.cli.output import out, print_json
 from fovideo.cli.peers import given
 from fovideo.custody import CustodyRecord, Written
 from fovideo.errors import FovideoError, MergeError, NothingThere, UsageError
-from fovideo.merge import MergeReport
 from fovideo.timeline.endpoint import Timeline
 from fovideo.times import NS_PER_S
 
 if TYPE_CHECKING:
-    from fovideo.merge.doing.running import MergeStatus
+    from fovideo.merge.doing.running import MergeResult, MergeStatus
     from fovideo.peer import Control, Pull
 
 _LOOK_S = 0.5
@@ -27,7 +26,7 @@ _LOOK_S = 0.5
 class Done(NamedTuple):
     """What came of it."""
 
-    report: MergeReport
+    result: MergeResult
     written: Written | None
 
 
@@ -63,8 +62,8 @@ def pull(
             return None
         goal = stack.enter_context(closing(RemoteStore(target, credentials=given())))
         watch = _Watch(control, id, asked.patience_ns / NS_PER_S, wanted, goal)
-        report = watch.to_its_end(bar, stop)
-        return Done(report, watch.written(bar))
+        result = watch.to_its_end(bar, stop)
+        return Done(result, watch.written(bar) if result.report is not None else None)
 
 
 class _Watch:
@@ -78,8 +77,8 @@ class _Watch:
         self._record: CustodyRecord | None = None
         self._ended_ns = 0
 
-    def to_its_end(self, bar: Any, stop: threading.Event) -> MergeReport:
-        """stop: end it. Raises MergeError where it fails."""
+    def to_its_end(self, bar: Any, stop: threading.Event) -> MergeResult:
+        """stop: end it. Raises MergeError where nobody knows what became of it."""
         task, cancelled, silent_since = bar.add_task("waiting", total=None), False, 0.0
         while True:
             try:
@@ -103,7 +102,7 @@ class _Watch:
                 silent_since, status = 0.0, found.status
                 if status.ended:
                     self._ended_ns = status.ended_ns
-                    return report_in(found)
+                    return found
                 bar.update(
                     task,
                     description=_described(status),

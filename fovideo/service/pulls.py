@@ -83,6 +83,7 @@ class _Entry:
     def __init__(self, pull: Pull, running: RunningMerge, patience_ns: int) -> None:
         self.pull, self.running, self.patience_ns = pull, running, patience_ns
         self.cancelled = False
+        self.unfinished: MergeReport | None = None  # what is in, when an error ends it
 
 
 class Pulls:
@@ -259,7 +260,7 @@ class Pulls:
             try:
                 report = self._pull(entry)
             except FovideoError as failed:
-                report = failed.report if isinstance(failed, MergeIncomplete) else None
+                report = failed.report if isinstance(failed, MergeIncomplete) else entry.unfinished
                 error = str(failed)
                 _log.error("%s: merging what %s holds failed: %s", self._name, entry.pull.source, error)
             except Exception:
@@ -281,6 +282,9 @@ class Pulls:
             self._note()
 
     def _pull(self, entry: _Entry) -> MergeReport:
+        def unfinished(report: MergeReport) -> None:
+            entry.unfinished = report
+
         pull, running = entry.pull, entry.running
         source = self._find(pull.source)
         running.begun(self._wall_clock())
@@ -299,6 +303,7 @@ class Pulls:
                 control=running.control,
                 patience_ns=entry.patience_ns,
                 progress=running.progress,
+                on_failure=unfinished,
                 wall_clock=self._wall_clock,
             )
 

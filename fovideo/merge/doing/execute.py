@@ -20,7 +20,8 @@ from fovideo.errors import (
 )
 from fovideo.merge.doing.control import MergeControl
 from fovideo.merge.doing.damage import Damaged, blamed
-from fovideo.merge.doing.inserting import Done, Inserter, Progress, Stopped, settle
+from fovideo.merge.doing.ending import ended_early, report_done, report_unfinished
+from fovideo.merge.doing.inserting import Done, Inserter, Progress, Stopped
 from fovideo.merge.doing.order import Order, turns
 from fovideo.merge.doing.pace import Pace, retry_after_ns
 from fovideo.merge.doing.remaining import explained
@@ -29,7 +30,7 @@ from fovideo.merge.doing.saved import seen
 from fovideo.merge.doing.verify import verify
 from fovideo.merge.manifest import Manifest, load_manifest
 from fovideo.merge.planning.plan import WINDOW_NS, plan
-from fovideo.merge.values import Plan, PlannedStretch, Span, joined
+from fovideo.merge.values import Plan, PlannedStretch, Span
 from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.values import Provenance
 
@@ -57,6 +58,7 @@ def merge(
     patience_ns: int = 0,
     progress: Callable[[Progress], None] | None = None,
     on_insert: Callable[[str, Provenance, int, int], None] | None = None,
+    on_failure: Callable[[MergeReport], None] | None = None,
     wall_clock: Callable[[], int] = time.time_ns,
     clock: Callable[[], int] = time.monotonic_ns,
 ) -> MergeReport:
@@ -72,7 +74,8 @@ def merge(
     pace: rate and brake (None = no rate, but yield to live recording). control: to pause and end it.
     patience_ns: for how long to try again without progress while a side does not answer.
     on_insert: called before each insertion with its stream, and its provenance and span in the target
-    (CustodyRecord.inserted). wall_clock, clock: ns since the epoch, and monotonic.
+    (CustodyRecord.inserted). on_failure: told what is in, before an error that ends the merge is raised.
+    wall_clock, clock: ns since the epoch, and monotonic.
     A second run inserts nothing. If it raises, what was inserted so far stays, and running it again goes on
     from there. Rows of the source that are damaged are left out, and everything else is merged; then
     MergeIncomplete names them, with the report. Raises NoSuchStream for a name the source lacks, MergeError
@@ -114,6 +117,12 @@ def merge(
                 except StoreDamaged as error:
                     _log.info("%s: %s", name, error)
                     failed[name] = error
+                except FovideoError:
+                    if on_failure is not None:
+                        reports |= window.unfinished(name, done[name])
+                        told = [reports[each] for each in names if each in reports and each not in failed]
+                        on_failure(ended_early(source, target, names, told))
+                    raise
                 else:
                     whole += 1
     report = MergeReport(
@@ -122,6 +131,7 @@ def merge(
         dry_run=dry_run,
         streams=tuple(reports[name] for name in names if name in reports and name not in failed),
         stopped=whole + len(failed) < len(names) or any(each.left_frames for each in reports.values()),
+        not_begun=tuple(name for name in names if name not in reports and name not in failed),
     )
     for name, why in failed.items():
         if len(names) == 1:
@@ -189,6 +199,7 @@ class Job(msgspec.Struct, frozen=True):
             before = len(done.steps)
             try:
                 manifest, held, made = self.plan(stream, done.damaged)
+                done.planned = manifest, made
                 self._clear_up(manifest, done)
                 report = self._carry_out(manifest, held, made, inserter, done)
             except LeftOut as left:
@@ -214,6 +225,17 @@ class Job(msgspec.Struct, frozen=True):
             where=self.target.location,
             hint="run the merge again when no other merge into it is running",
         )
+
+    def unfinished(self, stream: str, done: Done) -> dict[str, StreamReport]:
+        """By its name what is in of a stream whose merge has failed; nothing if it was never planned."""
+        if done.planned is None:
+            return {}
+        manifest, made = done.planned
+        return {
+            stream: report_unfinished(
+                self.source, self.target, manifest, made, done.steps, done.left, done.damaged
+            )
+        }
 
     def _carry_out(
         self, manifest: Manifest, held: Manifest, made: Plan, inserter: Inserter, done: Done
@@ -277,17 +299,6 @@ class Job(msgspec.Struct, frozen=True):
             waiting=self.waiting,
         )
         return manifest, held, made
-
-
-def report_done(source: Timeline, manifest: Manifest, made: Plan, done: Done) -> StreamReport:
-    """Settles what is in, and says what was done."""
-    settled = settle(source, manifest, made, done.left)
-    report = report_of(made, done.steps, verified=True, settled_rows=settled)
-    return msgspec.structs.replace(
-        report,
-        left_frames=sum(step.frames for step in done.left),
-        left=joined(step.span for step in done.left),
-    )
 
 
 def _without_own(report: StreamReport, earlier: Sequence[PlannedStretch]) -> StreamReport:

@@ -19,7 +19,7 @@ import numpy as np
 from fovideo.errors import FovideoError, NothingThere, PeerError, PlanStale, StoreDamaged, StoreError
 from fovideo.merge.doing.control import MergeControl
 from fovideo.merge.doing.damage import Damaged, blamed
-from fovideo.merge.doing.execute import report_done
+from fovideo.merge.doing.ending import ended_early, report_done, report_unfinished
 from fovideo.merge.doing.inserting import Done, Inserter, Progress, Stopped
 from fovideo.merge.doing.leftout import without_rows
 from fovideo.merge.doing.order import Order, name_of, parts_of
@@ -47,6 +47,7 @@ def carry_out(
     patience_ns: int = 0,
     progress: Callable[[Progress], None] | None = None,
     on_insert: Callable[[str, Provenance, int, int], None] | None = None,
+    on_failure: Callable[[StreamReport], None] | None = None,
     clock: Callable[[], int] = time.monotonic_ns,
 ) -> StreamReport:
     """Do what a plan says, verify it, and settle. What an earlier attempt inserted is not inserted again; it
@@ -55,7 +56,8 @@ def carry_out(
     Raises PlanStale if either timeline is not the one that was planned with, or has changed since otherwise:
     then nothing is inserted. Should one change while it is carried out, what was inserted before that stays.
     Rows of the source that are damaged are left out; then MergeIncomplete names them, with the report.
-    patience_ns: for how long to try again without progress while a side does not answer.
+    patience_ns: for how long to try again without progress while a side does not answer. on_failure: told
+    what is in, before an error is raised that ends it while it is carried out.
     """
     _require_sides(source, target, plan)
     inserter = Inserter(
@@ -71,6 +73,7 @@ def carry_out(
     before: Left | None = None
     damaged: list[Damaged] = []
     tries, trying_ns, last = 0, clock(), -1
+    todo = None
     while True:
         done = Done()
         try:
@@ -97,6 +100,9 @@ def carry_out(
             pause_ns = retry_after_ns(tries)
             waits = error.passing and trying_ns + patience_ns - clock() >= pause_ns
             if not waits or not inserter.control.wait(pause_ns):
+                if on_failure is not None and todo is not None:
+                    there = [*left.there, *done.steps]
+                    on_failure(report_unfinished(source, target, manifest, todo, there, done.left, damaged))
                 raise
             tries += 1
             _log.warning("%s: %s; going on", plan.stream, error)
@@ -130,10 +136,16 @@ def carry_out(
 
 
 def carry_out_all(
-    source: Timeline, target: Timeline, plans: Sequence[Plan], control: MergeControl, **settings: Any
+    source: Timeline,
+    target: Timeline,
+    plans: Sequence[Plan],
+    control: MergeControl,
+    *,
+    on_failure: Callable[[MergeReport], None] | None = None,
+    **settings: Any,
 ) -> MergeReport:
     """`carry_out` of the plans of several streams, one after the other; nothing is inserted if one of them is
-    stale. Damage keeps back nothing else: MergeIncomplete comes at the end.
+    stale. Damage keeps back nothing else: MergeIncomplete comes at the end. on_failure: as `merge`.
     """
     for plan in plans:
         with contextlib.suppress(PeerError):  # it is asked again, with patience
@@ -145,19 +157,27 @@ def carry_out_all(
     for plan in plans:
         if control.cancelled:
             break
+        unfinished: list[StreamReport] = []
         try:
+            settings["on_failure"] = unfinished.append
             reports.append(carry_out(source, target, plan, control=control, **settings))
         except MergeIncomplete as error:
             reports += error.report.streams
             left_out |= error.left_out
         except StoreDamaged as error:
             failed[plan.stream] = error
+        except FovideoError:
+            if on_failure is not None:
+                names = [each.stream for each in plans]
+                on_failure(ended_early(source, target, names, [*reports, *unfinished]))
+            raise
     report = MergeReport(
         source=source.location,
         target=target.location,
         dry_run=False,
         streams=tuple(reports),
         stopped=len(reports) + len(failed) < len(plans) or any(each.left_frames for each in reports),
+        not_begun=tuple(plan.stream for plan in plans[len(reports) + len(failed) :]),
     )
     for stream, why in failed.items():
         raise MergeIncomplete.of(stream, why, report)

@@ -70,7 +70,8 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
 
 class MergeReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a merge did, by stream. source, target: locations, for people. dry_run: nothing was written.
-    stopped: it was cancelled before all was done.
+    stopped: it ended before all was done, since it was cancelled or failed. not_begun: streams that it had
+    not come to by then.
     """
 
     source: str
@@ -78,6 +79,7 @@ class MergeReport(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool
     streams: tuple[StreamReport, ...] = ()
     stopped: bool = False
+    not_begun: tuple[str, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -99,6 +101,7 @@ class MergeReport(msgspec.Struct, frozen=True, kw_only=True):
             "target": self.target,
             "dry_run": self.dry_run,
             "stopped": self.stopped,
+            "not_begun": self.not_begun,
         }
 
 

@@ -72,7 +72,7 @@ class MergeStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MergeResult(msgspec.Struct, frozen=True, kw_only=True):
-    """report: once it is done or stopped."""
+    """report: once it has ended; of one that failed, of what is in by then, if anything was begun."""
 
     status: MergeStatus
     report: MergeReport | None = None
