@@ -88,6 +88,34 @@ def test_what_a_merge_has_healed_is_not_called_held(recorder: Callable[[str], Re
     assert (report.held, report.missing, hidden(server.store)) == ((), (), [])
 
 
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_a_spare_that_recorded_again_continues_itself(
+    b_frames: int, recorder: Callable[[str], Recorder]
+) -> None:
+    """Between two failures its session went on: what it recorded next follows at once, in a new epoch."""
+    camera = film(300, b_frames=b_frames)
+    server, spare = recorder("server"), recorder("spare")
+    server.record(camera.part(0, 83))
+    server.record(camera.part(205, 300))
+    spare.record(camera.part(40, 270), epoch_at=127)
+    assert hidden(spare.store) == []
+    (first,) = merge(spare.store, server.store).streams
+    assert (first.held_frames, first.held, first.missing) == (0, (), ())
+    report = again(spare.store, server.store)
+    assert (report.held, report.missing, hidden(server.store)) == ((), (), [])
+
+
+def test_a_spare_that_lost_a_frame_between_two_failures_does_not(recorder: Callable[[str], Recorder]) -> None:
+    camera = film(300)
+    server, spare = recorder("server"), recorder("spare")
+    server.record(camera.part(0, 83))
+    server.record(camera.part(205, 300))
+    spare.record(camera.part(40, 270), lost=[126], epoch_at=127)
+    merge(spare.store, server.store)
+    report = again(spare.store, server.store)
+    assert (len(report.held), len(hidden(server.store))) == (1, 3)
+
+
 def test_a_report_tells_the_conflicts_of_earlier_merges(recorder: Callable[[str], Recorder]) -> None:
     camera = film(300)
     server, spare, other = recorder("server"), recorder("spare"), recorder("other")

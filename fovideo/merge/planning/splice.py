@@ -19,6 +19,7 @@ from fovideo.merge.manifest import Manifest
 from fovideo.merge.states import CLASH, DOUBT, LATER, MAYBE, NEW, THERE, States
 from fovideo.merge.values import Kind
 from fovideo.timeline.cover import DEFAULT_INTERVAL_NS, holes
+from fovideo.timeline.held import is_one
 from fovideo.timeline.values import GopFlag, Splice
 from fovideo.times import NS_PER_S
 
@@ -303,8 +304,8 @@ class Splicer:
         return not bool(holes(dts, flags, interval_ns)[0])
 
     def _inherited(self, place: int) -> bool:
-        """Whether the source says that this row continues footage of another session that is there by
-        then.
+        """Whether the source shows that this row continues footage of another session or epoch that is there
+        by then: a merge wrote it down, or a session was recorded again at once after it had been let go.
         """
         row = self.manifest.rows[place]
         follows = bool(self.manifest.provenance(place).splice & Splice.FOLLOWS)
@@ -316,6 +317,7 @@ class Splicer:
             if before.end_ns < reach_ns or other not in self._rows or self.manifest.is_conflict(other):
                 continue
             leads = bool(self.manifest.provenance(other).splice & Splice.LEADS)
-            if (follows or leads) and self._rows[other].chain:
+            goes_on = before.epoch != row.epoch and is_one(before, row) and self._adjacent(other, place)
+            if (follows or leads or goes_on) and self._rows[other].chain:
                 return True
         return False
