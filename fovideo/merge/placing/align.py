@@ -23,7 +23,7 @@ from fovideo.merge.line import (
     tolerance_of,
 )
 from fovideo.merge.placing.laps import FEW, SEAM_NS
-from fovideo.merge.placing.machines import Machines
+from fovideo.merge.placing.machines import SLACK_NS, Machines
 from fovideo.merge.placing.match import offsets_at, pair_up
 from fovideo.merge.placing.offset import Offset, Prior, find_offset, repeats
 from fovideo.merge.placing.pairs import Pair, pairs_of
@@ -98,10 +98,16 @@ def align(
     if laps is not None:
         result.doubtful = laps.lacking(source, result.held, copied)
     elif prior.repeats:
-        for target, pair in zip(others, pairs, strict=True):
-            if _is_by_chance(source, target, pair, result):
-                again = np.isin(source.frames["digest"][pair.ours], prior.repeated)
-                result.doubtful[pair.ours] = again & ~copied[pair.ours]
+        off_ns = _off_ns(pairs, machines)
+        for target, pair, elsewhere_ns in zip(others, pairs, off_ns, strict=True):
+            again = np.isin(source.frames["digest"][pair.ours], prior.repeated)
+            if elsewhere_ns > SLACK_NS:
+                again[:] = True
+            elif elsewhere_ns <= (prior.again_ns // 2 or SLACK_NS) and not _is_by_chance(
+                source, target, pair, result
+            ):
+                continue
+            result.doubtful[pair.ours] = again & ~copied[pair.ours]
     for target in targets:
         if target.session != source.session and source.is_apart(target):
             _add_rest(target, np.zeros(0, np.int64), True, 0, result)
@@ -252,6 +258,16 @@ def _take_content(
             result.apart.append((target, track))
         foreign = foreign or (other_encoder and track == primary)
     _add_rest(target, others, not foreign, pair.expected_ns, result, theirs)
+
+
+def _off_ns(pairs: Sequence[Pair], machines: Machines) -> list[int]:
+    """How far from where the machines' clocks put a run each pair puts it; where frames do not tell these
+    clocks, how far from where the most of its frames are. Where content repeats, that may be another lap as
+    well as frames that waited, or a clock that was off.
+    """
+    most = max(pairs, key=lambda pair: len(pair.ours), default=None)
+    there_ns = most.off_ns if most is not None and not machines.told else 0
+    return [abs(pair.off_ns - there_ns) if len(pair.ours) else 0 for pair in pairs]
 
 
 def _is_by_chance(source: Footage, target: Footage, pair: Pair, result: Aligned) -> bool:

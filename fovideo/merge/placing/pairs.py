@@ -7,7 +7,7 @@ together (laps).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -32,7 +32,8 @@ class Pair:
     """What two runs have in common. ours, theirs: frames that are the same.
 
     compared: which frames of each may be. anchors: (source time_ns, offset_ns). expected_ns: offset that
-    clocks tell.
+    clocks tell, and what else is known of the run. off_ns: by how much the offset differs from what the
+    machines' clocks alone tell; 0 where a run has not arrived.
     """
 
     ours: Index
@@ -40,6 +41,7 @@ class Pair:
     compared: tuple[Mask, Mask]
     anchors: list[tuple[int, int]]
     expected_ns: int
+    off_ns: int = 0
 
 
 def pairs_of(
@@ -70,24 +72,30 @@ def _match(source: Footage, target: Footage, primary: int, prior: Prior, machine
     expected_ns = machines.prior(source, target, prior).expected_ns
     moved_ns = target.put_off_ns - source.put_off_ns
     nothing = np.zeros(0, np.int64)
+    apart = Pair(nothing, nothing, (mine, theirs), [], expected_ns + moved_ns)
     if source.doubtful or target.doubtful:  # only a copy is surely the same
-        return Pair(nothing, nothing, (mine, theirs), [], expected_ns + moved_ns)
+        return apart
     if mine.any() and theirs.any():
         known = machines.prior(source.only(mine), target.only(theirs), prior)
-        expected_ns = known.expected_ns
         found = match(picked(source.recorded, mine), picked(target.recorded, theirs), known)
+        apart = replace(apart, expected_ns=known.expected_ns + moved_ns)
         if len(found):
             ours, others = np.flatnonzero(mine)[found.source], np.flatnonzero(theirs)[found.target]
             anchors = _anchors(source, target, ours, others, primary)
-            return Pair(ours, others, (mine, theirs), anchors, expected_ns + moved_ns)
+            off_ns = 0
+            if anchors and source.lag_ns is not None and target.lag_ns is not None:
+                alone = machines.prior(source, target, replace(prior, expected_ns=0))
+                off_ns = anchors[0][1] - alone.expected_ns - moved_ns
+            return replace(apart, ours=ours, theirs=others, anchors=anchors, off_ns=off_ns)
     for other in machines.otherwise(source, target, prior):
         found = match(source.recorded, target.recorded, other)
         ours, others = found.source, found.target
         lines = line_of(source.frames[ours], primary), line_of(target.frames[others], primary)
         if len(found) >= FEW and not repeats(*lines, prior.repeated):
             everything = np.ones(len(source.frames), bool), np.ones(len(target.frames), bool)
-            return Pair(ours, others, everything, _anchors(source, target, ours, others, primary), moved_ns)
-    return Pair(nothing, nothing, (mine, theirs), [], expected_ns + moved_ns)
+            anchors = _anchors(source, target, ours, others, primary)
+            return Pair(ours, others, everything, anchors, moved_ns)
+    return apart
 
 
 def _anchors(
