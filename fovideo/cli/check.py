@@ -12,7 +12,6 @@ from fovideo.cli.output import errors, out, print_json, progress
 from fovideo.cli.params import is_url
 from fovideo.cli.peers import open_timeline
 from fovideo.errors import UsageError
-from fovideo.peer import RemoteStore
 from fovideo.store import CheckReport, check_store
 
 
@@ -59,6 +58,8 @@ def _check_server(url: str, repair: bool) -> CheckReport:
         raise UsageError(
             "a store in use cannot be repaired", where=url, hint="stop its server and give the path"
         )
+    from fovideo.peer import RemoteStore
+
     with closing(open_timeline(url)) as timeline:
         assert isinstance(timeline, RemoteStore)
         if errors.is_terminal:

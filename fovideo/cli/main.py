@@ -17,31 +17,36 @@ from fovideo.cli.output import errors, give_up, out
 from fovideo.errors import FovideoError
 from fovideo.platform import allow_bursts, allow_descriptors, hold_standard_descriptors, keep_memory_small
 
-COMMANDS = (
-    "record",
-    "timeline",
-    "gaps",
-    "merge",
-    "merges",
-    "replay",
-    "check",
-    "serve",
-    "spare",
-    "site",
-    "status",
-    "drill",
-    "drain",
-    "failover",
-    "failback",
-    "manage",
-    "publish",
-    "licence",
-    "demo",
-)
+COMMANDS = {  # with the first paragraph of their help
+    "record": "Record cameras (RTSP addresses or video files) into STORE until stopped.",
+    "timeline": "Show what STORE holds: frames, spans by who recorded them, gaps.",
+    "gaps": "List the stretches without frames, each with its reason where it is known.",
+    "merge": "Insert into TARGET every frame that SOURCE has and TARGET lacks, each exactly once.",
+    "merges": "Show the merges that run, and when they will be done; or pause, resume or end one.",
+    "replay": "Play a stretch of stream NAME of STORE, or a video file (then without NAME), "
+    "without re-encoding.",
+    "check": "Read every byte of STORE: checksums, digests, index against files.",
+    "serve": "Run a recording server: record its cameras, keep the timeline, answer over HTTP until stopped.",
+    "spare": "Run a hot spare: watch every server, hold each camera's last seconds, stand in for one "
+    "that is down.",
+    "site": "Look at a site as SITE.toml describes it.",
+    "status": "Show who stands in for whom, every machine and camera, lag, loss, and what is to be merged.",
+    "drill": "Let a spare take over on purpose, hand back, and measure detection time and loss.",
+    "drain": "Announce that a server will be stopped on purpose: no spare stands in when it falls silent.",
+    "failover": "Let a spare stand in for a server, whatever its state, until `fovideo failback`.",
+    "failback": "Let the spare that stands in for a server hand it back as soon as the server records.",
+    "manage": "Run the management server: hold SITE.toml for all, tell clients where every camera "
+    "is served now.",
+    "publish": "Put SITE.toml into force on the whole site, through whoever manages it now.",
+    "licence": "Licences for failover: make keys and licences, check those of a site.",
+    "demo": "Show the whole path on real H.264 over real RTSP, each part its own process.",
+}
 
 # A round of a recorder makes tens of objects a camera, which the next one frees: looking for cycles among
 # them at each 700 costs the more a camera the more cameras there are.
 _OBJECTS_PER_COLLECTION = 50_000
+
+_LISTED = "fovideo.listed"
 
 _NO_READER = 128 + 13  # as the shell says of a program that SIGPIPE has ended
 
@@ -64,9 +69,15 @@ class _Commands(rich.RichGroup):
     def list_commands(self, ctx: rich.Context) -> list[str]:
         return list(COMMANDS)
 
+    def format_help(self, ctx: rich.RichContext, formatter: rich.RichHelpFormatter) -> None:  # type: ignore[override]
+        ctx.meta[_LISTED] = True
+        super().format_help(ctx, formatter)
+
     def get_command(self, ctx: rich.Context, name: str) -> rich.Command | None:
         if name not in COMMANDS:
             return None
+        if _LISTED in ctx.meta:
+            return rich.RichCommand(name=name, help=COMMANDS[name])
         module = __import__(f"fovideo.cli.{name}", fromlist=["command"])
         command: rich.Command = module.command
         return command

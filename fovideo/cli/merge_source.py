@@ -10,7 +10,6 @@ from typing import NamedTuple
 from fovideo.cli.output import warn
 from fovideo.cli.peers import open_timeline
 from fovideo.errors import StoreBusy, StoreError, UsageError
-from fovideo.record.edge import file_footage, replayed_footage
 from fovideo.timeline.endpoint import Timeline
 
 
@@ -42,6 +41,8 @@ def open_source(wanted: Wanted, *, write: bool) -> Iterator[Timeline]:
         with closing(_open(wanted.location, write)) as timeline:
             yield timeline
         return
+    from fovideo.record.edge import file_footage, replayed_footage
+
     if wanted.stream is None:
         raise UsageError("say which stream it belongs to", where=_shown(wanted), hint="give --stream")
     if wanted.is_camera:

@@ -84,9 +84,9 @@ def command(
     sign_key: Path | None,
     as_json: bool,
 ) -> int:
-    """Show the merges that run, how far they are, when they will be done, and the last pulls that have ended;
-    or pause, resume or end one. With --merge ID of a pull that has ended, its report.
+    """Show the merges that run, and when they will be done; or pause, resume or end one.
 
+    The last pulls that have ended are shown, too; with --merge ID of such a one, its report.
     WHERE: SITE.toml for all machines of a site, or the URL of a server or spare; without it, the merges that
     commands of this user carry out on this machine. What a spare will give back can be paused ahead.
     """

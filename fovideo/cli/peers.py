@@ -40,6 +40,10 @@ def options(command: Any) -> Any:
 
 def open_timeline(location: str, *, write: bool = False) -> Timeline:
     """As fovideo.peer.open_timeline, with what the options of the command say."""
+    if Path(location).is_dir():  # no other machine has to do with it
+        from fovideo.store import Store
+
+        return Store.open(location, write=write)
     from fovideo.peer import open_timeline as open_any
 
     return open_any(location, write=write, credentials=given())

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fovideo.camera import CameraConfig, CameraState, Reader, SessionStart
+from fovideo.camera import CameraConfig, CameraState, SessionStart
+from fovideo.camera.reader import Reader
 from fovideo.errors import CameraError
 from fovideo.ring import Kind, Ring, Units
 from fovideo.times import NS_PER_MS, NS_PER_S

@@ -183,7 +183,8 @@ def test_settings_are_checked() -> None:
 def test_an_interpreter_that_just_ends_ends_in_peace() -> None:
     script = """
 import sys, time
-from fovideo.camera import CameraConfig, Reader
+from fovideo.camera import CameraConfig
+from fovideo.camera.reader import Reader
 from fovideo.ring import Ring
 reader = Reader(CameraConfig(name="cam", url=sys.argv[1], ingest="native"), Ring(1 << 20))
 reader.start()
