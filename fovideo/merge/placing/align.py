@@ -4,7 +4,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from fovideo.merge.line import (
     nominal_ns,
     tolerance_of,
 )
+from fovideo.merge.placing.anchors import Anchor, Stretch, stretches_of
 from fovideo.merge.placing.laps import FEW, SEAM_NS
 from fovideo.merge.placing.machines import SLACK_NS, Machines
 from fovideo.merge.placing.match import offsets_at, pair_up
@@ -48,8 +49,8 @@ class Aligned:
     """What of a run the target holds, per frame.
 
     held: the identical frame is there. kept: it is there, but only among what is not shown. clash: other
-    content of the same instant is there. dts_ns: decode time of the identical frame, where held. anchors:
-    (source time_ns, offset_ns). matched: how many frames gave them. rest: what the target shows besides.
+    content of the same instant is there. dts_ns: decode time of the identical frame, where held. stretches:
+    of frames that tell the clock. matched: how many there are. rest: what the target shows besides.
     apart: footage of the target, and the track of it that has nothing in common with the run.
     """
 
@@ -58,10 +59,15 @@ class Aligned:
     clash: Mask
     doubtful: Mask
     dts_ns: Times
-    anchors: list[tuple[int, int]] = field(default_factory=list)
+    stretches: list[Stretch] = field(default_factory=list)
     matched: int = 0
     rest: list[_Rest] = field(default_factory=list)
     apart: list[tuple[Footage, int]] = field(default_factory=list)
+
+    @property
+    def anchors(self) -> list[Anchor]:
+        """Both ends of each stretch."""
+        return [anchor for each in self.stretches for anchor in each.anchors]
 
     @property
     def kin(self) -> list[Footage]:
@@ -87,7 +93,7 @@ def align(
     for target in targets:
         if target.session == source.session:
             if target.epoch == source.epoch:
-                _take_copies(source, target, result)
+                _take_copies(source, target, primary, result)
         elif len(source.frames) and len(target.frames) and not source.is_apart(target):
             others.append(target)
     copied = result.held | result.kept
@@ -143,9 +149,8 @@ def overall_offset(
         return None
     guess_ns = prior.expected_ns
     prior = replace(prior, expected_ns=0, trusted=trusted)
-    there = joined(shown)
-    ours, theirs = line_of(source.recorded, primary), line_of(there, primary)
-    heard, sound = line_of(source.recorded, AUDIO_TRACK), line_of(there, AUDIO_TRACK)
+    ours, theirs = _kindred(source, shown, primary)
+    heard, sound = _kindred(source, shown, AUDIO_TRACK)
     audible = primary == VIDEO_TRACK and len(heard) and len(sound)
     if audible and repeats(ours, theirs, prior.repeated) and not repeats(heard, sound, prior.repeated):
         ours, theirs = heard, sound
@@ -157,6 +162,13 @@ def overall_offset(
     good = [offset for offset in each if offset is not None and offset.quality > 0.5]
     nearest = min(good, key=lambda offset: abs(offset.offset_ns), default=None)
     return None if nearest is None else _later(nearest, guess_ns)
+
+
+def _kindred(source: Footage, shown: Iterable[FrameTable], track: int) -> tuple[Line, Line]:
+    """A track of a run, and of what has content in common with it: another encode says nothing."""
+    ours = line_of(source.recorded, track)
+    mine = [picked(each, each["track"] == track) for each in shown]
+    return ours, line_of(joined(each for each in mine if np.isin(each["digest"], ours.digest).any()), track)
 
 
 def _later(offset: Offset, by_ns: int) -> Offset:
@@ -184,17 +196,16 @@ def pinned_offset(source: Footage, targets: Sequence[Footage]) -> int | None:
     return int(np.median(found))
 
 
-def _take_copies(source: Footage, target: Footage, result: Aligned) -> None:
+def _take_copies(source: Footage, target: Footage, primary: int, result: Aligned) -> None:
     places, others = _copies(source, target)
     if not len(places):
         return
     (result.kept if target.conflict else result.held)[places] = True
     result.dts_ns[places] = target.frames["dts_ns"][others]
     result.matched += len(places)
-    times = source.frames["time_ns"][places]
-    offsets = target.frames["time_ns"][others] - times
+    offsets = target.frames["time_ns"][others] - source.frames["time_ns"][places]
     _add_rest(target, others, True, int(np.median(offsets)), result)
-    result.anchors.extend((int(times[at]), int(offsets[at])) for at in {0, len(places) - 1})
+    result.stretches += stretches_of(source, target, places, others, primary)
 
 
 def _add_rest(
@@ -240,7 +251,7 @@ def _take_content(
     result.dts_ns[ours] = target.frames["dts_ns"][others]
     result.matched += len(ours)
     if len(ours) >= FEW or not prior.repeats:
-        result.anchors.extend(pair.anchors)
+        result.stretches += pair.stretches
     partnered = np.zeros(len(target.frames), bool)
     partnered[others] = True
     foreign = False

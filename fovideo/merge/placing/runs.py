@@ -16,6 +16,7 @@ from fovideo.merge.footage import Footage, reported_sessions, rows_to_compare, u
 from fovideo.merge.line import Index, Mask, Times, again_after_ns, line_of, repeated_in
 from fovideo.merge.manifest import SAME_CLOCK_NS, Manifest, Run
 from fovideo.merge.placing.align import align, overall_offset, pinned_offset
+from fovideo.merge.placing.anchors import Stretch, anchors_of
 from fovideo.merge.placing.apart import interleaved
 from fovideo.merge.placing.certain import certain
 from fovideo.merge.placing.clock import Clock
@@ -252,12 +253,12 @@ def _place(
     machines: Machines,
 ) -> Placed:
     placed = Placed(sketch.run, borrowed, ahead_ns=_ahead_ns(sketch, there, machines))
-    anchors: list[tuple[int, int]] = []
+    stretches: list[Stretch] = []
     alignments = [align(footage, there, primary, prior, machines) for footage in sketch.footage]
     for footage, aligned in zip(sketch.footage, alignments, strict=True):  # what is shown comes first
-        if not footage.conflict and aligned.anchors:
-            anchors += aligned.anchors
-            placed.clock = Clock.of(anchors)
+        if not footage.conflict and aligned.stretches:
+            stretches += aligned.stretches
+            placed.clock = Clock.of(anchors_of(stretches))
             placed.matched += aligned.matched
         placed.kin.extend([] if footage.conflict else aligned.kin)
         states = np.full(len(footage.frames), CLASH if footage.conflict else NEW, np.uint8)
