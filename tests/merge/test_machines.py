@@ -168,3 +168,12 @@ def test_what_a_merge_brought_has_no_frame_in_common_with_what_was_there() -> No
     own, same = replace(own, home="server"), replace(same, home="server", brought=True)
     assert not align(same, [own], 1, Prior(), machines).held.any()
     assert not align(own, [same], 1, Prior(), machines).held.any()
+
+
+def test_a_session_of_which_every_frame_had_waited_arrived_as_the_others_say() -> None:
+    first, waited = footage("own", 0, lag_s=0.005, session="a"), footage("own", 10, lag_s=0.175, session="b")
+    stepped = footage("own", 20, lag_s=0.875, session="c")
+    homed = at_home("own", [first, waited, stepped])
+    drift_ns = 200 * (10_000_000 - 99 * 40_000) // 1_000  # what the machine's clock may do in between
+    assert [each.lag_ns for each in homed] == [5_000_000, 5_000_000 + drift_ns, 875_000_000]
+    assert int(homed[1].late_ns.min()) == 170_000_000 - drift_ns

@@ -1,4 +1,6 @@
-"""When footage arrived that a merge brought and did not know that of: as where it was put. Pure."""
+"""When footage arrived of which its own frames do not tell: what a merge brought and did not know that of,
+and sessions of which every frame had waited. Pure.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from fovideo.media.frames import Clock
 from fovideo.merge.footage import Footage
 from fovideo.merge.line import Index, Times, covered, line_of
 from fovideo.timeline.cover import DEFAULT_INTERVAL_NS
@@ -17,6 +20,7 @@ _ALIKE_NS = 200 * NS_PER_MS  # least delays of one machine's sessions differ by 
 _BESIDE_NS = 2 * NS_PER_S  # footage so near says when its neighbours arrived
 _EDGE = 2  # frames at the edge of other footage that are no accident
 _FEW = 0.1  # share of frames that may lie where there is footage already
+_DRIFT_PPM = 200  # of a machine's clock, at the most
 
 
 def at_home(identity: str, footage: Sequence[Footage]) -> list[Footage]:
@@ -25,6 +29,7 @@ def at_home(identity: str, footage: Sequence[Footage]) -> list[Footage]:
     Mostly the merge has written down when it arrived (footage.unpack). Where it did not know how far the
     machines' clocks are apart, it put the footage on the clock of what was there, and beside that it arrived.
     """
+    footage = by_least_delay(footage)
     known = [each for each in footage if each.store == identity and each.lag_ns is not None]
     if not known:
         return list(footage)
@@ -32,6 +37,37 @@ def at_home(identity: str, footage: Sequence[Footage]) -> list[Footage]:
         each if each.store == identity or each.lag_ns is None else _homed(each, identity, known)
         for each in footage
     ]
+
+
+def by_least_delay(footage: Sequence[Footage]) -> list[Footage]:
+    """Sessions on one clock of the camera, recorded by one machine, are related to that machine's clock by
+    the same delay: the least that any of them shows. One that differs by more may have heard the camera set
+    its clock.
+    """
+    told: dict[str, list[tuple[int, int, int]]] = {}
+    for each in footage:
+        if (lag_ns := _told_lag_ns(each)) is not None:
+            times = each.recorded["time_ns"]
+            told.setdefault(each.store, []).append((lag_ns, int(times.min()), int(times.max())))
+    return [_earlier(each, told[each.store]) if _told_lag_ns(each) is not None else each for each in footage]
+
+
+def _told_lag_ns(footage: Footage) -> int | None:
+    """By how much it arrived after the times of the camera's clock."""
+    return footage.lag_ns if footage.clock == Clock.SENDER_REPORT and not footage.adopted else None
+
+
+def _earlier(footage: Footage, told: Sequence[tuple[int, int, int]]) -> Footage:
+    """told: lag of each session, and its first and last time."""
+    mine_ns, times = footage.lag_ns or 0, footage.recorded["time_ns"]
+    start_ns, end_ns = int(times.min()), int(times.max())
+    least_ns = min(
+        lag_ns + max(first_ns - end_ns, start_ns - last_ns, 0) * _DRIFT_PPM // 1_000_000
+        for lag_ns, first_ns, last_ns in told
+        if mine_ns - lag_ns <= _ALIKE_NS
+    )
+    waited_ns = np.where(footage.arrival_ns != 0, mine_ns - least_ns, 0)
+    return replace(footage, arrival_ns=footage.arrival_ns - waited_ns) if least_ns < mine_ns else footage
 
 
 def _homed(footage: Footage, identity: str, known: Sequence[Footage]) -> Footage:
