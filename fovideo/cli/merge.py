@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +165,7 @@ def command(
             origin.location,
             goal.location,
             control,
-            streams=0 if saved is None else len(saved.plans),
+            streams=_count(origin, stream) if saved is None else len(saved.plans),
         )
         if not dry_run:
             stack.enter_context(offered(running))
@@ -206,6 +206,13 @@ def command(
     return status
 
 
+def _count(origin: Timeline, stream: str | None) -> int:
+    """Of the streams to be merged; 0 if that is not known."""
+    with suppress(FovideoError):
+        return 1 if stream else len(origin.streams())
+    return 0
+
+
 def _is_same(source: str, target: str) -> bool:
     found = Path(source).exists() and Path(target).exists()
     return found and Path(source).samefile(target)
@@ -221,7 +228,7 @@ def _told(
     except MergeIncomplete as error:
         return error.report, error
     except FovideoError as error:
-        if not ended:
+        if not any(each.inserted_bytes for report in ended for each in report.streams):
             raise
         return ended[0], error
 

@@ -213,7 +213,7 @@ def table(merges: Iterable[tuple[str, MergeStatus]]) -> Table:
     """Merges for people, with the machine that carries each one out."""
     drawn = Table(box=box.SIMPLE)
     for heading in ("merge", "by", "from", "into", "state", "stream", "inserted", "left"):
-        drawn.add_column(heading)
+        drawn.add_column(heading, overflow="fold")
     for machine, each in merges:
         stream, share, left = each.stream, "", left_of(each)
         if each.streams > 1 and stream:

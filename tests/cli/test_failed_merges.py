@@ -59,8 +59,7 @@ def test_a_target_that_fills_up(sides: tuple[Path, Store], monkeypatch: pytest.M
         assert frames(server) == 100 + gate["inserted_frames"]
         again = fovideo("merge", folder, http.url, "--rate", RATE)
         assert "no room on the disk" in told(again)
-        assert f"{gate['left_frames']} frames are left" in again.stdout
-        assert again.stdout.endswith("not begun: yard\n")
+        assert not again.stdout  # nothing went in
         monkeypatch.undo()
         whole = fovideo_json("merge", folder, http.url)
         assert whole["streams"][0]["inserted_frames"] == gate["left_frames"]

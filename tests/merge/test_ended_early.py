@@ -65,3 +65,21 @@ def test_a_disk_that_fills_up(
     assert total(server) == total(spare)
     assert not spare.unsettled()
     assert len(told) == 1
+
+
+def test_a_plan_that_goes_on_and_fails_again_tells_of_its_own(
+    sides: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spare, server = sides
+    plans = [make_plan(spare, server, "gate")]
+    told: list[MergeReport] = []
+    for _ in range(2):
+        with monkeypatch.context() as patched:
+            patched.setattr(server._committer, "files", FullDisk(3 * STEP_BYTES))
+            with pytest.raises(StoreFull):
+                carry_out_all(spare, server, plans, MergeControl(), pace=SMALL, on_failure=told.append)
+    first, second = (report.streams[0] for report in told)
+    assert first.inserted_frames > 0
+    assert second.inserted_frames > 0
+    assert first.inserted_frames + second.inserted_frames + second.left_frames == 150
+    assert total(server) == 200 - second.left_frames

@@ -65,6 +65,15 @@ def test_what_a_live_target_may_still_write_is_deferred(world: World) -> None:
     assert (last.inserted_frames, last.deferred_frames) == (0, 0)
 
 
+def test_what_lies_behind_the_window_does_not_wait(world: World) -> None:
+    """Nobody is told to merge again for what was not asked for."""
+    spare, server = world.timeline("spare"), world.timeline("server")
+    report = merge(spare, server, to_ns=at(287)).streams[0]
+    assert (report.inserted_frames, report.deferred_frames) == (87, 0)
+    unsettled = [row for row in spare.rows if row.serial not in spare.settled]
+    assert unsettled[0].start_ns <= at(287) < unsettled[0].end_ns
+
+
 def test_a_row_that_the_source_still_writes_is_deferred(world: World) -> None:
     spare, server = world.timeline("spare"), world.timeline("server")
     spare.live_edge_ns = at(600)

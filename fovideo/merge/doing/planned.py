@@ -75,10 +75,9 @@ def carry_out(
     tries, trying_ns, last = 0, clock(), -1
     todo = None
     while True:
-        done = Done()
         try:
             manifest, held, left = _look(source, target, plan)
-            before = before or left
+            done, before = Done(), before or left
             if left.frames != last:
                 tries, trying_ns, last = 0, clock(), left.frames
             lost = {each.row.serial for each in damaged}
@@ -100,19 +99,15 @@ def carry_out(
             pause_ns = retry_after_ns(tries)
             waits = error.passing and trying_ns + patience_ns - clock() >= pause_ns
             if not waits or not inserter.control.wait(pause_ns):
-                if on_failure is not None and todo is not None:
-                    there = [*left.there, *done.steps]
-                    on_failure(report_unfinished(source, target, manifest, todo, there, done.left, damaged))
+                if on_failure is not None and todo is not None and before is not None:
+                    mine = without_rows(before.plan, manifest, held, lost)
+                    steps = _done_since(mine, manifest, done)
+                    on_failure(report_unfinished(source, target, manifest, todo, steps, done.left, damaged))
                 raise
             tries += 1
             _log.warning("%s: %s; going on", plan.stream, error)
     # Of this run is what earlier attempts have left and this one has not.
-    rows = {row.serial: row for row in manifest.rows}
-    missing = {name_of(piece) for step in done.left for piece in step.pieces}
-    mine = without_rows(before.plan, manifest, held, lost)
-    done.steps = [
-        step for stretch in mine.stretches for step in parts_of(stretch, rows, missing, inside=False)
-    ]
+    done.steps = _done_since(without_rows(before.plan, manifest, held, lost), manifest, done)
     earlier = sum(stretch.frames for stretch in before.there if stretch.kind.is_shown)
     known = msgspec.structs.replace(
         plan,
@@ -133,6 +128,13 @@ def carry_out(
         )
         raise MergeIncomplete.without({plan.stream: damaged}, alone)
     return report
+
+
+def _done_since(plan: Plan, manifest: Manifest, done: Done) -> list[PlannedStretch]:
+    """What is in of what was left of a plan when this run began."""
+    rows = {row.serial: row for row in manifest.rows}
+    missing = {name_of(piece) for step in done.left for piece in step.pieces}
+    return [step for stretch in plan.stretches for step in parts_of(stretch, rows, missing, inside=False)]
 
 
 def carry_out_all(

@@ -86,7 +86,7 @@ def plan(
     inside = set(clocks)
     if from_ns is not None or to_ns is not None:
         inside = {place for place in clocks if _is_inside(source.rows[place], clocks[place], from_ns, to_ns)}
-    states = _states(source, target, runs, inside, to_ns)
+    states, cut = _states(source, target, runs, inside, to_ns)
     pattern = pattern_of(source, placement)
     cuts = Splicer(source, states, find_links(source, placement, pattern)).run()
     moved = moved_frames(source, placement, states, pattern)
@@ -110,7 +110,7 @@ def plan(
         duplicate_frames=counts[THERE][0] + common.frames,
         duplicate_others=counts[THERE][1] + common.others,
         conflicting_frames=counts[CLASH][0] + counts[KEPT][0],
-        deferred_frames=counts[LATER][0],
+        deferred_frames=_counts(source, states, inside - cut)[LATER][0],
         settled=_in_row_order(
             whole_source,
             parts.rows_of({source.rows[place].serial for place in inside if _is_settled(states[place])}),
@@ -146,9 +146,12 @@ def _is_inside(row: Gop, clock: Clock, from_ns: int | None, to_ns: int | None) -
 
 def _states(
     source: Manifest, target: Manifest, runs: Iterable[Placed], inside: set[int], to_ns: int | None
-) -> dict[int, States | None]:
-    """State of every frame of every row; None for rows that are new as a whole."""
+) -> tuple[dict[int, States | None], set[int]]:
+    """State of every frame of every row; None for rows that are new as a whole. And the rows of which only
+    what lies behind the window's end is LATER.
+    """
     result: dict[int, States | None] = {}
+    beyond: set[int] = set()
     for placed in runs:
         places = placed.run.places
         result.update((place, placed.states.get(place)) for place in places)
@@ -164,12 +167,13 @@ def _states(
             stored = source.stored(place)
             waiting: Mask | bool = True
             if not waits[at]:
+                beyond.add(place)
                 waiting = stored["time_ns"] + source.rows[place].shift_ns + int(shifts_ns[at]) >= to_ns
             if np.any(waiting):
                 states = states_of(result[place], len(stored)).copy()
                 states[waiting & np.isin(states, (NEW, CLASH, DOUBT, MAYBE))] = LATER
                 result[place] = states
-    return result
+    return result, beyond
 
 
 def _waits(rows: Columns, ends_ns: Times, source: Manifest, target: Manifest) -> Mask:
