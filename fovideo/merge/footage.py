@@ -14,13 +14,14 @@ from fovideo.merge import _rows
 from fovideo.merge.line import Mask, Times
 from fovideo.merge.manifest import Manifest, Run
 from fovideo.timeline.values import Gop, Provenance, Splice
-from fovideo.times import NS_PER_S
+from fovideo.times import NS_PER_MS, NS_PER_S
 
 UNKNOWN_NS = int(np.iinfo(np.int64).max)
 """Later than anything."""
 
 _BESIDE = Splice.CONFLICT | Splice.DOUBTFUL
 _SELF_REACH_NS = 2 * NS_PER_S  # sessions of one source overlap at most a little, by their own clock
+_SOON_NS = 20 * NS_PER_MS  # by how much a network delays some frames more than others
 _BLOCK_NS = 60 * NS_PER_S
 _BLOCKS = 15  # on either side: longer than any stall, short enough for clocks that drift
 
@@ -96,6 +97,12 @@ class Footage:
         local = self.frames["clock"] == Clock.LOCAL  # as of arrivals
         late_ns = np.where(local, np.minimum(receipt_ns, self.stored_ns), receipt_ns) - self.arrival_ns
         return np.where(self.arrival_ns != 0, late_ns, UNKNOWN_NS)
+
+    @cached_property
+    def prompt(self) -> int:
+        """How many frames waited no longer than the one that waited least. If few, all may have waited."""
+        late_ns = self.late_ns[self.arrival_ns != 0]
+        return int(np.count_nonzero(late_ns <= late_ns.min(initial=UNKNOWN_NS - _SOON_NS) + _SOON_NS))
 
     @cached_property
     def recorded(self) -> FrameTable:

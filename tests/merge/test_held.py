@@ -88,15 +88,16 @@ def test_what_a_merge_has_healed_is_not_called_held(recorder: Callable[[str], Re
     assert (report.held, report.missing, hidden(server.store)) == ((), (), [])
 
 
-@pytest.mark.parametrize("b_frames", [0, 2])
+@pytest.mark.parametrize(("b_frames", "died", "back"), [(0, 83, 205), (2, 83, 205), (0, 0, 127)])
 def test_a_spare_that_recorded_again_continues_itself(
-    b_frames: int, recorder: Callable[[str], Recorder]
+    b_frames: int, died: int, back: int, recorder: Callable[[str], Recorder]
 ) -> None:
     """Between two failures its session went on: what it recorded next follows at once, in a new epoch."""
     camera = film(300, b_frames=b_frames)
     server, spare = recorder("server"), recorder("spare")
-    server.record(camera.part(0, 83))
-    server.record(camera.part(205, 300))
+    if died:
+        server.record(camera.part(0, died))
+    server.record(camera.part(back, 300))
     spare.record(camera.part(40, 270), epoch_at=127)
     assert hidden(spare.store) == []
     (first,) = merge(spare.store, server.store).streams

@@ -145,8 +145,22 @@ def test_what_only_a_guess_relates_is_kept() -> None:
         assert set(tale.target.ids()) == everything
 
 
-def test_of_two_offsets_of_one_run_one_is_of_another_lap() -> None:
-    tale = mixed(334)  # what a reader shows of it is not always right: nothing is lost
+@pytest.mark.parametrize("portion", range(4))
+def test_what_is_recorded_again_goes_on(portion: int) -> None:
+    for seed in range(86 + portion, 86 + COUNT // 20, 4):
+        in_turn(history(seed, again=True))
+        any_order_any_way(history(seed, again=True), random.Random(seed))
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(334, id="of two offsets of one run one is of another lap"),
+        pytest.param(6_000_278, id="a session of which every frame waited may be a frame later"),
+    ],
+)
+def test_what_is_shown_twice_is_not_lost(seed: int) -> None:
+    tale = mixed(seed)
     for name in tale.sources[:2]:
         merge(tale.world.timeline(name), tale.target)
         assert set(tale.world.timeline(name).ids()) <= set(tale.target.ids())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from merge_world import STEP_NS, T0_NS, Held, S, Shot, World, Wrong, camera
 
@@ -40,9 +40,12 @@ class History:
         return len(set(digests)) == len(digests)
 
 
-def history(seed: int) -> History:
-    """A camera with moving, still or looping pictures, a server with outages, and one to four spares."""
-    chance = random.Random(seed)
+def history(seed: int, *, again: bool = False) -> History:
+    """A camera with moving, still or looping pictures, a server with outages, and one to four spares.
+
+    again: sessions are let go and recorded again at once, in a new epoch, as spares do that stand in again.
+    """
+    chance, cuts_of = random.Random(seed), random.Random(f"again {seed}")
     camera_clock = chance.random() < 0.5
     content = chance.choice(["moving", "moving", "still", "frozen", "loop"])
     b_frames = chance.choice([0, 0, 2])
@@ -59,7 +62,22 @@ def history(seed: int) -> History:
             if not camera_clock and stop - start < 160:
                 continue  # too short to tell a wrong clock from a scene that repeats
             lost = {number for number in range(start, stop) if chance.random() < loss}
-            world.record(name, shots[start:stop], wrong=wrong, lost=lost, noise_ns=2_000_000)
+            edges = [start, *(_pauses(shots[start:stop], cuts_of, start) if again else ()), stop]
+            session = ""
+            for epoch, (begin, end) in enumerate(pairwise(edges)):
+                part = shots[begin:end]
+                late_ns = cuts_of.choice([0, 0, 300_000, 12_000_000]) if again else 0
+                session = world.record(
+                    name,
+                    part,
+                    wrong=wrong,
+                    lost=lost,
+                    noise_ns=2_000_000,
+                    receipts={shot.id: wrong.received_ns(shot.time_ns) + late_ns for shot in part},
+                    session=session,
+                    epoch=epoch,
+                    goes_on=end < stop,
+                )
 
     kind = Clock.SENDER_REPORT if camera_clock else Clock.LOCAL
     record("server", chance.randint(0, 3), Wrong(source=kind))
@@ -73,6 +91,13 @@ def history(seed: int) -> History:
         record(name, chance.randint(1, 2), Wrong(offset_ns, drift_ppm, kind))
     label = f"history {seed}: {content}, {b_frames} B-frames, GOP {gop}, loss {loss}, {len(sources)} spares"
     return History(world, sources, {shot.id: shot for shot in shots}, camera_clock, label)
+
+
+def _pauses(shots: Sequence[Shot], chance: random.Random, first: int) -> list[int]:
+    """Where a session is let go: after a frame behind which none is shown before it."""
+    times = [shot.time_ns for shot in shots]
+    good = [at for at in range(10, len(shots) - 10) if max(times[:at]) < min(times[at:])]
+    return sorted(first + at for at in chance.sample(good, min(chance.choice([0, 1, 1, 2]), len(good))))
 
 
 @dataclass(frozen=True)

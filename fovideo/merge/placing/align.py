@@ -274,11 +274,15 @@ def _take_content(
 def _off_ns(pairs: Sequence[Pair], machines: Machines) -> list[int]:
     """How far from where the machines' clocks put a run each pair puts it; where frames do not tell these
     clocks, how far from where the most of its frames are. Where content repeats, that may be another lap as
-    well as frames that waited, or a clock that was off.
+    well as frames that waited, or a clock that was off. Where all frames may have waited, it may be any lap
+    that is so near.
     """
     most = max(pairs, key=lambda pair: len(pair.ours), default=None)
     there_ns = most.off_ns if most is not None and not machines.told else 0
-    return [abs(pair.off_ns - there_ns) if len(pair.ours) else 0 for pair in pairs]
+    return [
+        max(abs(pair.off_ns - there_ns), SLACK_NS if pair.waited else 0) if len(pair.ours) else 0
+        for pair in pairs
+    ]
 
 
 def _is_by_chance(source: Footage, target: Footage, pair: Pair, result: Aligned) -> bool:

@@ -31,7 +31,8 @@ class Pair:
 
     compared: which frames of each may be. stretches: of them, each at one offset. expected_ns: offset that
     clocks tell, and what else is known of the run. off_ns: by how much the offset differs from what the
-    machines' clocks alone tell; 0 where a run has not arrived.
+    machines' clocks alone tell; 0 where a run has not arrived. waited: nothing but arrival tells when one of
+    the runs was, and all of its frames may have waited.
     """
 
     ours: Index
@@ -40,6 +41,7 @@ class Pair:
     stretches: list[Stretch]
     expected_ns: int
     off_ns: int = 0
+    waited: bool = False
 
     @property
     def anchors(self) -> list[Anchor]:
@@ -85,11 +87,12 @@ def _match(source: Footage, target: Footage, primary: int, prior: Prior, machine
         if len(found):
             ours, others = np.flatnonzero(mine)[found.source], np.flatnonzero(theirs)[found.target]
             stretches = stretches_of(source, target, ours, others, primary)
-            off_ns = 0
+            off_ns, waited = 0, False
             if source.lag_ns is not None and target.lag_ns is not None:
                 alone = machines.prior(source, target, replace(prior, expected_ns=0))
                 off_ns = stretches[0].offsets_ns[0] - alone.expected_ns - moved_ns
-            return replace(apart, ours=ours, theirs=others, stretches=stretches, off_ns=off_ns)
+                waited = not (source.trusted and target.trusted) and min(source.prompt, target.prompt) < FEW
+            return replace(apart, ours=ours, theirs=others, stretches=stretches, off_ns=off_ns, waited=waited)
     for other in machines.otherwise(source, target, prior):
         found = match(source.recorded, target.recorded, other)
         ours, others = found.source, found.target

@@ -145,12 +145,14 @@ class Splicer:
     def run(self) -> list[Cut]:
         """Cuts of all rows, by row."""
         before: dict[tuple[str, int], int] = {}
+        last: dict[str, int] = {}
         for place, row in enumerate(self.manifest.rows):
             if place not in self.states:
                 continue
-            session = (self.manifest.provenance(place).session, row.epoch)
-            self._row(place, before.get(session))
-            before[session] = place
+            session = self.manifest.provenance(place).session
+            previous = before.get((session, row.epoch), last.get(session))
+            self._row(place, previous if previous is not None and self._is_one(previous, place) else None)
+            before[session, row.epoch] = last[session] = place
         for done in self._rows.values():
             if done.open_cut is not None and done.open_cut.leads is None:
                 done.open_cut.leads = done.after
@@ -190,7 +192,7 @@ class Splicer:
     def _whole(self, place: int, row: _Alike, key: bool, previous: int | None) -> None:
         """A row of which all frames fare alike: what `_walk` decides on each, at once."""
         link = row.link
-        if link == BROKEN and previous is not None and previous not in self.links:
+        if link == BROKEN and previous is not None and not self._are_linked(previous, place):
             link = ADJACENT if self._adjacent(previous, place) else link
         self._tell(previous, link=link, key=key, state=row.state)
         cut = None
@@ -205,7 +207,7 @@ class Splicer:
         known = self.links.get(place)
         if known is not None:
             links = Links(known.before[video], known.after[video])
-            if previous is None or previous in self.links:
+            if previous is None or self._are_linked(previous, place):
                 return links
         else:
             lost = holes(
@@ -287,6 +289,18 @@ class Splicer:
             return
         cut.leads = cut.leads is not False and (before.after or (link == ADJACENT and state == THERE))
 
+    def _is_one(self, previous: int, place: int) -> bool:
+        """Whether the source shows two rows of one session as one recording: of one epoch, or of another that
+        began as the session was recorded again.
+        """
+        before, after = self.manifest.rows[previous], self.manifest.rows[place]
+        return before.epoch == after.epoch or is_one(before, after)
+
+    def _are_linked(self, previous: int, place: int) -> bool:
+        """Whether the links of a row tell of the row before it, too: they are those of one epoch."""
+        rows = self.manifest.rows
+        return previous in self.links and rows[previous].epoch == rows[place].epoch
+
     def _adjacent(self, previous: int, place: int) -> bool:
         """Whether no frame is missing between two rows of one session."""
         rows = self.manifest.rows
@@ -304,8 +318,8 @@ class Splicer:
         return not bool(holes(dts, flags, interval_ns)[0])
 
     def _inherited(self, place: int) -> bool:
-        """Whether the source shows that this row continues footage of another session or epoch that is there
-        by then: a merge wrote it down, or a session was recorded again at once after it had been let go.
+        """Whether the source says that this row continues footage of another session that is there by
+        then.
         """
         row = self.manifest.rows[place]
         follows = bool(self.manifest.provenance(place).splice & Splice.FOLLOWS)
@@ -317,7 +331,6 @@ class Splicer:
             if before.end_ns < reach_ns or other not in self._rows or self.manifest.is_conflict(other):
                 continue
             leads = bool(self.manifest.provenance(other).splice & Splice.LEADS)
-            goes_on = before.epoch != row.epoch and is_one(before, row) and self._adjacent(other, place)
-            if (follows or leads or goes_on) and self._rows[other].chain:
+            if (follows or leads) and self._rows[other].chain:
                 return True
         return False
