@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
+from fovideo.media.codec import METADATA_TRACK, VIDEO_TRACK
 from fovideo.timeline.cover import Cover, Tables, covers
 from fovideo.timeline.values import Gop, Provenance, Splice
+
+Places: TypeAlias = npt.NDArray[np.int64]
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -28,9 +33,10 @@ def choose(
     wins, since it follows the later clock. A row that loses is shown up to the winner's first frame; what it
     holds behind cannot be decoded then and is not shown. Frames that fill holes of another row do not overlap
     it. Rows inserted as conflicts (Splice.CONFLICT) are never shown; rows without frames of the
-    primary track (sound for pictures that another row has) always are.
+    primary track (sound for pictures that another row has) always are. Rows of sound alone lose only to
+    others of sound alone, and metadata to nothing: several documents of one instant contradict nothing.
     own: id of the store; rows with another Provenance.store count as inserted too ("" = any is own).
-    tables: as for `covers`; needed to see holes inside rows.
+    tables: as for `covers`; needed to see holes inside rows, and which rows are of sound or metadata alone.
     """
     rows = [row for row in rows if not _is_conflict(provenances.get(row.provenance))]
     cover = covers(rows, tables)
@@ -39,7 +45,8 @@ def choose(
     limits = [row.end_ns for row in rows]
     shown = [True] * len(rows)
     for group in _clusters(cover, ends):
-        _resolve(group, cover, ends, rows, provenances, own, limits, shown)
+        for members in _by_track(np.arange(len(cover))[group], cover, rows, tables):
+            _resolve(members, cover, ends, rows, provenances, own, limits, shown)
     picked = [Choice(row, limit) for row, limit, show in zip(rows, limits, shown, strict=True) if show]
     return sorted(picked, key=lambda choice: (choice.gop.start_ns, choice.gop.serial))
 
@@ -55,8 +62,23 @@ def _clusters(cover: Cover, ends: np.ndarray[tuple[int], np.dtype[np.int64]]) ->
     return [slice(int(start), int(stop) + 1) for start, stop in edges.reshape(-1, 2).tolist()]
 
 
+def _by_track(group: Places, cover: Cover, rows: Sequence[Gop], tables: Tables | None) -> list[Places]:
+    """Entries that may contradict each other: of rows that carry the same track."""
+    if tables is None:
+        return [group]
+    numbers = cover["row"][group]
+    known = {number: _track(rows[number], tables) for number in np.unique(numbers).tolist()}
+    track = np.array([known[number] for number in numbers.tolist()])
+    return [group[track == each] for each in np.unique(track).tolist() if each != METADATA_TRACK]
+
+
+def _track(row: Gop, tables: Tables) -> int:
+    """Track of the frames that a row counts."""
+    return int(tables(row)["track"].min()) if row.table else VIDEO_TRACK
+
+
 def _resolve(
-    group: slice,
+    group: Places,
     cover: Cover,
     ends: np.ndarray[tuple[int], np.dtype[np.int64]],
     rows: Sequence[Gop],

@@ -26,6 +26,7 @@ from fovideo.store import Store, StoreOptions
 from fovideo.timeline.endpoint import FileRange, Timeline
 from fovideo.timeline.values import Provenance
 
+_PORTION = 10  # takes at a time, where there is no video
 _SHORT_SEGMENTS = StoreOptions(segment_duration_ns=2 * S)
 
 
@@ -144,12 +145,13 @@ def _is_picture(part: bytes, codec: Codec) -> bool:
 
 
 @cache
-def sound(count: int) -> tuple[Take, ...]:
+def sound(count: int, codec: Codec = Codec.PCMU) -> tuple[Take, ...]:
     """Audio of 20 ms frames, none like another; their numbers begin at 1 million."""
-    track = Track(id=AUDIO_TRACK, codec=Codec.PCMU, timescale=8000, sample_rate=8000, channels=1)
+    track = Track(id=AUDIO_TRACK, codec=codec, timescale=8000, sample_rate=8000, channels=1)
     takes = []
     for number in range(count):
-        payload = np.random.default_rng(number).integers(0, 255, 160, np.uint8).tobytes()
+        seed = [number, len(codec), ord(codec[-1])]
+        payload = np.random.default_rng(seed).integers(0, 255, 160, np.uint8).tobytes()
         takes.append(_other(1_000_000 + number, T0_NS + number * 20_000_000, payload, track))
     return tuple(takes)
 
@@ -240,6 +242,8 @@ def _groups(takes: Sequence[Take]) -> list[list[Take]]:
         if not groups or take.flags & FrameFlag.KEY:
             groups.append([])
         groups[-1].append(take)
+    if not video:
+        return [rest[at : at + _PORTION] for at in range(0, len(rest), _PORTION)]
     starts = [min(take.time_ns for take in group) for group in groups]
     for take in rest:
         place = max(int(np.searchsorted(starts, take.time_ns, side="right")) - 1, 0)

@@ -25,12 +25,13 @@ def row(
     interval: int | None = None,
     frames: int | None = None,
     key: bool = True,
+    track: int = 1,
 ) -> Gop:
-    """A row with a frame at each tick of STEP ns, or at given times."""
+    """A row with a frame of a track at each tick of STEP ns, or at given times."""
     dts = np.asarray(times or [tick * STEP for tick in ticks], dtype=np.int64)
     table = empty_frames(len(dts))
     table["dts_ns"] = table["time_ns"] = dts
-    table["track"] = 1
+    table["track"] = track
     table["flags"][list(lost)] |= FrameFlag.LOST_BEFORE
     if interval is None:
         interval = _nominal_interval(np.diff(dts)) or STEP

@@ -70,6 +70,22 @@ def test_conflicts_are_never_shown() -> None:
     assert choose([row(range(5), serial=1, provenance=4)], WHO, "aa") == []
 
 
+def test_sound_or_metadata_alone_hides_no_video() -> None:
+    video = row(range(2, 12), serial=9, provenance=2)
+    for track in (2, 3):
+        alone = row(range(10), serial=1, track=track)
+        assert choose([alone, video], WHO, "aa", tables) == [
+            Choice(each, each.end_ns) for each in (alone, video)
+        ]
+
+
+def test_sound_alone_hides_other_sound_and_metadata_nothing() -> None:
+    own, other = (row(range(10), serial=n, provenance=n, track=2) for n in (1, 2))
+    assert choose([own, other], WHO, "aa", tables) == [Choice(own, own.end_ns)]
+    own, other = (row(range(10), serial=n, provenance=n, track=3) for n in (1, 2))
+    assert len(choose([own, other], WHO, "aa", tables)) == 2
+
+
 def test_rows_of_another_store_count_as_inserted() -> None:
     foreign = row(range(10), serial=9, provenance=5)
     own = row(range(5, 10), serial=1)

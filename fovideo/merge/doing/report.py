@@ -29,9 +29,9 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
     repeats and they may be of another lap: inserted, kept beside and not shown. deferred_frames: left for a
     later run, as the target or the source still writes there. missing: still without frames. inserted,
     conflicts, possible_duplicates: spans of these frames. other_frames: inserted audio frames and metadata
-    documents (only of rows that were taken in part). verified: every inserted frame was found in the target
-    afterwards. settled_rows: rows of which the source was told that the target holds them. still_missing:
-    `missing` with reasons, cut where they change.
+    documents. verified: every inserted frame was found in the target afterwards. settled_rows: rows of
+    which the source was told that the target holds them. still_missing: `missing` with reasons, cut where
+    they change.
     held: what the target keeps now, but does not show, whoever brought it. earlier_conflicts: where it keeps
     other content that earlier merges brought.
     left_frames, left: planned, but not inserted, since the merge was stopped.

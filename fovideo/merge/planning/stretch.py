@@ -7,13 +7,14 @@ behind a hole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import msgspec
 import numpy as np
 
+from fovideo.merge import _rows
 from fovideo.merge.footage import UNKNOWN_NS
 from fovideo.merge.line import Index, Times
 from fovideo.merge.manifest import Manifest
@@ -135,7 +136,7 @@ class _Builder:
         for part in alike(rows, self.clocks[place]):
             first, last = part[0], part[-1]
             made = self._lane(place, first, Kind.FILL, self.clocks[place].piece(first.start_ns), False)
-            made.pieces.extend([Piece(row.serial, (), row.frames, 0, row.size_bytes) for row in part])
+            made.pieces.extend(_whole(part))
             made.spans += [_span_of(each, made.shift_ns, made.correction) for each in (first, last)]
             made.end_ns = last.end_ns
             if place in self.arrived:
@@ -205,11 +206,21 @@ def _span_of(row: Gop, shift_ns: int, correction: Correction) -> Span:
     return Span(row.start_ns + moved_ns, row.end_ns + moved_ns)
 
 
+def _whole(rows: Sequence[Gop]) -> list[Piece]:
+    table = np.zeros((len(rows), _rows.COLUMNS), np.int64, "F")
+    _rows.columns(rows, table)
+    others = (table[:, _rows.SAMPLES] - table[:, _rows.FRAMES]).tolist()
+    return [
+        Piece(row.serial, (), row.frames, more, row.size_bytes)
+        for row, more in zip(rows, others, strict=True)
+    ]
+
+
 def _piece(source: Manifest, cut: Cut, moved: Mapping[int, Times]) -> Piece:
     row = source.rows[cut.place]
     dts_ns = moved.get(cut.place) if cut.kind.is_shown else None
     if cut.rows is None and dts_ns is None:
-        return Piece(row.serial, (), row.frames, 0, row.size_bytes)
+        return _whole([row])[0]
     stored = source.stored(cut.place)
     rows = np.arange(len(stored)) if cut.rows is None else cut.rows
     frames = stored[rows]
