@@ -127,6 +127,16 @@ class PeerUnauthorized(PeerError, PermissionError):
     """The peer refused who asks or what it asks for, or cannot show that it is who it should be."""
 
 
+class ChangedOnTheWay(PeerError):
+    """What arrived is not what was sent; it was sound where it came from."""
+
+    passing = True
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        hint = hint or "if that goes on, look at the network, a proxy in it, and the memory of both machines"
+        super().__init__(what, where=where, hint=hint)
+
+
 class MergeError(FovideoError):
     """A merge that could not be finished; running it again continues it."""
 

@@ -31,6 +31,8 @@ def show(
         more |= {} if least_s is None else {"takes_at_least_s": least_s}
         print_json(report.as_json() | more)
     else:
+        if not report.streams and not report.stopped and failed is None:
+            _line("dim", f"nothing to merge: {report.source} holds no streams")
         show_merge(report)
         if least_s is not None:
             size = format_bytes(sum(each.inserted_bytes for each in report.streams))
@@ -68,8 +70,6 @@ def left_of(status: MergeStatus) -> str:
 def show_merge(report: MergeReport) -> None:
     """A paragraph a stream."""
     would = "would insert" if report.dry_run else "inserted"
-    if not report.streams and not report.stopped:
-        _line("dim", f"nothing to merge: {report.source} holds no streams")
     for each in report.streams:
         out.print(f"[bold]{each.name}[/bold]", highlight=False)
         size = format_bytes(each.inserted_bytes)

@@ -15,7 +15,7 @@ import httpx
 import msgspec
 
 from fovideo.decoding import from_json
-from fovideo.errors import FovideoError, PeerError, PeerUnauthorized, UsageError
+from fovideo.errors import ChangedOnTheWay, FovideoError, PeerError, PeerUnauthorized, UsageError
 from fovideo.peer.bulk import Answer, Bulk, NotConnected
 from fovideo.peer.credentials import Credentials
 from fovideo.peer.sockets import KEEPALIVE
@@ -178,6 +178,8 @@ class Connection:
             if (failed := _tls_error(error)) is not None:
                 raise self._tls_failed(failed) from None
             raise self._unanswered("the connection was cut", cut=True) from None
+        except httpx.DecodingError:
+            raise ChangedOnTheWay("its answer cannot be unpacked", where=self.url) from None
         except httpx.HTTPError as error:
             raise PeerError(f"not an answer of a fovideo server: {error}", where=self.url) from None
         except FovideoError:
@@ -227,6 +229,8 @@ class Connection:
                 hint="give its CA in FOVIDEO_CA or --ca, and the name that is in it in the URL",
             )
         reason = error.reason or ""
+        if "BAD_RECORD_MAC" in reason:
+            return ChangedOnTheWay("its answer was changed on the way", where=self.url)
         if "CERTIFICATE_REQUIRED" in reason or "HANDSHAKE_FAILURE" in reason:
             return PeerUnauthorized(
                 "it asks for a client certificate",

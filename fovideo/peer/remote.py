@@ -15,7 +15,16 @@ from fovideo.media.codec import Track
 from fovideo.peer.connection import Connection, Unanswered
 from fovideo.peer.credentials import Credentials
 from fovideo.peer.health import Health
-from fovideo.peer.wire import GopPage, Settled, StretchHead, chunks, encode_head, encode_serials, joined
+from fovideo.peer.wire import (
+    GopPage,
+    Settled,
+    StretchHead,
+    chunks,
+    encode_head,
+    encode_serials,
+    joined,
+    sealed,
+)
 from fovideo.platform import start_writing, write_at
 from fovideo.store import CheckReport
 from fovideo.timeline.endpoint import SPOOL_ROOM_BYTES, FileRange, Inserted, Stretch
@@ -141,7 +150,7 @@ class RemoteStore:
 
     def insert(self, stretch: Stretch) -> Inserted:
         """As Timeline.insert. Never repeated by itself: when the answer is lost, it may have happened."""
-        head = StretchHead.of(stretch)
+        head = sealed(StretchHead.of(stretch), stretch.stream)
         prefix = encode_head(head)
 
         path, size_bytes = f"{self._path(stretch.stream)}/stretches", len(prefix) + sum(head.sizes)
@@ -193,7 +202,7 @@ class RemoteStore:
         return tuple(parts)
 
     def settle(self, stream: str, gops: Iterable[int]) -> None:
-        content = msgspec.msgpack.encode(Settled(list(gops)))
+        content = msgspec.msgpack.encode(sealed(Settled(list(gops)), stream))
         self._connection.post(f"{self._path(stream)}/settle", content, again=True)
 
     def check(self) -> CheckReport:

@@ -6,13 +6,14 @@ import re
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 
 from fovideo import errors
 from fovideo.decoding import from_msgpack
 from fovideo.errors import (
+    ChangedOnTheWay,
     FovideoError,
     NothingThere,
     PeerError,
@@ -22,6 +23,7 @@ from fovideo.errors import (
     UsageError,
 )
 from fovideo.media.codec import Track
+from fovideo.media.nal import xxh64
 from fovideo.timeline.endpoint import FileRange, Stretch
 from fovideo.timeline.values import Gop, Provenance
 
@@ -101,7 +103,9 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class StretchHead(msgspec.Struct, frozen=True, kw_only=True):
-    """A Stretch without its parts: the first thing in the body of an insertion. sizes: bytes of each part."""
+    """A Stretch without its parts: the first thing in the body of an insertion. sizes: bytes of each part.
+    checksum: see `sealed`.
+    """
 
     tracks: tuple[Track, ...]
     provenance: Provenance
@@ -109,6 +113,7 @@ class StretchHead(msgspec.Struct, frozen=True, kw_only=True):
     shift_ns: int
     epoch: int
     sizes: tuple[int, ...]
+    checksum: int = 0
 
     @classmethod
     def of(cls, stretch: Stretch) -> StretchHead:
@@ -134,9 +139,28 @@ class StretchHead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """Body of a settle request: serials of rows."""
+    """Body of a settle request: serials of rows. checksum: see `sealed`."""
 
     gops: list[int]
+    checksum: int = 0
+
+
+_Sealed = TypeVar("_Sealed", StretchHead, Settled)
+
+
+def sealed(value: _Sealed, stream: str) -> _Sealed:
+    """With the XXH64 of the stream's name and of the msgpack that it has with checksum 0."""
+    return msgspec.structs.replace(value, checksum=_sum(value, stream))
+
+
+def check_seal(value: StretchHead | Settled, stream: str) -> None:
+    """Raise ChangedOnTheWay if it has a checksum, and that is another's."""
+    if value.checksum and value.checksum != _sum(value, stream):
+        raise ChangedOnTheWay(f"what was asked of {stream} was changed on the way")
+
+
+def _sum(value: StretchHead | Settled, stream: str) -> int:
+    return xxh64(stream.encode() + msgspec.msgpack.encode(msgspec.structs.replace(value, checksum=0)))
 
 
 def encode_head(head: StretchHead) -> bytes:

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from fovideo.errors import FovideoError, PeerError, StoreError, UsageError
-from fovideo.peer.wire import StretchHead, decode_head, head_length
+from fovideo.peer.wire import StretchHead, check_seal, decode_head, head_length
 from fovideo.service.raw import receive_rest, usable
 from fovideo.timeline.endpoint import SPOOL_PREFIX, SPOOL_ROOM_BYTES, FileRange, Stretch
 
@@ -27,6 +27,7 @@ async def receive_stretch(stream: str, request: Request, spool: Path | None) -> 
     """The stretch in a body, valid inside the block. Raises PeerError or UsageError when it is none."""
     source = _Source(request.stream())
     head = await source.head()
+    check_seal(head, stream)
     total = sum(head.sizes)
     if total > LARGEST_BYTES or any(size < 0 for size in head.sizes):
         raise UsageError(f"a stretch of {total} bytes", hint="insert it in parts of at most 4 GiB")

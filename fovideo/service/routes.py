@@ -22,6 +22,7 @@ from fovideo.peer.wire import (
     PAGE_ROWS,
     GopPage,
     Settled,
+    check_seal,
     chunks,
     cut_out,
     decode_serials,
@@ -139,6 +140,7 @@ class _Api:
             settled = from_msgpack(await request.body(), Settled)
         except msgspec.MsgspecError as error:
             raise UsageError(f"the body cannot be read: {error}") from None
+        check_seal(settled, stream)
         return await _answer(request, lambda: self._timeline.settle(stream, settled.gops))
 
     def _row(self, stream: str, serial: int, at_ns: int | None) -> Gop:
@@ -227,9 +229,10 @@ async def _answer(request: Request, find: Callable[[], Any]) -> Response:
     def body() -> tuple[bytes, bool]:
         value = find()
         data = msgspec.msgpack.encode(value) if binary else msgspec.json.encode(value)
-        if not compress or len(data) < _COMPRESS_FROM_BYTES:
+        if not compress or (not binary and len(data) < _COMPRESS_FROM_BYTES):
             return data, False
-        return zstandard.ZstdCompressor(_ZSTD_LEVEL).compress(data), True
+        # With a checksum, by which a peer sees that it arrived as it was sent.
+        return zstandard.ZstdCompressor(_ZSTD_LEVEL, write_checksum=True).compress(data), True
 
     data, compressed = await run_in_threadpool(body)
     headers = {"Content-Encoding": "zstd"} if compressed else {}

@@ -15,6 +15,7 @@ class CuttingProxy:
 
     cut_after: is asked, for each connection (numbered from 0) and direction ("up" = towards the
     server), after how many bytes it is to be cut; None = never. Counted for the whole connection.
+    change_at: the same for a byte that arrives changed.
     """
 
     def __init__(self, port: int) -> None:
@@ -23,6 +24,7 @@ class CuttingProxy:
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.cut_after: Callable[[int, str], int | None] = lambda number, direction: None
+        self.change_at: Callable[[int, str], int | None] = lambda number, direction: None
         self.refusing = False
         self.connections = 0
         self._open: set[socket.socket] = set()
@@ -66,12 +68,18 @@ class CuttingProxy:
             with self._lock:
                 self._open |= {client, server}
             for source, sink, direction in ((client, server, "up"), (server, client, "down")):
-                limit = self.cut_after(number, direction)
-                threading.Thread(target=self._pass_on, args=(source, sink, limit), daemon=True).start()
+                limits = self.cut_after(number, direction), self.change_at(number, direction)
+                threading.Thread(target=self._pass_on, args=(source, sink, *limits), daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket, limit: int | None) -> None:
+    def _pass_on(
+        self, source: socket.socket, sink: socket.socket, limit: int | None, wrong: int | None
+    ) -> None:
         try:
             while data := source.recv(65536):
+                if wrong is not None and wrong < len(data):
+                    data = data[:wrong] + bytes([data[wrong] ^ 0x10]) + data[wrong + 1 :]
+                    wrong = None
+                wrong = None if wrong is None else wrong - len(data)
                 if limit is not None and len(data) >= limit:
                     sink.sendall(data[:limit])
                     break

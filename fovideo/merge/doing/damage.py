@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fovideo.errors import NothingThere, SegmentDamaged, StoreDamaged, StoreError, StoreFull
+from fovideo.errors import ChangedOnTheWay, NothingThere, SegmentDamaged, StoreDamaged, StoreError, StoreFull
+from fovideo.merge.doing.supply import Fetching
 from fovideo.merge.manifest import Manifest
 from fovideo.merge.values import PlannedStretch
 from fovideo.platform import read_range
@@ -32,27 +33,43 @@ class Damaged(NamedTuple):
 
 
 def blamed(
-    error: StoreError | NothingThere, source: Timeline, manifest: Manifest, left: Sequence[PlannedStretch]
+    error: StoreError | NothingThere,
+    source: Timeline,
+    target: Timeline,
+    manifest: Manifest,
+    left: Sequence[PlannedStretch],
 ) -> list[Damaged]:
     """The damaged rows that an insertion failed for; none if the source has freed what it was to bring.
-    Raises the error if it comes of something else. left: what was not inserted, that step first.
+    Raises the error if it comes of something else, ChangedOnTheWay if bytes are sound at the source and were
+    not when they had come over the network. left: what was not inserted, that step first.
     """
     if error.passing or isinstance(error, StoreFull) or not left:
         raise error
     damaged = damaged_rows(source, manifest, left[0])
     if not damaged and not isinstance(error, NothingThere):
+        away = [side for side in (source, target) if isinstance(side, Fetching)]
+        if away and isinstance(error, SegmentDamaged):
+            what = f"footage of {manifest.stream} was changed on the way: {error.what}"
+            raise ChangedOnTheWay(what, where=away[0].location) from None
         raise error
     return damaged
 
 
 def damaged_rows(source: Timeline, manifest: Manifest, step: PlannedStretch) -> list[Damaged]:
-    """Those of a step's rows that are not whole and sound at the source. Reads them all."""
+    """Those of a step's rows that are not whole and sound at the source. Reads them all; over the network
+    twice before one is believed to be damaged.
+    """
     rows = {row.serial: row for row in manifest.rows}
     found = []
     for serial in dict.fromkeys(piece.serial for piece in step.pieces):
         row = rows[serial]
         try:
-            _check(source, row)
+            try:
+                _check(source, row)
+            except StoreDamaged:
+                if not isinstance(source, Fetching):
+                    raise
+                _check(source, row)
         except StoreDamaged as error:
             found.append(Damaged(row, error))
         except NothingThere as error:

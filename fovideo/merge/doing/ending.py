@@ -47,6 +47,12 @@ def report_unfinished(
         return report
 
 
+def without_own(report: StreamReport, earlier: Sequence[PlannedStretch]) -> StreamReport:
+    """What earlier attempts of this merge inserted was no duplicate."""
+    own = sum(stretch.frames for stretch in earlier if stretch.kind.is_shown)
+    return msgspec.structs.replace(report, duplicate_frames=max(report.duplicate_frames - own, 0))
+
+
 def ended_early(
     source: Timeline, target: Timeline, names: Sequence[str], streams: Sequence[StreamReport]
 ) -> MergeReport:

@@ -20,7 +20,7 @@ from fovideo.errors import (
 )
 from fovideo.merge.doing.control import MergeControl
 from fovideo.merge.doing.damage import Damaged, blamed
-from fovideo.merge.doing.ending import ended_early, report_done, report_unfinished
+from fovideo.merge.doing.ending import ended_early, report_done, report_unfinished, without_own
 from fovideo.merge.doing.inserting import Done, Inserter, Progress, Stopped
 from fovideo.merge.doing.order import Order, turns
 from fovideo.merge.doing.pace import Pace, retry_after_ns
@@ -30,7 +30,7 @@ from fovideo.merge.doing.saved import seen
 from fovideo.merge.doing.verify import verify
 from fovideo.merge.manifest import Manifest, load_manifest
 from fovideo.merge.planning.plan import WINDOW_NS, plan
-from fovideo.merge.values import Plan, PlannedStretch, Span
+from fovideo.merge.values import Plan, Span
 from fovideo.timeline.endpoint import Timeline
 from fovideo.timeline.values import Provenance
 
@@ -133,10 +133,10 @@ def merge(
         stopped=whole + len(failed) < len(names) or any(each.left_frames for each in reports.values()),
         not_begun=tuple(name for name in names if name not in reports and name not in failed),
     )
-    for name, why in failed.items():
-        if len(names) == 1:
-            raise why
-        raise MergeIncomplete.of(name, why, report)
+    if failed and len(names) == 1:
+        raise failed[names[0]]
+    if failed:
+        raise MergeIncomplete.of(failed, report)
     left_out = {name: each.damaged for name, each in done.items() if each.damaged}
     if left_out:
         raise MergeIncomplete.without(left_out, report)
@@ -199,7 +199,7 @@ class Job(msgspec.Struct, frozen=True):
             before = len(done.steps)
             try:
                 manifest, held, made = self.plan(stream, done.damaged)
-                done.planned = manifest, made
+                done.planned = manifest, made, len(done.steps)
                 self._clear_up(manifest, done)
                 report = self._carry_out(manifest, held, made, inserter, done)
             except LeftOut as left:
@@ -230,12 +230,11 @@ class Job(msgspec.Struct, frozen=True):
         """By its name what is in of a stream whose merge has failed; nothing if it was never planned."""
         if done.planned is None:
             return {}
-        manifest, made = done.planned
-        return {
-            stream: report_unfinished(
-                self.source, self.target, manifest, made, done.steps, done.left, done.damaged
-            )
-        }
+        manifest, made, earlier = done.planned
+        report = report_unfinished(
+            self.source, self.target, manifest, made, done.steps, done.left, done.damaged
+        )
+        return {stream: without_own(report, done.steps[:earlier])}
 
     def _carry_out(
         self, manifest: Manifest, held: Manifest, made: Plan, inserter: Inserter, done: Done
@@ -249,14 +248,14 @@ class Job(msgspec.Struct, frozen=True):
             verify(self.target, manifest, done.steps[before:])
             raise
         except (StoreError, NothingThere) as error:
-            damaged = blamed(error, self.source, manifest, done.left)
+            damaged = blamed(error, self.source, self.target, manifest, done.left)
             verify(self.target, manifest, done.steps[before:])
             done.damaged += damaged
             if damaged:
                 raise LeftOut(damaged[0].error) from None
             raise PlanStale("the source's footage has expired meanwhile", where=error.where) from None
         verify(self.target, manifest, done.steps[before:])
-        report = _without_own(report_done(self.source, manifest, made, done), done.steps[:before])
+        report = without_own(report_done(self.source, manifest, made, done), done.steps[:before])
         return explained(report, self.source, self.target, manifest, made, done.damaged)
 
     def _clear_up(self, manifest: Manifest, done: Done) -> None:
@@ -299,9 +298,3 @@ class Job(msgspec.Struct, frozen=True):
             waiting=self.waiting,
         )
         return manifest, held, made
-
-
-def _without_own(report: StreamReport, earlier: Sequence[PlannedStretch]) -> StreamReport:
-    """What earlier attempts of this merge inserted was no duplicate."""
-    own = sum(stretch.frames for stretch in earlier if stretch.kind.is_shown)
-    return msgspec.structs.replace(report, duplicate_frames=max(report.duplicate_frames - own, 0))

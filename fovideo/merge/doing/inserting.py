@@ -56,15 +56,15 @@ class Stopped(Exception):
 
 class Done(msgspec.Struct):
     """What was inserted of a stream so far, over all attempts. unsure: sent, but no answer came. left: steps
-    of the last plan that were not carried out. damaged: rows of the source that cannot be. planned: the last
-    plan, and the source's rows that it is of.
+    of the last plan that were not carried out. damaged: rows of the source that cannot be. planned: the
+    source's rows, the last plan of them, and how many steps were in before that.
     """
 
     steps: list[PlannedStretch] = []
     left: list[PlannedStretch] = []
     unsure: PlannedStretch | None = None
     damaged: list[Damaged] = []
-    planned: tuple[Manifest, Plan] | None = None
+    planned: tuple[Manifest, Plan, int] | None = None
 
 
 class Inserter(msgspec.Struct, kw_only=True):

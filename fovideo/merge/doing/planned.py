@@ -87,7 +87,7 @@ def carry_out(
             except Stopped:
                 _log.info("%s: stopped", plan.stream)
             except (StoreError, NothingThere) as error:
-                found = blamed(error, source, manifest, done.left)
+                found = blamed(error, source, target, manifest, done.left)
                 verify(target, manifest, [*left.there, *done.steps])
                 if not found:
                     raise _no_longer(plan) from None
@@ -181,8 +181,8 @@ def carry_out_all(
         stopped=len(reports) + len(failed) < len(plans) or any(each.left_frames for each in reports),
         not_begun=tuple(plan.stream for plan in plans[len(reports) + len(failed) :]),
     )
-    for stream, why in failed.items():
-        raise MergeIncomplete.of(stream, why, report)
+    if failed:
+        raise MergeIncomplete.of(failed, report)
     if left_out:
         raise MergeIncomplete.without(left_out, report)
     return report

@@ -117,11 +117,12 @@ class MergeIncomplete(MergeError):
     left_out: Mapping[str, Sequence[Damaged]] = {}
 
     @classmethod
-    def of(cls, stream: str, error: StoreDamaged, report: MergeReport) -> MergeIncomplete:
-        hint = (
-            error.hint or "fovideo check --repair on that store, then merge again; other streams are merged"
-        )
-        made = cls(f"{stream} is not merged: {error.what}", where=error.where, hint=hint)
+    def of(cls, failed: Mapping[str, StoreDamaged], report: MergeReport) -> MergeIncomplete:
+        """These streams are not merged, and why; the first one's error stands for all."""
+        error = next(iter(failed.values()))
+        others = "; other streams are merged" if report.streams else ""
+        hint = error.hint or f"fovideo check --repair on that store, then merge again{others}"
+        made = cls(f"not merged: {', '.join(failed)}: {error.what}", where=error.where, hint=hint)
         made.report = report
         return made
 
