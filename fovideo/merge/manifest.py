@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import compress, pairwise
 from typing import TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -100,6 +101,17 @@ class Manifest:
 
     def is_conflict(self, place: int) -> bool:
         return bool(self.provenance(place).splice & Splice.CONFLICT)
+
+    def counted_by(self, primary: int) -> Manifest:
+        """The same beside a timeline whose frames are those of another track: rows without any have none."""
+        if primary >= self.primary or not self.rows:
+            return self
+        self.unpack(range(len(self.rows)))
+        rows = (
+            msgspec.structs.replace(row, frames=int(np.count_nonzero(self.stored(at)["track"] == primary)))
+            for at, row in enumerate(self.rows)
+        )
+        return replace(self, primary=primary, rows=tuple(rows))
 
     def only(self, kept: npt.NDArray[np.bool_]) -> Manifest:
         """Some of the rows. kept: one entry a row."""

@@ -15,6 +15,7 @@ from fovideo.media.codec import AUDIO_TRACK, METADATA_TRACK, Codec
 from fovideo.media.frames import Clock
 from fovideo.merge import merge
 from fovideo.replay import read_packets
+from fovideo.store.describe import gaps
 
 TRUE = Wrong(source=Clock.SENDER_REPORT)
 OFF = Wrong(-9 * S)
@@ -147,11 +148,11 @@ def test_a_stream_of_metadata_alone(recorder: Make, wrong: Wrong) -> None:
 
 
 def test_a_stream_of_sound_and_metadata(recorder: Make) -> None:
-    audio, notes = sound(1000), documents(100)
+    audio, notes = sound(400), documents(40)
     server, spare = recorder("server"), recorder("spare")
-    server.record([*audio[:300], *notes[:30]])
-    server.record([*audio[600:], *notes[60:]])
-    spare.record([*audio[200:800], *notes[20:80]], wrong=OFF)
+    server.record([*audio[:120], *notes[:12]])
+    server.record([*audio[240:], *notes[24:]])
+    spare.record([*audio[80:320], *notes[8:32]], wrong=OFF)
     heal(server, spare)
     assert beside(server, AUDIO_TRACK) == sent(audio)
     assert beside(server, METADATA_TRACK) == sent(notes)
@@ -169,3 +170,23 @@ def test_metadata_of_a_camera_of_which_a_third_records_nothing_else(recorder: Ma
     is_whole(server, camera)
     assert beside(server, METADATA_TRACK) == sent(notes)
     assert merge(third.store, server.store).streams[0].other_frames == 0
+
+
+@pytest.mark.parametrize("takes", [documents(40), sound(400)], ids=["metadata", "sound"])
+def test_what_comes_without_its_video_closes_no_gap(recorder: Make, takes: Sequence[Take]) -> None:
+    camera, track = film(200), takes[0].track.id
+    server, spare, third = recorder("server"), recorder("spare"), recorder("third")
+    server.record(camera.part(0, 83), wrong=TRUE)
+    server.record(camera.part(141, 200), wrong=TRUE)
+    third.record(takes, wrong=TRUE)
+    (report,) = heal(server, third)
+    counts = (report.streams[0].inserted_frames, report.streams[0].other_frames)
+    assert counts == (0, len(takes))
+    assert len(report.streams[0].missing) == 1
+    assert len(gaps(server.store, "gate")) == 1
+    assert beside(server, track) == sent(takes)
+    spare.record(camera.part(48, 172), wrong=TRUE)
+    (report,) = heal(server, spare)
+    assert report.streams[0].missing == ()
+    is_whole(server, camera)
+    assert beside(server, track) == sent(takes)

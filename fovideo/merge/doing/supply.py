@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from fovideo.media.codec import Track
+from fovideo.media.codec import VIDEO_TRACK, Track
 from fovideo.merge.doing.cutting import piece_bytes
 from fovideo.merge.values import Piece, PlannedStretch
 from fovideo.timeline.endpoint import SPOOL_PREFIX, FileRange, Stretch, Timeline
@@ -73,7 +73,7 @@ class Supply:
     """Of one stream. rows: the source's, by serial. Leaving the context removes what was fetched in vain."""
 
     def __init__(self, source: Timeline, target: Timeline, stream: str, rows: Mapping[int, Gop]) -> None:
-        self._source, self._stream, self._rows = source, stream, rows
+        self._source, self._target, self._stream, self._rows = source, target, stream, rows
         self._fetching = source if isinstance(source, Fetching) else None
         self._spool = target.spool if isinstance(target, Spooling) else None
         self._pool: ThreadPoolExecutor | None = None
@@ -119,7 +119,7 @@ class Supply:
 
     def _batch(self, job: _Job) -> Batch:
         planned = job.planned
-        tracks = self._source.tracks(self._stream, self._rows[planned.pieces[0].serial])
+        tracks = self._with_leading(self._source.tracks(self._stream, self._rows[planned.pieces[0].serial]))
         rows = [self._rows[piece.serial] for piece in job.pieces]
         whole = not any(piece.rows for piece in job.pieces)
         size_bytes = sum(row.size_bytes for row in rows)
@@ -132,6 +132,16 @@ class Supply:
             known = _behind(parts[-1], rows[number - 1], row) if parts and not piece.rows else None
             parts.append(known or piece_bytes(self._source, row, piece, tracks, planned.provenance))
         return Batch(planned, tracks, tuple(parts), job.last)
+
+    def _with_leading(self, tracks: tuple[Track, ...]) -> tuple[Track, ...]:
+        """With the video of the target's where there is none: what comes beside that is not counted as it."""
+        if any(track.id == VIDEO_TRACK for track in tracks):
+            return tracks
+        infos = (info for info in self._target.streams() if info.name == self._stream)
+        theirs = next((info.tracks for info in infos), ())
+        least = min(track.id for track in tracks)
+        leading = min(theirs, key=lambda track: track.id, default=None)
+        return tracks if leading is None or leading.id >= least else (leading, *tracks)
 
     def _clean(self, keep: int = 0) -> None:
         """Remove fetched files but for the latest."""

@@ -64,6 +64,8 @@ def plan(
     """
     if source.identity == target.identity:
         raise UsageError("source and target are the same store", where=source.identity)
+    if target.rows:
+        source = source.counted_by(target.primary)
     whole_source, whole_target = source, target
     sides = [(source, target)]
     if waiting and (near := near_waiting(source, target)):
