@@ -124,6 +124,7 @@ def test_the_order_and_the_way_of_merges_do_not_matter(portion: int) -> None:
         pytest.param(lambda: mixed(5_000_246), id="a single frame that is like another one"),
         pytest.param(lambda: mixed(5_000_137), id="when what is in doubt arrived nobody knows"),
         pytest.param(lambda: mixed(6_000_194), id="a lap of a still scene that no clock tells"),
+        pytest.param(lambda: mixed(9_000_043), id="a moment of silence that is like any other"),
         pytest.param(lambda: mixed(2_000_032), id="a still scene, and a session of which every frame waited"),
         pytest.param(lambda: mixed(443), id="another encode says nothing of which lap"),
         pytest.param(lambda: mixed(2_000_175), id="metadata does not say where video is"),

@@ -103,17 +103,8 @@ def align(
     _take_stragglers(source, primary, result)
     if laps is not None:
         result.doubtful = laps.lacking(source, result.held, copied)
-    elif prior.repeats:
-        off_ns = _off_ns(pairs, machines)
-        for target, pair, elsewhere_ns in zip(others, pairs, off_ns, strict=True):
-            again = np.isin(source.frames["digest"][pair.ours], prior.repeated)
-            if elsewhere_ns > SLACK_NS:
-                again[:] = True
-            elif elsewhere_ns <= (prior.again_ns // 2 or SLACK_NS) and not _is_by_chance(
-                source, target, pair, result
-            ):
-                continue
-            result.doubtful[pair.ours] = again & ~copied[pair.ours]
+    elif len(prior.repeated):
+        result.doubtful = _in_doubt(source, others, pairs, prior, machines, result) & ~copied
     for target in targets:
         if target.session != source.session and source.is_apart(target):
             _add_rest(target, np.zeros(0, np.int64), True, 0, result)
@@ -250,7 +241,8 @@ def _take_content(
     result.held |= held
     result.dts_ns[ours] = target.frames["dts_ns"][others]
     result.matched += len(ours)
-    if len(ours) >= FEW or not prior.repeats:
+    comes_once = not prior.repeats and not np.isin(source.frames["digest"][ours], prior.repeated).all()
+    if len(ours) >= FEW or comes_once:
         result.stretches += pair.stretches
     partnered = np.zeros(len(target.frames), bool)
     partnered[others] = True
@@ -269,6 +261,34 @@ def _take_content(
             result.apart.append((target, track))
         foreign = foreign or (other_encoder and track == primary)
     _add_rest(target, others, not foreign, pair.expected_ns, result, theirs)
+
+
+def _in_doubt(
+    source: Footage,
+    targets: Sequence[Footage],
+    pairs: Sequence[Pair],
+    prior: Prior,
+    machines: Machines,
+    result: Aligned,
+) -> Mask:
+    """Which of the frames that the target seems to hold may be others, of content that comes again."""
+    doubtful, sure = np.zeros((2, len(source.frames)), bool)
+    for target, pair, off_ns in zip(targets, pairs, _off_ns(pairs, machines), strict=True):
+        again = np.isin(source.frames["digest"][pair.ours], prior.repeated)
+        if prior.repeats and off_ns > SLACK_NS:
+            again[:] = True
+        elif _is_told(pair, again, off_ns, prior) and not _is_by_chance(source, target, pair, result):
+            again[:] = False
+        doubtful[pair.ours] |= again
+        sure[pair.ours] |= ~again
+    return doubtful & ~sure
+
+
+def _is_told(pair: Pair, again: Mask, off_ns: int, prior: Prior) -> bool:
+    """Whether clocks tell where a pair is, or frames of pictures of which none comes again."""
+    if not prior.repeats and np.count_nonzero(~again) >= FEW:
+        return True
+    return off_ns <= (prior.again_ns // 2 or SLACK_NS)
 
 
 def _off_ns(pairs: Sequence[Pair], machines: Machines) -> list[int]:
