@@ -75,17 +75,26 @@ def parse_duration_ns(text: str) -> int:
 
 
 def format_duration(duration_ns: int) -> str:
-    """Short text of a duration for people: "840 ms", "12.5 s", "3 min 20 s", "2 h 05 min"."""
-    if abs(duration_ns) < NS_PER_S:
+    """Short text of a duration for people: "840 ms", "12.5 s", "3 min 20 s", "2 h 05 min", "3 d 04 h",
+    "8.6 years".
+    """
+    if duration_ns < 0:
+        return f"-{format_duration(-duration_ns)}"
+    if duration_ns < NS_PER_S:
         return f"{duration_ns / NS_PER_MS:.0f} ms"
     seconds = duration_ns / NS_PER_S
-    if abs(seconds) < 120:
+    if seconds < 120:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    if abs(minutes) < 120:
+    if minutes < 120:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min"
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    days, hours = divmod(hours, 24)
+    if days < 730:
+        return f"{days} d {hours:02d} h"
+    return f"{days / 365.25:.1f} years"
 
 
 def parse_bytes(text: str) -> int:

@@ -15,7 +15,7 @@ from fovideo.cli import custody, params, peers
 from fovideo.cli.merge_report import left_of, show, show_ended
 from fovideo.cli.merge_source import Wanted, open_source
 from fovideo.cli.nearby import offered
-from fovideo.cli.output import out, print_json, progress
+from fovideo.cli.output import errors, out, print_json, progress, warn
 from fovideo.cli.peers import open_timeline
 from fovideo.cli.pulling import pull
 from fovideo.cli.stopping import stop_on_signal
@@ -155,7 +155,13 @@ def command(
     asked = Wanted(source, stream, from_ns, to_ns, at_ns)
     with ExitStack() as stack:
         control = MergeControl()
-        stack.enter_context(stop_on_signal(then=control.cancel))
+
+        def end() -> None:
+            if errors.is_terminal:
+                warn("ends after the insertion that runs now; once more ends it at once")
+            control.cancel()
+
+        stack.enter_context(stop_on_signal(then=end))
         origin = stack.enter_context(open_source(asked, write=not read_only))
         goal = stack.enter_context(closing(open_timeline(target, write=not read_only)))
         if save_plan is not None:

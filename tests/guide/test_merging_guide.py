@@ -17,7 +17,7 @@ from fovideo.times import NS_PER_S
 PAGE = (Path(__file__).parents[2] / "docs/guide/merging.md").read_text(encoding="utf-8")
 SPAN = Span(1_790_000_000_000_000_000, 1_790_000_007_000_000_000)
 TIME = r"\d{4}-\d\d-\d\dT[\d:.]+Z"
-AMOUNT = r"-?\d[\d.]*( (min|h|d|s|ms|B|kB|MB|GB)\b)?( \d\d s| \d\d min)?"
+AMOUNT = r"-?\d[\d.]*( (min|h|d|s|ms|years|B|kB|MB|GB)\b)?( \d\d s| \d\d min| \d\d h)?"
 
 
 def form(line: str) -> str:
