@@ -263,7 +263,8 @@ def _save(origin: Timeline, goal: Timeline, asked: Wanted, path: Path, *, as_jso
         raise UsageError("a plan can be saved of stores and servers only", where=asked.location)
     names = [info.name for info in origin.streams()]
     if asked.stream is not None and asked.stream not in names:
-        raise NoSuchStream(f"no stream {asked.stream!r}", where=origin.location)
+        hint = f"streams there: {', '.join(names) or 'none'}"
+        raise NoSuchStream(f"no stream {asked.stream!r}", where=origin.location, hint=hint)
     plans = tuple(
         make_plan(origin, goal, name, from_ns=asked.from_ns, to_ns=asked.to_ns)
         for name in ([asked.stream] if asked.stream else names)

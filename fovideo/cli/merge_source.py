@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from fovideo.cli.output import warn
 from fovideo.cli.peers import open_timeline
 from fovideo.errors import StoreBusy, StoreError, UsageError
 from fovideo.timeline.endpoint import Timeline
+
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Wanted(NamedTuple):
@@ -74,6 +77,6 @@ def _open(location: str, write: bool) -> Timeline:
     except StoreBusy:
         return open_timeline(location)
     except StoreError as error:
-        if isinstance(error.__cause__, PermissionError):
+        if getattr(error.__cause__, "errno", None) in _READ_ONLY:
             return open_timeline(location)
         raise

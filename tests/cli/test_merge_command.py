@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import signal
@@ -17,6 +18,9 @@ from command import fovideo, fovideo_json, one_line
 from served import open_store, record, served, stretch_of
 from waiting import wait_until
 
+from fovideo.cli.merge_source import Wanted, open_source
+from fovideo.errors import StoreError
+from fovideo.merge import merge
 from fovideo.replay import make_clip
 from fovideo.store import Store
 from fovideo.timeline.endpoint import Stretch
@@ -228,3 +232,29 @@ def test_of_an_empty_store_something_is_said(tmp_path: Path, sides: tuple[Path, 
     assert done.returncode == 0
     assert "holds no streams" in " ".join(done.stdout.split())
     assert fovideo("gaps", tmp_path / "empty").stdout == "no streams\n"
+
+
+def test_a_name_that_the_source_lacks(tmp_path: Path, sides: tuple[Path, Path]) -> None:
+    for more in ((), ("--save-plan", tmp_path / "plan.json")):
+        told = one_line(fovideo("merge", *sides, "--stream", "gat", *more))
+        assert "no stream 'gat' (streams there: gate)" in told
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_a_source_that_can_only_be_read(
+    sides: tuple[Path, Path], number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It merely does not learn what was merged."""
+
+    def refusing(location: str, *, write: bool = False) -> Store:
+        if write:
+            raise StoreError("cannot be written to") from OSError(number, "not here")
+        return Store.open(location)
+
+    monkeypatch.setattr("fovideo.cli.merge_source.open_timeline", refusing)
+    with (
+        open_source(Wanted(str(sides[0]), None, None, None, None), write=True) as source,
+        Store.open(sides[1], write=True) as target,
+    ):
+        (stream,) = merge(source, target).streams
+    assert (stream.inserted_frames, stream.settled_rows) == (300, 0)

@@ -85,7 +85,8 @@ def merge(
     known = [info.name for info in infos]
     for name in streams or ():
         if name not in known:
-            raise NoSuchStream(f"no stream {name!r}", where=source.location)
+            hint = f"streams there: {', '.join(known) or 'none'}"
+            raise NoSuchStream(f"no stream {name!r}", where=source.location, hint=hint)
     names = known if streams is None else streams
     job = Job(source, target, from_ns, to_ns, lease, window_ns, expected_ns, wall_clock, waiting)
     hand = control or MergeControl()
