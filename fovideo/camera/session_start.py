@@ -19,6 +19,7 @@ class SessionStart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     is_file: pts of all tracks share one clock, and clocks inside it are the container's.
     interval_ns: frame interval that the source announces; 0 = unknown.
     first_pts_ns: pts of a first frame that comes without, or None.
+    replayed: a recording of the past, so frames are stored without their receipt, which tells nothing of it.
     """
 
     tracks: tuple[Track, ...]
@@ -31,6 +32,7 @@ class SessionStart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     is_file: bool = False
     interval_ns: int = 0
     first_pts_ns: int | None = None
+    replayed: bool = False
 
     def wall_ns(self, receipt_ns: int) -> int:
         """This machine's wall clock at a monotonic receipt time, as if nobody had set it since the start."""

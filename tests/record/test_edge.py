@@ -13,14 +13,17 @@ from pathlib import Path
 import gst_cameras
 import pytest
 from cutting_proxy import cutting_proxy
+from footage import session
 from scripted_camera import Server
+from served import bytes_of
 from tls import CERTIFICATE, KEY
 
 from fovideo.errors import CameraError, UsageError
+from fovideo.media.frames import Clock
 from fovideo.merge import merge
 from fovideo.record.edge import file_footage, replayed_footage
 from fovideo.replay import LoopSource, RtspServer, TimelineSource, make_clip
-from fovideo.segment import decode_table
+from fovideo.segment import decode_table, fragments, samples
 from fovideo.store import Store
 from fovideo.timeline.endpoint import Timeline
 from fovideo.times import NS_PER_MS, NS_PER_S, parse_ns
@@ -91,6 +94,36 @@ def test_a_replay_fills_a_gap(camera: RtspServer, card: Store, tmp_path: Path) -
         off = [abs(here - there) for (here, _), (there, _) in zip(times(server), times(card), strict=True)]
         assert max(off) <= NS_PER_MS
         assert merge(card, server).streams[0].inserted_frames == 0
+
+
+def test_what_is_replayed_did_not_arrive_when_it_is_replayed(
+    camera: RtspServer, card: Store, tmp_path: Path
+) -> None:
+    """The server recorded live, days before."""
+    with Store.open(tmp_path / "server", write=True, create=True) as server:
+        rows = card.gops("gate")
+        for number, part in enumerate((rows[:4], rows[9:])):
+            with server.writer("gate", session(number + 1)) as writer:
+                writer.set_format(card.tracks("gate", rows[0]))
+                for row in part:
+                    data = bytes_of(card.read("gate", row))
+                    at = 0
+                    for fragment in fragments(data):
+                        frames = fragment.frames.copy()
+                        frames["receipt_ns"] = frames["time_ns"] + 5 * NS_PER_MS
+                        frames["clock"] = Clock.SENDER_REPORT
+                        writer.append(frames, samples(fragment, data, at), epoch=0)
+                        at += fragment.size_bytes
+        from_ns, to_ns = START_NS + 3 * NS_PER_S, START_NS + 10 * NS_PER_S
+        with replayed_footage(
+            address(camera), "gate", from_ns=from_ns, to_ns=to_ns, on_retry=lambda text: None
+        ) as footage:
+            for row in footage.gops("gate"):
+                assert not decode_table(row.table)["receipt_ns"].any()
+            report = merge(footage, server).streams[0]
+        assert abs(report.clock_offset_ns) <= NS_PER_MS
+        assert not report.missing
+        assert {digest for _, digest in times(server)} == {digest for _, digest in times(card)}
 
 
 def test_a_replay_over_tls(card: Store, tmp_path: Path) -> None:

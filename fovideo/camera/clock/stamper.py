@@ -110,6 +110,8 @@ class Stamper:
             self._stamp_run(rows, run, out)
         if final:
             self._backdate(self._primary.pending(), out)
+        if self.start.replayed:
+            out.frames["receipt_ns"] = 0
         return out.stamped(begin)
 
     def _pass_steady(self, steady: Steady | None, begin: int, out: _Output) -> int:

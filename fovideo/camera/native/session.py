@@ -124,6 +124,7 @@ class NativeSession:
             wall_at_start_ns=self._clocks.wall_ns(),
             receipt_at_start_ns=self._clocks.monotonic_ns(),
             interval_ns=playing.interval_ns,
+            replayed=self._camera.is_replay,
         )
         flow = Flow(
             self._assignment.ring,
