@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fovideo.errors import NoSuchStream
 from fovideo.media.codec import VIDEO_TRACK
-from fovideo.media.frames import FrameTable, joined
+from fovideo.media.frames import FrameTable, joined, picked
 from fovideo.merge import _rows
 from fovideo.segment import decode_table, decode_tables
 from fovideo.timeline.endpoint import Timeline
@@ -62,12 +62,22 @@ class Manifest:
         _rows.columns(self.rows, table)
         return table
 
+    @cached_property
+    def longest_ns(self) -> int:
+        """No row covers more."""
+        return int((self.columns[:, _rows.END] - self.columns[:, _rows.START]).max(initial=0))
+
     def stored(self, place: int) -> FrameTable:
         """Frame table of a row, stored times."""
         table = self._tables.get(place)
         if table is None:
             table = self._tables[place] = decode_table(self.rows[place].table)
         return table
+
+    def shown(self, place: int) -> FrameTable:
+        """Its frames of the primary track, stored times."""
+        frames = self.stored(place)
+        return picked(frames, frames["track"] == self.primary)
 
     def unpack(self, places: Iterable[int]) -> None:
         """Have the frame tables of these rows ready, unpacked all at once."""

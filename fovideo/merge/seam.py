@@ -25,7 +25,7 @@ _MARK = 1 << 61  # no store counts its rows that far
 _SEGMENT_SHIFT = 44
 _PROVENANCES_FROM = 1 << 32
 _MOST_ENTRIES = 200_000
-_MOST_PROVENANCES = 2_000
+_MOST_PROVENANCES = 10_000
 
 
 @dataclass(frozen=True)

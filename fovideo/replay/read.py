@@ -18,7 +18,7 @@ from fovideo.segment import parse_fragment, samples
 from fovideo.timeline.choose import Choice
 from fovideo.timeline.cover import DEFAULT_INTERVAL_NS, longest_step_ns
 from fovideo.timeline.endpoint import FileRange, Timeline
-from fovideo.timeline.held import continues, is_one
+from fovideo.timeline.held import Chain
 from fovideo.timeline.order import effective, play_order
 from fovideo.timeline.values import Gop
 
@@ -46,9 +46,10 @@ class Packet(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """A packet and the row it lies in."""
+    """A packet, its digest and the row it lies in."""
 
     packet: Packet
+    digest: int
     row: Gop
 
 
@@ -120,7 +121,7 @@ def _frames(
                 flags,
                 known[row.segment, row.provenance],
             )
-            yield _Read(packet, row)
+            yield _Read(packet, int(frame["digest"]), row)
 
 
 def _load(rows: Rows, row: Gop) -> tuple[FrameTable, list[bytes]]:
@@ -162,32 +163,14 @@ def _bytes(part: FileRange) -> bytes:
 
 
 def _decodable(read: Iterator[_Read], rows: Rows, primary: int) -> Iterator[_Read]:
-    last: _Read | None = None
-    started = skipping = False
+    chain = Chain(rows.provenance)
     for each in read:
         packet = each.packet
         if packet.track != primary:
-            if started:
+            if chain.started:
                 yield each
-            continue
-        if packet.key:
-            started, skipping = True, False
-        elif last is not None and each.row.serial != last.row.serial:
-            skipping = skipping or not _continues(last, each, rows)
-        last = each
-        if started and not skipping:
+        elif chain.shows(each.row, each.digest, packet.dts_ns, key=packet.key):
             yield each
-
-
-def _continues(before: _Read, after: _Read, rows: Rows) -> bool:
-    """Whether a frame of another row, no keyframe, has the frame before it as its reference."""
-    return continues(
-        rows.provenance(before.row),
-        rows.provenance(after.row),
-        same=is_one(before.row, after.row),
-        step_ns=after.packet.dts_ns - before.packet.dts_ns,
-        interval_ns=max(before.row.interval_ns, after.row.interval_ns),
-    )
 
 
 def _from(packets: Iterator[Packet], from_ns: int, primary: int) -> Iterator[Packet]:

@@ -97,6 +97,7 @@ def _describe(
     provenances = timeline.provenances(info.name)
     rows = [row for row in held if row.frames and not _is_conflict(row, provenances)]
     losses = timeline.losses(info.name, from_ns, to_ns)
+    is_video = bool(info.tracks) and info.tracks[0].codec.is_video
     begin_ns = from_ns
     if begin_ns is None and unreachable(timeline):
         begin_ns = info.start_ns  # a part of it cannot be had: no silence about what came first
@@ -108,7 +109,7 @@ def _describe(
         spans=tuple(find_spans(rows, provenances, _table)),
         gaps=tuple(find_gaps(rows, losses, begin_ns, to_ns, _table)),
         conflicting_frames=sum(row.frames for row in held if _is_conflict(row, provenances)),
-        held=tuple(find_held(rows, provenances)) if info.tracks and info.tracks[0].codec.is_video else (),
+        held=tuple(find_held(rows, provenances, _table, timeline.identity)) if is_video else (),
         live=info.live_edge_ns > 0,
     )
 

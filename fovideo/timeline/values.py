@@ -41,6 +41,7 @@ class Splice:
     LEADS = 2  # a frame right after it that is no keyframe continues it
     CONFLICT = 4  # the same instants are held with other content: not shown by default
     DOUBTFUL = 8  # beside CONFLICT: with equal content, but perhaps of another repetition of the scene
+    NAMED = 16  # Provenance.links says which frames continue which: FOLLOWS and LEADS are for older readers
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,6 +57,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     splice: Splice bits of what was inserted; 0 = recorded here, or neither end continues anything.
     ahead_ns: what to add to the times at which the frames were received, so that the least delay tells when
         they reached the machine that they were merged into; None = recorded here, or not known.
+    links: with Splice.NAMED, names of the pairs of frames that meet at its seams (fovideo.timeline.links).
     """
 
     recorder: str
@@ -68,6 +70,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     correction: Correction = Correction()
     splice: int = 0
     ahead_ns: int | None = None
+    links: bytes = b""
 
     @property
     def label(self) -> str:

@@ -123,6 +123,18 @@ def test_the_order_and_the_way_of_merges_do_not_matter(portion: int) -> None:
         pytest.param(lambda: mixed(2_000_177), id="a clock that stepped, or a session that waited"),
         pytest.param(lambda: mixed(5_000_246), id="a single frame that is like another one"),
         pytest.param(lambda: mixed(5_000_137), id="when what is in doubt arrived nobody knows"),
+        pytest.param(
+            lambda: mixed(1_000_121), id="a frame that leads to one, and a clock that shows another"
+        ),
+        pytest.param(lambda: mixed(3_000_104), id="a frame that follows one, and a clock that was set back"),
+        pytest.param(lambda: outage(8_000_209, reboots=True), id="single frames where two sessions overlap"),
+        pytest.param(
+            lambda: mixed(2_000_163), id="what is right before a frame where the order is not known"
+        ),
+        pytest.param(lambda: mixed(5_000_366), id="sessions without a common frame bridge nothing"),
+        pytest.param(
+            lambda: mixed(6_000_020), id="frames behind one that waits, and a clock that was set back"
+        ),
         pytest.param(lambda: mixed(6_000_194), id="a lap of a still scene that no clock tells"),
         pytest.param(lambda: mixed(9_000_043), id="a moment of silence that is like any other"),
         pytest.param(lambda: mixed(2_000_032), id="a still scene, and a session of which every frame waited"),

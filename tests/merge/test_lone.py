@@ -45,7 +45,7 @@ def both(source: Manifest, target: Manifest, **how: object) -> tuple[Plan, Plan,
         patch.setattr(
             OUTLOOK,
             "_joined",
-            lambda target: [row for place, row in enumerate(target.rows) if not target.is_conflict(place)],
+            lambda target, _: [row for place, row in enumerate(target.rows) if not target.is_conflict(place)],
         )
         patch.setattr(OUTLOOK, "follows", lambda table: np.zeros(max(len(table) - 1, 0), bool))
         whole = plan(fresh(source), fresh(target), **how)

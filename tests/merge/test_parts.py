@@ -7,6 +7,7 @@ from merge_world import STEP_NS, S, Shot, Wrong, camera, documents, sound
 
 from fovideo.media.frames import Clock
 from fovideo.merge import merge
+from fovideo.timeline.values import Splice
 
 CAMERA = Wrong(47 * S, source=Clock.SENDER_REPORT)
 
@@ -71,13 +72,13 @@ def test_what_arrived_at_another_time_is_no_neighbour() -> None:
     rows = site.timeline("server").rows
     provenances = site.timeline("server").provenances("gate")
     told = {
-        number: provenances[row.provenance].splice
+        number: provenances[row.provenance]
         for row in rows
         for number in site.timeline("server").ids_of(row)
         if provenances[row.provenance].inserted_from
     }
     assert set(told) == set(range(245, 281))
-    assert {told[number] for number in range(245, 250)} == {0}
+    assert {(told[number].splice, told[number].links) for number in range(245, 250)} == {(Splice.NAMED, b"")}
 
 
 def test_silence_of_two_seconds_later_is_not_the_same() -> None:

@@ -33,6 +33,11 @@ def test_without_room_nothing_moves() -> None:
     assert fitted([100, 50, 99], [True, False, True]) == [100, 50, 99]
 
 
+def test_where_the_clock_was_set_back_nothing_goes_on() -> None:
+    moved = fitted([80 * MS, 40 * MS, -5_000 * MS, -4_960 * MS], [True, False, False, True])
+    assert moved == [80 * MS, 81 * MS, -5_000 * MS, -4_960 * MS]
+
+
 def test_nothing_moves_far() -> None:
     far = [5_000 * MS, 40 * MS, 9_000 * MS]
     assert fitted(far, [True, False, True]) == far

@@ -68,13 +68,18 @@ class Reference:
 
     def _decoded(self, shown: list[tuple[int, Packet]]) -> list[str]:
         """What does not decode as it is shown: after another frame than the one that it continues, unless its
-        recorder saw it so, or with other parameter sets.
+        recorder saw it so, or both are byte for byte like two that follow each other; or with other parameter
+        sets.
         """
         shots = self.history.shots
+        alike = {number: (shot.digest, shot.format) for number, shot in shots.items()}
+        follow = {(content, alike[number + 1]) for number, content in alike.items() if number + 1 in alike}
         problems = [
             f"decodes {after} after {before}"
             for (before, _), (after, _) in pairwise(shown)
-            if not (shots[after].key or after == before + 1 or (before, after) in self.seen)
+            if not (
+                shots[after].key or (before, after) in self.seen or (alike[before], alike[after]) in follow
+            )
         ]
         return problems + [
             f"decodes {number} with other parameter sets"

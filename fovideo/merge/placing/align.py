@@ -35,13 +35,14 @@ _FOREIGN = 0.1  # matched share below which two recordings come from different e
 @dataclass
 class _Rest:
     """Footage of the target. free: frames without a partner. is_kin: from the same encoder as the run.
-    expected_ns: offset that clocks tell.
+    expected_ns: offset that clocks tell. shares: others of its frames have a partner.
     """
 
     target: Footage
     free: Mask
     is_kin: bool
     expected_ns: int
+    shares: bool
 
 
 @dataclass
@@ -73,6 +74,11 @@ class Aligned:
     def kin(self) -> list[Footage]:
         """Frames of the same encoder that the target has and the run has not."""
         return [each.target.only(each.free) for each in self.rest if each.is_kin and each.free.any()]
+
+    @property
+    def beside(self) -> list[Footage]:
+        """The same, of sessions that share frames with the run: so it is known which is beside which."""
+        return [each.target.only(each.free) for each in self.rest if each.shares and each.free.any()]
 
     @classmethod
     def none_of(cls, count: int) -> Aligned:
@@ -206,7 +212,7 @@ def _add_rest(
     free = np.ones(len(target.frames), bool) if near is None else near.copy()
     free[matched] = False
     if free.any() and not target.conflict:
-        result.rest.append(_Rest(target, free, is_kin, expected_ns))
+        result.rest.append(_Rest(target, free, is_kin, expected_ns, is_kin and len(matched) > 0))
 
 
 def _copies(source: Footage, target: Footage) -> tuple[Index, Index]:
@@ -351,7 +357,8 @@ def _take_lone(line: Line, offset_ns: Times, rest: _Rest, primary: int, result: 
     result.held[ours] = True
     result.dts_ns[ours] = rest.target.frames["dts_ns"][theirs]
     rest.free[theirs] = False
-    rest.is_kin = rest.is_kin or bool(len(left))
+    if len(left):
+        rest.is_kin = rest.shares = True
 
 
 def _clashes(ours: Line, held: Mask, mine: Mask, theirs: Line, partnered: Mask) -> tuple[Mask, bool]:

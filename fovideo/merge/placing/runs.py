@@ -38,7 +38,8 @@ class Placed:
     """A run of the source with its clock. states: of each frame of the rows that were compared;
     the target can't hold any frame of the others. dts_ns: of the same rows, effective decode times of the
     target's identical frames where the state is THERE. matched: frames that gave the clock. kin: frames
-    of the same encoder that the target has and the run has not. ahead_ns: by how much the clock of the
+    of the same encoder that the target has and the run has not; beside: those of sessions that share frames
+    with it. ahead_ns: by how much the clock of the
     target's machine is ahead, where that is known. late_ns: of the same rows, as of Footage.
     """
 
@@ -48,6 +49,7 @@ class Placed:
     dts_ns: dict[int, Times] = field(default_factory=dict)
     matched: int = 0
     kin: list[Footage] = field(default_factory=list)
+    beside: list[Footage] = field(default_factory=list)
     ahead_ns: int | None = None
     late_ns: dict[int, Times] = field(default_factory=dict)
 
@@ -260,7 +262,9 @@ def _place(
             stretches += aligned.stretches
             placed.clock = Clock.of(anchors_of(stretches))
             placed.matched += aligned.matched
-        placed.kin.extend([] if footage.conflict else aligned.kin)
+        if not footage.conflict:
+            placed.kin.extend(aligned.kin)
+            placed.beside.extend(aligned.beside)
         states = np.full(len(footage.frames), CLASH if footage.conflict else NEW, np.uint8)
         states[aligned.clash] = CLASH
         states[aligned.kept] = KEPT

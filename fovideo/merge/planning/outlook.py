@@ -11,19 +11,21 @@ import msgspec
 import numpy as np
 
 from fovideo.media.codec import VIDEO_TRACK
-from fovideo.media.frames import FrameTable, picked
+from fovideo.media.frames import FrameFlag, FrameTable, picked
 from fovideo.merge import _rows
+from fovideo.merge.footage import meeting
 from fovideo.merge.line import Mask
 from fovideo.merge.manifest import Columns, Manifest
 from fovideo.merge.planning.common import follows
 from fovideo.merge.planning.stretch import shift_at_target_ns
 from fovideo.merge.values import Kind, Piece, PlannedStretch, Span, joined
 from fovideo.timeline import effective, gaps
-from fovideo.timeline.cover import is_plain
+from fovideo.timeline.cover import Tables
 from fovideo.timeline.held import hidden_rows, stretches_of
 from fovideo.timeline.values import Gop, GopFlag, Loss, Provenance, Splice
-from fovideo.times import NS_PER_MS
+from fovideo.times import NS_PER_MS, NS_PER_S
 
+_NEAR_NS = 2 * NS_PER_S
 _ADJOIN_NS = 100 * NS_PER_MS
 _ENDS = 2  # rows at either end that `gaps` asks whether frames are reordered
 
@@ -47,29 +49,24 @@ def outlook(
     """Stretches without frames in the union, by the rules of the timeline; held and conflicting footage that
     merges brought fills none.
     """
-    tables: dict[int, FrameTable] = {}
-    rows = _joined(target)
     stretches = list(stretches)
     brings = [stretch for stretch in stretches if stretch.kind is Kind.FILL]
     provenances = dict(target.provenances)
     by_serial = {row.serial: place for place, row in enumerate(source.rows)} if brings else {}
+    beginnings = _beginnings(source, target, brings, by_serial)
+    rows = _joined(target, beginnings)
+    made_of: dict[int, tuple[int, Piece, int]] = {}
     for number, stretch in enumerate(brings, 1):
         provenances[-number] = stretch.provenance
         pieces = [piece for piece in stretch.pieces if piece.frames]
         mine = [by_serial[piece.serial] for piece in pieces]
-        for first, behind in _groups(source, pieces, mine):
+        for first, behind in _groups(source, stretch, pieces, mine, beginnings):
             row, last = source.rows[mine[first]], source.rows[mine[behind - 1]]
             piece, serial = pieces[first], -1 - len(rows)
-            if piece.rows or not is_plain(row):
-                shift_ns = shift_at_target_ns(row, stretch.shift_ns, stretch.provenance.correction)
-                table = source.stored(mine[first])
-                if piece.rows:
-                    table = picked(table, np.array(piece.rows))
-                    if piece.dts_ns:
-                        table["dts_ns"] = piece.dts_ns
-                tables[serial] = effective(table, shift_ns)
+            shift_ns = shift_at_target_ns(row, stretch.shift_ns, stretch.provenance.correction)
+            made_of[serial] = mine[first], piece, shift_ns
             if piece.rows:
-                made = _row_of(row, serial, tables[serial], source.primary)
+                made = _row_of(row, serial, _table(source, *made_of[serial]), source.primary)
             else:
                 made = _moved(row, last, serial, stretch)
             rows.append(msgspec.structs.replace(made, provenance=-number))
@@ -79,11 +76,11 @@ def outlook(
         return {row.serial: place for place, row in enumerate(target.rows)}
 
     def frames_of(row: Gop) -> FrameTable:
-        if row.serial in tables:
-            return tables[row.serial]
+        if row.serial in made_of:
+            return _table(source, *made_of[row.serial])
         return target.effective([places()[row.serial]])
 
-    hidden = _hidden(rows, provenances) if target.primary == VIDEO_TRACK else []
+    hidden = _hidden(rows, provenances, frames_of, target.identity) if target.primary == VIDEO_TRACK else []
     brought = {row.serial for row in hidden if provenances[row.provenance].inserted_from}
     shown = [row for row in rows if row.serial not in brought] if brought else rows
     found = gaps(shown, losses, from_ns, to_ns, frames_of)
@@ -96,10 +93,14 @@ def outlook(
     )
 
 
-def _hidden(rows: Sequence[Gop], provenances: Mapping[int, Provenance]) -> list[Gop]:
+def _hidden(
+    rows: Sequence[Gop], provenances: Mapping[int, Provenance], frames_of: Tables, own: str
+) -> list[Gop]:
     """Rows that are not shown."""
     filled = [row for row in rows if row.frames]
-    return hidden_rows(filled, provenances) if any(not row.flags & GopFlag.KEY for row in filled) else []
+    if all(row.flags & GopFlag.KEY for row in filled):
+        return []
+    return hidden_rows(filled, provenances, frames_of, own)
 
 
 def _differs(splice: int) -> bool:
@@ -126,7 +127,45 @@ def _clipped(spans: Sequence[Span], from_ns: int | None, to_ns: int | None) -> t
     return joined((span for span in inside if span.from_ns < span.to_ns), _ADJOIN_NS)
 
 
-def _groups(source: Manifest, pieces: Sequence[Piece], places: Sequence[int]) -> Iterable[tuple[int, int]]:
+def _table(source: Manifest, place: int, piece: Piece, shift_ns: int) -> FrameTable:
+    """The frames of a piece, in the target."""
+    table = source.stored(place)
+    if piece.rows:
+        table = picked(table, np.array(piece.rows))
+        if piece.dts_ns:
+            table["dts_ns"] = piece.dts_ns
+    return effective(table, shift_ns)
+
+
+def _beginnings(
+    source: Manifest, target: Manifest, brings: Iterable[PlannedStretch], by_serial: Mapping[int, int]
+) -> Columns:
+    """Where rows lie that may begin without a keyframe: start and end, by start. Around these it matters
+    which frame is last.
+    """
+    table = target.columns
+    spans = table[table[:, _rows.FLAGS] & GopFlag.KEY == 0][:, [_rows.START, _rows.END]].tolist()
+    for stretch in brings:
+        for piece in stretch.pieces:
+            row = source.rows[by_serial[piece.serial]]
+            if piece.rows or not row.flags & GopFlag.KEY:
+                shift_ns = _shift_ns(row, stretch)
+                spans.append([row.start_ns + shift_ns, row.end_ns + shift_ns])
+    return np.array(sorted(spans), np.int64).reshape(-1, 2)
+
+
+def _shift_ns(row: Gop, stretch: PlannedStretch) -> int:
+    """What to add to the effective times of a row."""
+    return shift_at_target_ns(row, stretch.shift_ns, stretch.provenance.correction) - row.shift_ns
+
+
+def _groups(
+    source: Manifest,
+    stretch: PlannedStretch,
+    pieces: Sequence[Piece],
+    places: Sequence[int],
+    beginnings: Columns,
+) -> Iterable[tuple[int, int]]:
     """Pieces that become one row (first, behind the last): whole rows that follow each other. Not those at
     the ends, of which reordering is asked.
     """
@@ -134,7 +173,16 @@ def _groups(source: Manifest, pieces: Sequence[Piece], places: Sequence[int]) ->
     plain = (table[:, _rows.FLAGS] & (GopFlag.GAPS | GopFlag.KEY)) == GopFlag.KEY
     plain &= np.fromiter((not piece.rows for piece in pieces), bool, len(pieces))
     plain[:_ENDS] = plain[len(pieces) - _ENDS :] = False
+    if plain.any():
+        plain &= ~_meets(table, beginnings - _shift_ns(source.rows[places[0]], stretch))
     return _stretches(table, plain)
+
+
+def _meets(table: Columns, spans: Columns) -> Mask:
+    """Which rows come near to any of the spans."""
+    if not len(spans):
+        return np.zeros(len(table), bool)
+    return meeting(table[:, _rows.START], table[:, _rows.END], spans[:, 0], spans[:, 1], _NEAR_NS)
 
 
 def _stretches(table: Columns, plain: Mask) -> Iterable[tuple[int, int]]:
@@ -148,9 +196,9 @@ def _stretches(table: Columns, plain: Mask) -> Iterable[tuple[int, int]]:
     return pairwise([*starts, len(table)])
 
 
-def _joined(target: Manifest) -> list[Gop]:
+def _joined(target: Manifest, beginnings: Columns) -> list[Gop]:
     """What the target shows, in fewer rows: whole ones that follow each other become one. Not those at
-    the ends.
+    the ends, and near rows that begin without a keyframe.
     """
     table = target.columns
     hidden = [number for number, each in target.provenances.items() if each.splice & Splice.CONFLICT]
@@ -159,6 +207,7 @@ def _joined(target: Manifest) -> list[Gop]:
         table = target.columns
     plain = (table[:, _rows.FLAGS] & (GopFlag.GAPS | GopFlag.KEY)) == GopFlag.KEY
     plain &= table[:, _rows.FRAMES] > 0
+    plain &= ~_meets(table, beginnings)
     held = np.flatnonzero(table[:, _rows.FRAMES] > 0)
     plain[held[:_ENDS]] = plain[held[-_ENDS:]] = False
     return [
@@ -171,23 +220,23 @@ def _joined(target: Manifest) -> list[Gop]:
 
 def _moved(first: Gop, last: Gop, serial: int, stretch: PlannedStretch) -> Gop:
     """Rows that follow each other, as one at its place in the target."""
-    ends = [
-        (row, shift_at_target_ns(row, stretch.shift_ns, stretch.provenance.correction) - row.shift_ns)
-        for row in (first, last)
-    ]
     return msgspec.structs.replace(
-        first, serial=serial, start_ns=first.start_ns + ends[0][1], end_ns=last.end_ns + ends[1][1]
+        first,
+        serial=serial,
+        start_ns=first.start_ns + _shift_ns(first, stretch),
+        end_ns=last.end_ns + _shift_ns(last, stretch),
     )
 
 
 def _row_of(row: Gop, serial: int, table: FrameTable, primary: int) -> Gop:
     video = table[table["track"] == primary]
     last_ns = int(np.max(video["time_ns"]))
+    key = GopFlag.KEY if video["flags"][0] & FrameFlag.KEY else 0
     return msgspec.structs.replace(
         row,
         serial=serial,
         start_ns=int(video["time_ns"][0]),
         end_ns=last_ns + row.interval_ns,
         frames=len(video),
-        flags=row.flags | GopFlag.GAPS,
+        flags=row.flags & ~GopFlag.KEY | GopFlag.GAPS | key,
     )

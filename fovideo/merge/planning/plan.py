@@ -23,7 +23,8 @@ from fovideo.merge.planning.lone import Between, without_lone
 from fovideo.merge.planning.near import is_confirmed, near_waiting
 from fovideo.merge.planning.outlook import outlook
 from fovideo.merge.planning.parts import divided
-from fovideo.merge.planning.sequence import find_links, moved_frames, pattern_of, states_of
+from fovideo.merge.planning.seams import name_seams
+from fovideo.merge.planning.sequence import find_links, moved_frames, order_of, states_of
 from fovideo.merge.planning.splice import Splicer
 from fovideo.merge.planning.stretch import build_stretches
 from fovideo.merge.states import CLASH, DOUBT, KEPT, LATER, MAYBE, NEW, THERE, States
@@ -89,9 +90,11 @@ def plan(
     if from_ns is not None or to_ns is not None:
         inside = {place for place in clocks if _is_inside(source.rows[place], clocks[place], from_ns, to_ns)}
     states, cut = _states(source, target, runs, inside, to_ns)
-    pattern = pattern_of(source, placement)
-    cuts = Splicer(source, states, find_links(source, placement, pattern)).run()
-    moved = moved_frames(source, placement, states, pattern)
+    order = order_of(source, placement)
+    splicer = Splicer(source, states, find_links(source, placement, order))
+    cuts = splicer.run()
+    name_seams(splicer)
+    moved = moved_frames(source, placement, states, order.pattern)
     arrived = {
         place: (placed.ahead_ns, placed.late_ns.get(place))
         for placed in runs

@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fovideo.media.frames import FrameFlag, joined, picked
+from fovideo.media.frames import FrameFlag, FrameTable, joined, picked
 from fovideo.merge.footage import Footage
 from fovideo.merge.line import Index, Mask, Times, interval_of
 from fovideo.merge.manifest import Manifest
@@ -34,6 +34,7 @@ move.
 """
 
 _NEVER_NS = -(1 << 62)
+_NOBODY = -1
 _FAR_NS = NS_PER_S
 _STEP_NS = NS_PER_MS
 """Distance kept of what has to move, if there is room."""
@@ -62,18 +63,26 @@ class _Joined:
             yield int(self.place[start]), slice(start, stop), self.row[start:stop]
 
 
-def pattern_of(source: Manifest, placement: Placement) -> Pattern | None:
-    """The pattern in which the stream's frames are reordered, from all that was compared."""
+@dataclass(frozen=True)
+class Order:
+    """How the frames of a stream are reordered. pattern: None = not, or not regularly."""
+
+    reorders: bool = False
+    pattern: Pattern | None = None
+
+
+def order_of(source: Manifest, placement: Placement) -> Order:
+    """How the stream's frames are reordered, from all that was compared."""
     sequences = []
     tables = [picked(each.frames, each.frames["track"] == source.primary) for each in placement.union]
     if not any((frames["dts_ns"] != frames["time_ns"]).any() for frames in tables):
-        return None
+        return Order()
     for frames in tables:
         sequences.append(Sequence(frames["time_ns"], frames["flags"] & FrameFlag.KEY != 0))
-    return find_pattern(sequences)
+    return Order(True, find_pattern(sequences))
 
 
-def find_links(source: Manifest, placement: Placement, pattern: Pattern | None) -> dict[int, Links]:
+def find_links(source: Manifest, placement: Placement, order: Order) -> dict[int, Links]:
     """How the frames of the primary track hang together, for the rows that were compared.
 
     The first frame of a row counts with the row before, if that was compared too.
@@ -81,42 +90,49 @@ def find_links(source: Manifest, placement: Placement, pattern: Pattern | None) 
     result: dict[int, Links] = {}
     for placed in placement.runs:
         for place, states in placed.states.items():
-            result[place] = Links(np.full(len(states), BROKEN, np.uint8), np.zeros(len(states), bool))
+            result[place] = Links.broken(len(states))
         joined = _join(source, placed, {})
         if joined is None:
             continue
-        kin = (
-            placed.kin if placed.matched else ()
-        )  # without a common frame nothing is known to continue another
-        links = _link(joined, _others(kin, source.primary), pattern)
+        links = _link(joined, _primary(placed.beside, source.primary), order)
         for place, mine, rows in joined.by_place():
-            if len(rows) == len(placed.states[place]):
-                result[place] = Links(links.before[mine], links.after[mine])
-                continue
-            result[place].before[rows] = links.before[mine]
-            result[place].after[rows] = links.after[mine]
+            result[place].take(rows, links, mine)
     return result
 
 
-def _link(joined: _Joined, others: tuple[Times, Times], pattern: Pattern | None) -> Links:
+def _link(joined: _Joined, others: FrameTable, order: Order) -> Links:
+    """others: frames of the target's that the run has not, by decode time."""
     dts, limit_ns = joined.dts_ns, longest_step_ns(joined.interval_ns or DEFAULT_INTERVAL_NS)
     lost = np.concatenate(([True], holes(dts, joined.flags, joined.interval_ns or DEFAULT_INTERVAL_NS)))
-    edges = np.concatenate(([_NEVER_NS], others[0], [-_NEVER_NS]))
-    right = np.searchsorted(others[0], dts) + 1
-    own = np.concatenate(([_NEVER_NS], dts, [-_NEVER_NS]))
-    before = (edges[right - 1] > own[:-2]) & (dts - edges[right - 1] <= limit_ns)
-    after = (edges[right] < own[2:]) & (edges[right] - dts <= limit_ns)
-    if pattern is not None:
-        places, theirs = pattern.places(joined.time_ns), pattern.places(others[1])
-        theirs = theirs[theirs != UNKNOWN]
+    preceding, following = np.full((2, len(dts)), _NOBODY, np.int64)
+    if order.pattern is not None:
+        places, theirs = order.pattern.places(joined.time_ns), order.pattern.places(others["time_ns"])
         known = places != UNKNOWN
         both = known[1:] & known[:-1]
         told = joined.flags[1:] & FrameFlag.LOST_BEFORE != 0
         lost[1:] = np.where(both, (np.diff(places) != 1) | told, lost[1:])
-        before = np.where(known, np.isin(places - 1, theirs), before)
-        after = np.where(known, np.isin(places + 1, theirs), after)
-    links = np.where(lost, np.where(before, BRIDGED, BROKEN), ADJACENT).astype(np.uint8)
-    return Links(links, after & np.append(lost[1:], True))
+        preceding[known] = _at(theirs, places[known] - 1)
+        following[known] = _at(theirs, places[known] + 1)
+    elif not order.reorders and len(others):  # else decode times do not tell what is right before
+        edges = np.concatenate(([_NEVER_NS], others["dts_ns"], [-_NEVER_NS]))
+        right = np.searchsorted(others["dts_ns"], dts) + 1
+        own = np.concatenate(([_NEVER_NS], dts, [-_NEVER_NS]))
+        before = (edges[right - 1] > own[:-2]) & (dts - edges[right - 1] <= limit_ns)
+        after = (edges[right] < own[2:]) & (edges[right] - dts <= limit_ns)
+        preceding[before], following[after] = right[before] - 2, right[after] - 1
+    following[:-1][~lost[1:]] = _NOBODY
+    digests = np.append(others["digest"], np.uint64(0))  # of nobody
+    links = np.where(lost, np.where(preceding >= 0, BRIDGED, BROKEN), ADJACENT).astype(np.uint8)
+    return Links(links, following >= 0, digests[preceding], digests[following])
+
+
+def _at(places: Times, wanted: Times) -> Times:
+    """For each place that is wanted, the number of the entry that has it; _NOBODY where none has."""
+    if not len(places):
+        return np.full(len(wanted), _NOBODY, np.int64)
+    order = np.argsort(places, kind="stable")
+    found = order[np.minimum(np.searchsorted(places[order], wanted), len(order) - 1)]
+    return np.where((places[found] == wanted) & (wanted > UNKNOWN), found, _NOBODY)
 
 
 def moved_frames(
@@ -133,7 +149,8 @@ def moved_frames(
             continue
         chosen = np.flatnonzero(joined.there | joined.new)
         dts = joined.dts_ns[chosen]
-        others = _others(placed.kin, source.primary)
+        kin = _primary(placed.kin, source.primary)
+        others = kin["dts_ns"], kin["time_ns"]
         change = np.zeros(len(joined.dts_ns), np.int64)
         change[chosen] = fit(dts, joined.time_ns[chosen], joined.there[chosen], others, pattern) - dts
         if not change.any():
@@ -183,11 +200,10 @@ def _join(source: Manifest, placed: Placed, states: Mapping[int, States | None])
     )
 
 
-def _others(kin: Iterable[Footage], primary: int) -> tuple[Times, Times]:
-    """Decode and presentation times of the target's frames that the run has not, by decode time."""
+def _primary(kin: Iterable[Footage], primary: int) -> FrameTable:
+    """The frames of the primary track, by decode time."""
     frames = joined(picked(each.frames, each.frames["track"] == primary) for each in kin)
-    order = np.argsort(frames["dts_ns"], kind="stable")
-    return frames["dts_ns"][order], frames["time_ns"][order]
+    return picked(frames, np.argsort(frames["dts_ns"], kind="stable"))
 
 
 def fit(
@@ -198,8 +214,22 @@ def fit(
 
     others: decode and presentation times of frames to go around, too; where they belong only a pattern can
     tell. Frames between two fixed ones that leave no room (are in the wrong order themselves) stay as they
-    are.
+    are. Where the target's clock was set back, nothing goes on.
     """
+    backs = np.flatnonzero(np.diff(dts_ns) < -_FAR_NS) + 1
+    if not len(backs):
+        return _fit(dts_ns, time_ns, fixed, others, pattern)
+    parts = [
+        _fit(dts_ns[mine], time_ns[mine], fixed[mine], others, pattern)
+        for mine in map(slice, [0, *backs.tolist()], [*backs.tolist(), len(dts_ns)])
+    ]
+    return np.concatenate(parts)
+
+
+def _fit(
+    dts_ns: Times, time_ns: Times, fixed: Mask, others: tuple[Times, Times], pattern: Pattern | None
+) -> Times:
+    """The same, on one clock."""
     result = dts_ns.copy()
     edges = [-1, *np.flatnonzero(fixed).tolist(), len(dts_ns)]
     for before, after in pairwise(edges):

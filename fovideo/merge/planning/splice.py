@@ -13,15 +13,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fovideo.media.frames import FrameFlag, picked
-from fovideo.merge.line import Mask
+from fovideo.media.frames import FrameFlag
+from fovideo.merge.line import Digests, Mask
 from fovideo.merge.manifest import Manifest
+from fovideo.merge.planning.inherited import adjacent, inherited
 from fovideo.merge.states import CLASH, DOUBT, LATER, MAYBE, NEW, THERE, States
 from fovideo.merge.values import Kind
 from fovideo.timeline.cover import DEFAULT_INTERVAL_NS, holes
 from fovideo.timeline.held import is_one
-from fovideo.timeline.values import GopFlag, Splice
-from fovideo.times import NS_PER_S
+from fovideo.timeline.values import GopFlag
 
 ADJACENT, BRIDGED, BROKEN = range(3)
 """What is right before a frame: the frame before it in the source; one that only the target has; nothing
@@ -32,11 +32,30 @@ known.
 class Links(NamedTuple):
     """How the frames of a row hang together, one entry each. before: ADJACENT, BRIDGED or BROKEN.
 
-    after: a frame that only the target has comes right after it.
+    after: a frame that only the target has comes right after it. preceding, following: digests of the
+    target's frames right before and after it, where it is BRIDGED or such a frame comes.
     """
 
     before: npt.NDArray[np.uint8]
     after: Mask
+    preceding: Digests
+    following: Digests
+
+    @classmethod
+    def broken(cls, count: int) -> Links:
+        """Of frames of which nothing is known."""
+        return cls(np.full(count, BROKEN, np.uint8), np.zeros(count, bool), *np.zeros((2, count), np.uint64))
+
+    def at(self, chosen: npt.NDArray[np.int64]) -> Links:
+        """Of some of the frames."""
+        return Links(self.before[chosen], self.after[chosen], self.preceding[chosen], self.following[chosen])
+
+    def take(self, rows: npt.NDArray[np.int64], known: Links, chosen: slice) -> None:
+        """Set those of some frames to what is known of others."""
+        self.before[rows] = known.before[chosen]
+        self.after[rows] = known.after[chosen]
+        self.preceding[rows] = known.preceding[chosen]
+        self.following[rows] = known.following[chosen]
 
 
 _FILL, _HELD = 1, 4  # plus one of
@@ -54,7 +73,7 @@ class Cut:
 
     follows: some of them, no keyframes, continue frames that are in the target.
     leads: the frame after its last one (where that is no keyframe) is in the target and continues it;
-    None = a keyframe or another cut follows.
+    None = a keyframe or another cut follows. names: of the links at its seams (timeline.links).
     """
 
     place: int
@@ -62,6 +81,7 @@ class Cut:
     rows: npt.NDArray[np.int64] | None
     follows: bool = False
     leads: bool | None = None
+    names: tuple[int, ...] = ()
 
 
 @dataclass
@@ -126,20 +146,21 @@ def _beside(states: States) -> npt.NDArray[np.uint8]:
 class Splicer:
     """Goes through the rows of a source manifest by time.
 
-    states: per row, one per frame; None = all NEW. links: of the rows that were compared.
+    states: per row, one per frame; None = all NEW. links: of the rows that were compared. previous: the row
+    before each one in its session. inherited: names of the links between the first frame of a row and one of
+    another session, as the source tells them.
     """
 
     manifest: Manifest
     states: Mapping[int, States | None]
     links: Mapping[int, Links]
     cuts: list[Cut] = field(default_factory=list)
+    previous: dict[int, int] = field(default_factory=dict)
+    inherited: dict[int, int] = field(default_factory=dict)
     _rows: dict[int, _Row] = field(default_factory=dict)
     _alike: Mapping[int, _Alike] = field(default_factory=dict)
-    _longest_ns: int = 0
 
     def __post_init__(self) -> None:
-        longest_ns = max((row.end_ns - row.start_ns for row in self.manifest.rows), default=0)
-        self._longest_ns = longest_ns + NS_PER_S
         self._alike = _rows_alike(self.manifest, self.states, self.links)
 
     def run(self) -> list[Cut]:
@@ -151,7 +172,9 @@ class Splicer:
                 continue
             session = self.manifest.provenance(place).session
             previous = before.get((session, row.epoch), last.get(session))
-            self._row(place, previous if previous is not None and self._is_one(previous, place) else None)
+            if previous is not None and self._is_one(previous, place):
+                self.previous[place] = previous
+            self._row(place, self.previous.get(place))
             before[session, row.epoch] = last[session] = place
         for done in self._rows.values():
             if done.open_cut is not None and done.open_cut.leads is None:
@@ -179,13 +202,16 @@ class Splicer:
             self._cut(place, states, _beside(states), False)
             return
         first = int(states[video[0]])
-        links = self._links(place, video, previous)
+        links = self.links_of(place, video, previous)
         link = int(links.before[0])
         chain = link == BRIDGED
         if link == ADJACENT and previous is not None:
             chain = self._rows[previous].chain
         elif link == BROKEN:
-            chain = self._inherited(place)
+            name = inherited(self.manifest, place, self._is_chain)
+            chain = name is not None
+            if name is not None:
+                self.inherited[place] = name
         self._tell(previous, link=link, key=key, state=first if key or chain or first != NEW else LATER)
         self._walk(place, states, video, links, chain)
 
@@ -193,7 +219,7 @@ class Splicer:
         """A row of which all frames fare alike: what `_walk` decides on each, at once."""
         link = row.link
         if link == BROKEN and previous is not None and not self._are_linked(previous, place):
-            link = ADJACENT if self._adjacent(previous, place) else link
+            link = ADJACENT if adjacent(self.manifest, previous, place) else link
         self._tell(previous, link=link, key=key, state=row.state)
         cut = None
         if row.state == NEW:
@@ -201,21 +227,21 @@ class Splicer:
             self.cuts.append(cut)
         self._rows[place] = _Row(True, cut, row.after)
 
-    def _links(self, place: int, video: npt.NDArray[np.int64], previous: int | None) -> Links:
+    def links_of(self, place: int, video: npt.NDArray[np.int64], previous: int | None) -> Links:
         """Links of the frames of the primary track."""
         row, frames = self.manifest.rows[place], self.manifest.stored(place)
         known = self.links.get(place)
         if known is not None:
-            links = Links(known.before[video], known.after[video])
+            links = known.at(video)
             if previous is None or self._are_linked(previous, place):
                 return links
         else:
             lost = holes(
                 frames["dts_ns"][video], frames["flags"][video], row.interval_ns or DEFAULT_INTERVAL_NS
             )
-            before = np.concatenate(([BROKEN], np.where(lost, BROKEN, ADJACENT))).astype(np.uint8)
-            links = Links(before, np.zeros(len(video), bool))
-        if links.before[0] == BROKEN and previous is not None and self._adjacent(previous, place):
+            links = Links.broken(len(video))
+            links.before[1:] = np.where(lost, BROKEN, ADJACENT)
+        if links.before[0] == BROKEN and previous is not None and adjacent(self.manifest, previous, place):
             links.before[0] = ADJACENT
         return links
 
@@ -301,36 +327,5 @@ class Splicer:
         rows = self.manifest.rows
         return previous in self.links and rows[previous].epoch == rows[place].epoch
 
-    def _adjacent(self, previous: int, place: int) -> bool:
-        """Whether no frame is missing between two rows of one session."""
-        rows = self.manifest.rows
-        ends = []
-        for each in (previous, place):
-            frames = self.manifest.stored(each)
-            ends.append(picked(frames, frames["track"] == self.manifest.primary))
-        before, after = ends
-        if not len(before) or not len(after):
-            return False
-        shift_ns = rows[place].shift_ns - rows[previous].shift_ns
-        dts = np.array([before["dts_ns"][-1], after["dts_ns"][0] + shift_ns], np.int64)
-        flags = np.array([0, after["flags"][0]], np.uint8)
-        interval_ns = rows[place].interval_ns or rows[previous].interval_ns or DEFAULT_INTERVAL_NS
-        return not bool(holes(dts, flags, interval_ns)[0])
-
-    def _inherited(self, place: int) -> bool:
-        """Whether the source says that this row continues footage of another session that is there by
-        then.
-        """
-        row = self.manifest.rows[place]
-        follows = bool(self.manifest.provenance(place).splice & Splice.FOLLOWS)
-        reach_ns = row.start_ns - (row.interval_ns or DEFAULT_INTERVAL_NS) * 3 // 4
-        for other in range(place - 1, -1, -1):
-            before = self.manifest.rows[other]
-            if row.start_ns - before.start_ns > self._longest_ns:
-                return False
-            if before.end_ns < reach_ns or other not in self._rows or self.manifest.is_conflict(other):
-                continue
-            leads = bool(self.manifest.provenance(other).splice & Splice.LEADS)
-            if (follows or leads) and self._rows[other].chain:
-                return True
-        return False
+    def _is_chain(self, place: int) -> bool:
+        return place in self._rows and self._rows[place].chain

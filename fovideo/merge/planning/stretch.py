@@ -22,6 +22,7 @@ from fovideo.merge.placing.clock import Clock, combined, uncorrected_ns
 from fovideo.merge.planning.lone import Between, alike
 from fovideo.merge.planning.splice import Cut
 from fovideo.merge.values import Kind, Piece, PlannedStretch, Span
+from fovideo.timeline.links import packed, unpacked
 from fovideo.timeline.values import Correction, Gop, Provenance, Splice
 from fovideo.times import NS_PER_MS, NS_PER_S
 
@@ -34,6 +35,7 @@ _NOBODY: Mapping[int, Arrived] = {}
 _SOON_NS = 20 * NS_PER_MS  # a frame that waited no longer says when all arrived
 _SAME_SHIFT_NS = 1000  # what rounding may make of one shift
 _NOTHING: Between = {}
+_MOST_NAMES = 512  # of links: every segment file tells them in its header
 _LONGEST_PAUSE_NS = NS_PER_S  # players show a hole inside of a file as a pause
 
 
@@ -62,6 +64,7 @@ class _Open:
     follows: bool = False
     end_ns: int = 0
     leads: bool | None = None
+    names: set[int] = field(default_factory=set)
     apart_ns: int | None = None
     late_ns: int = UNKNOWN_NS
 
@@ -127,6 +130,7 @@ class _Builder:
         made.pieces.append(_piece(self.source, cut, self.moved))
         made.spans.append(_span(self.source, cut, made.shift_ns, made.correction))
         made.follows = made.follows or cut.follows
+        made.names.update(cut.names)
         made.end_ns = row.end_ns
         if cut.place in self.arrived:
             made.arrives(*self.arrived[cut.place], cut.rows)
@@ -156,7 +160,8 @@ class _Builder:
         clashing = last is not None and None not in (leads, last.leads) and leads != last.leads
         apart = last is not None and row.start_ns - last.end_ns > _LONGEST_PAUSE_NS
         other = last is None or last.key != key or abs(last.shift_ns - shift_ns) > _SAME_SHIFT_NS
-        if last is None or other or clashing or apart:
+        full = last is not None and len(last.names) >= _MOST_NAMES
+        if last is None or other or clashing or apart or full:
             if last is not None:
                 self._done.append(last)
             correction = combined(provenance.correction, Correction(*piece[1:]))
@@ -167,7 +172,8 @@ class _Builder:
 
 def _closed(source: Manifest, made: _Open, now_ns: int, lease: int) -> PlannedStretch:
     splice = (
-        (Splice.FOLLOWS if made.kind is Kind.FILL and made.follows else 0)
+        Splice.NAMED
+        | (Splice.FOLLOWS if made.kind is Kind.FILL and made.follows else 0)
         | (Splice.LEADS if made.kind.is_shown and made.leads else 0)
         | (0 if made.kind.is_shown else Splice.CONFLICT)
         | (Splice.DOUBTFUL if made.kind is Kind.DOUBTFUL else 0)
@@ -181,6 +187,7 @@ def _closed(source: Manifest, made: _Open, now_ns: int, lease: int) -> PlannedSt
         correction=made.correction,
         splice=splice,
         ahead_ns=made.ahead_ns,
+        links=packed(made.names | unpacked(made.provenance.links)),
     )
     return PlannedStretch(
         kind=made.kind,
