@@ -10,7 +10,7 @@ from merge_world import S, Wrong, camera
 
 from fovideo.media.frames import Clock
 from fovideo.merge import merge
-from fovideo.merge.placing.certain import certain
+from fovideo.merge.placing.certain import certain, most_once
 from fovideo.merge.placing.laps import FEW
 from fovideo.merge.states import CLASH, DOUBT, KEPT, MAYBE, NEW, THERE
 
@@ -43,6 +43,16 @@ def test_what_comes_but_once_refutes_another() -> None:
     before, told = {0: np.full(FEW + 1, THERE)}, [({0: np.full(FEW + 1, NEW)}, True)]
     again = np.arange(FEW + 1) == FEW
     assert (certain(before, told, {0: again})[0] == THERE).all()
+
+
+def test_what_makes_more_frames_the_same_that_come_but_once_is_believed() -> None:
+    again, sound = np.ones(3 * FEW, bool), slice(2 * FEW, None)
+    again[sound] = False
+    first = np.array([THERE] * 2 * FEW + [NEW] * FEW, np.uint8)
+    second = np.array([NEW] * 2 * FEW + [THERE] * FEW, np.uint8)
+    assert most_once([{0: first}, {0: second}], {0: again}) == 1
+    second[-1] = NEW
+    assert most_once([{0: first}, {0: second}], {0: again}) == 0
 
 
 def test_of_a_still_scene_after_a_restart_nothing_is_lost() -> None:

@@ -90,7 +90,8 @@ def _match(source: Footage, target: Footage, primary: int, prior: Prior, machine
             off_ns, waited = 0, False
             if source.lag_ns is not None and target.lag_ns is not None:
                 alone = machines.prior(source, target, replace(prior, expected_ns=0))
-                off_ns = stretches[0].offsets_ns[0] - alone.expected_ns - moved_ns
+                late_ns = target.recorded["time_ns"][others] - source.recorded["time_ns"][ours]
+                off_ns = int(late_ns[0]) - alone.expected_ns
                 waited = not (source.trusted and target.trusted) and min(source.prompt, target.prompt) < FEW
             return replace(apart, ours=ours, theirs=others, stretches=stretches, off_ns=off_ns, waited=waited)
     for other in machines.otherwise(source, target, prior):

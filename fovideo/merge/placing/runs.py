@@ -18,7 +18,7 @@ from fovideo.merge.manifest import SAME_CLOCK_NS, Manifest, Run
 from fovideo.merge.placing.align import align, overall_offset, pinned_offset
 from fovideo.merge.placing.anchors import Stretch, anchors_of
 from fovideo.merge.placing.apart import interleaved
-from fovideo.merge.placing.certain import certain
+from fovideo.merge.placing.certain import certain, most_once
 from fovideo.merge.placing.clock import Clock
 from fovideo.merge.placing.home import at_home
 from fovideo.merge.placing.laps import is_for_its_clock
@@ -109,17 +109,17 @@ def place_runs(source: Manifest, target: Manifest, window_ns: int, expected_ns: 
         again_ns=again_after_ns(lines),
         lap_ns=lap_after_ns(lines),
     )
-    believed, *others = Machines.possible(everything, there, source.primary, window_ns, expected_ns)
-    placement = _placed_all(source, runs, there, prior, believed)
-    if others and prior.repeats:
-        possible = [_placed_all(source, runs, there, prior, each) for each in others]
-        states = certain(
-            placement.states(),
-            [(each.states(), other.likely) for each, other in zip(possible, others, strict=True)],
-            {place: np.isin(source.stored(place)["digest"], repeated) for place in placement.states()},
-        )
-        for placed in placement.runs:
-            placed.states = {place: states[place] for place in placed.states}
+    possible = Machines.possible(everything, there, source.primary, window_ns, expected_ns)
+    if len(possible) == 1 or not prior.repeats:
+        return _placed_all(source, runs, there, prior, possible[0])
+    placements = [_placed_all(source, runs, there, prior, each) for each in possible]
+    again = {place: np.isin(source.stored(place)["digest"], repeated) for place in placements[0].states()}
+    best = most_once([each.states() for each in placements], again)
+    placement = placements[best]
+    others = [(each.states(), other.likely) for each, other in zip(placements, possible, strict=True)]
+    states = certain(placement.states(), [*others[:best], *others[best + 1 :]], again)
+    for placed in placement.runs:
+        placed.states = {place: states[place] for place in placed.states}
     return placement
 
 
