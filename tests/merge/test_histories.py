@@ -141,6 +141,7 @@ def test_the_order_and_the_way_of_merges_do_not_matter(portion: int) -> None:
         pytest.param(lambda: mixed(443), id="another encode says nothing of which lap"),
         pytest.param(lambda: mixed(2_000_175), id="metadata does not say where video is"),
         pytest.param(lambda: mixed(8_100_035), id="sound beside a step of the clock"),
+        pytest.param(lambda: mixed(2_000_040), id="a second run of what a merge put at several offsets"),
     ],
 )
 def test_what_once_went_wrong(made: Callable[[], History]) -> None:
