@@ -52,6 +52,7 @@ class Delivery:
             interval_ns=max(source.interval_ns for source in opened.tracks),
             # libavformat counts pts from an RTSP session's first packet, and loses that 0 in its parser.
             first_pts_ns=None if camera.is_file else 0,
+            replayed=camera.is_file and not camera.realtime,
         )
 
     def run(self) -> None:

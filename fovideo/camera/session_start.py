@@ -19,7 +19,8 @@ class SessionStart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     is_file: pts of all tracks share one clock, and clocks inside it are the container's.
     interval_ns: frame interval that the source announces; 0 = unknown.
     first_pts_ns: pts of a first frame that comes without, or None.
-    replayed: a recording of the past, so frames are stored without their receipt, which tells nothing of it.
+    replayed: a recording, not at the pace of its clock: frames are stored without their receipt, which tells
+        nothing of it.
     """
 
     tracks: tuple[Track, ...]

@@ -245,6 +245,7 @@ def test_a_file_is_recorded_whole(tmp_path: Path, clip: Path) -> None:
         assert recording.status().lost_frames == 0
     assert len(video) == 50
     assert np.diff(video["dts_ns"]).tolist() == [40 * NS_PER_MS] * 49
+    assert not video["receipt_ns"].any()  # it was read at full speed: that tells nothing of its times
 
 
 def test_bad_cameras_disturb_no_good_one(tmp_path: Path, server: RtspServer, clip: Path) -> None:
