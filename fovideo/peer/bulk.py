@@ -13,6 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from fovideo.errors import StoreDamaged
+from fovideo.peer.flow import FlowingAnswer
 from fovideo.peer.sockets import KEEPALIVE
 from fovideo.peer.wire import opened
 from fovideo.timeline.endpoint import FileRange
@@ -105,6 +106,7 @@ class Bulk:
             for level, name, value in KEEPALIVE:
                 connection.sock.setsockopt(level, name, value)
             connection.sock.settimeout(timeout_s)
+            connection.response_class = FlowingAnswer
             yield connection
         finally:
             connection.close()

@@ -18,6 +18,7 @@ from fovideo.decoding import from_json
 from fovideo.errors import ChangedOnTheWay, FovideoError, PeerError, PeerUnauthorized, UsageError
 from fovideo.peer.bulk import Answer, Bulk, NotConnected
 from fovideo.peer.credentials import Credentials
+from fovideo.peer.flow import TooSlow, watch_flow
 from fovideo.peer.sockets import KEEPALIVE
 from fovideo.peer.wire import API, MSGPACK, Failure
 from fovideo.timeline.endpoint import FileRange
@@ -89,7 +90,13 @@ class Connection:
         verify = shown.context() if self.url.startswith("https:") else None
         self._bulk = Bulk(self.url, headers, verify, timeout.connect or _CONNECT_S)
         transport = httpx.HTTPTransport(verify=verify or False, socket_options=KEEPALIVE, trust_env=False)
-        self._client = httpx.Client(headers=headers, timeout=timeout, transport=transport, trust_env=False)
+        self._client = httpx.Client(
+            headers=headers,
+            timeout=timeout,
+            transport=transport,
+            trust_env=False,
+            event_hooks={"response": [watch_flow]},
+        )
 
     def close(self) -> None:
         self._client.close()
@@ -192,6 +199,8 @@ class Connection:
             elif (failed := _tls_error(error)) is not None:
                 raise self._tls_failed(failed) from None
             raise self._unanswered(what, refused=refused) from None
+        except TooSlow:
+            raise self._unanswered("its answer hardly comes: less than 1 kB a second") from None
         except TimeoutError:
             raise self._unanswered("connected, but no answer in time") from None
         except (OSError, http.client.IncompleteRead, http.client.RemoteDisconnected) as error:
