@@ -19,7 +19,7 @@ from fovideo.times import NS_PER_MS, NS_PER_S
 UNKNOWN_NS = int(np.iinfo(np.int64).max)
 """Later than anything."""
 
-_BESIDE = Splice.CONFLICT | Splice.DOUBTFUL
+_KINDS = Splice.CONFLICT | Splice.DOUBTFUL | Splice.GUESSED
 _SELF_REACH_NS = 2 * NS_PER_S  # sessions of one source overlap at most a little, by their own clock
 _SOON_NS = 20 * NS_PER_MS  # by how much a network delays some frames more than others
 _BLOCK_NS = 60 * NS_PER_S
@@ -37,7 +37,7 @@ class Footage:
     reports told the camera's clock; what came before was back-dated by them. moved_ns: by how much merges
     have corrected the time of each frame. adopted: brought by a merge, and arrived as if the timeline's own
     store had recorded it. home: the timeline that holds it. brought: a merge brought it there. dated: that
-    merge wrote down when it arrived.
+    merge wrote down when it arrived. guess: the timeline that it was merged from, if that was a guess.
     """
 
     session: str
@@ -55,6 +55,7 @@ class Footage:
     home: str = ""
     brought: bool = False
     dated: bool = False
+    guess: str = ""
 
     @cached_property
     def clock(self) -> int:
@@ -79,6 +80,10 @@ class Footage:
     def is_apart(self, other: Footage) -> bool:
         """Whether no frame can be in both, since a merge brought what of one the timeline lacked."""
         return self.home == other.home and (self.brought or other.brought)
+
+    def is_beside_by_guess(self, other: Footage) -> bool:
+        """Whether some merge guessed when one of them arrived, by the clock of the other."""
+        return self.guess not in ("", other.home) or other.guess not in ("", self.home)
 
     @cached_property
     def lag_ns(self) -> int | None:
@@ -180,14 +185,15 @@ def unpack(
         dated=ahead_ns is not None,
         moved_ns=np.repeat(_all_moved_ns(manifest, mine), sizes),
     )
-    beside = np.repeat(manifest.by_provenance(mine, lambda each: each.splice & _BESIDE), sizes)
-    if not beside.any():
-        return [whole]
-    hidden, doubtful = beside & Splice.CONFLICT != 0, beside & Splice.DOUBTFUL != 0
+    kinds = manifest.by_provenance(mine, lambda each: each.splice & _KINDS)
     parts = [
-        whole.only(~hidden),
-        replace(whole.only(hidden & ~doubtful), conflict=True),
-        replace(whole.only(hidden & doubtful), conflict=True, doubtful=True),
+        replace(
+            whole.only(np.repeat(kinds == kind, sizes)),
+            conflict=bool(kind & Splice.CONFLICT),
+            doubtful=bool(kind & Splice.DOUBTFUL),
+            guess=run.provenance.inserted_from if kind & Splice.GUESSED else "",
+        )
+        for kind in np.unique(kinds).tolist()
     ]
     return [part for part in parts if len(part.frames)]
 

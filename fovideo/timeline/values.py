@@ -42,6 +42,7 @@ class Splice:
     CONFLICT = 4  # the same instants are held with other content: not shown by default
     DOUBTFUL = 8  # beside CONFLICT: with equal content, but perhaps of another repetition of the scene
     NAMED = 16  # Provenance.links says which frames continue which: FOLLOWS and LEADS are for older readers
+    GUESSED = 32  # Provenance.ahead_ns may be wrong: clocks left open more than one
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,9 +10,10 @@ from merge_world import S, Wrong, camera
 
 from fovideo.media.frames import Clock
 from fovideo.merge import merge
-from fovideo.merge.placing.certain import certain, most_once
+from fovideo.merge.placing.certain import certain, is_refuted, most_once
 from fovideo.merge.placing.laps import FEW
 from fovideo.merge.states import CLASH, DOUBT, KEPT, MAYBE, NEW, THERE
+from fovideo.timeline.values import Splice
 
 HELD = (THERE, KEPT, DOUBT)
 STATES = st.lists(st.sampled_from([NEW, THERE, CLASH, KEPT, DOUBT]), min_size=FEW, max_size=FEW)
@@ -40,9 +41,9 @@ def test_what_comes_but_once_is_never_in_doubt(believed: list[int], other: list[
 
 
 def test_what_comes_but_once_refutes_another() -> None:
-    before, told = {0: np.full(FEW + 1, THERE)}, [({0: np.full(FEW + 1, NEW)}, True)]
-    again = np.arange(FEW + 1) == FEW
-    assert (certain(before, told, {0: again})[0] == THERE).all()
+    before, other = {0: np.full(FEW + 1, THERE)}, {0: np.full(FEW + 1, NEW)}
+    assert is_refuted(other, before, {0: np.arange(FEW + 1) == FEW})
+    assert not is_refuted(other, before, {0: np.arange(FEW + 1) >= FEW - 1})
 
 
 def test_what_makes_more_frames_the_same_that_come_but_once_is_believed() -> None:
@@ -71,3 +72,6 @@ def test_of_a_still_scene_after_a_restart_nothing_is_lost() -> None:
     report = merge(site.timeline("first"), server).streams[0]
     assert report.inserted_frames == 0
     assert server.ids() == found
+    told = [each for each in server._provenances.values() if each.inserted_from]
+    assert told
+    assert all(each.splice & Splice.GUESSED for each in told)

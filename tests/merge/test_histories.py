@@ -167,17 +167,27 @@ def test_what_is_recorded_again_goes_on(portion: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "seed",
+    ("seed", "ways"),
     [
-        pytest.param(334, id="of two offsets of one run one is of another lap"),
-        pytest.param(6_000_278, id="a session of which every frame waited may be a frame later"),
+        pytest.param(334, "0>server 1>server", id="of two offsets of one run one is of another lap"),
+        pytest.param(
+            6_000_278, "0>server 1>server", id="a session of which every frame waited may be a frame later"
+        ),
+        pytest.param(654, "0>1 1>server", id="a merge guessed when a frozen scene arrived"),
+        pytest.param(8_100_238, "1>server 0>server", id="a merge before brought what arrived by a guess"),
+        pytest.param(8_100_238, "1>server 2>server", id="and another spare then merges, too"),
     ],
 )
-def test_what_is_shown_twice_is_not_lost(seed: int) -> None:
+def test_what_is_shown_twice_is_not_lost(seed: int, ways: str) -> None:
     tale = mixed(seed)
-    for name in tale.sources[:2]:
-        merge(tale.world.timeline(name), tale.target)
-        assert set(tale.world.timeline(name).ids()) <= set(tale.target.ids())
+    for way in ways.split():
+        number, into = way.split(">")
+        source = tale.world.timeline(f"spare-{number}")
+        target = tale.target if into == "server" else tale.world.timeline(f"spare-{into}")
+        both = {*source.ids(), *target.ids()}
+        merge(source, target)
+        assert both == set(target.ids())
+        assert merged(source, target) == 0
 
 
 def any_order_any_way(tale: History, chance: random.Random) -> None:

@@ -283,6 +283,8 @@ def _in_doubt(
         again = np.isin(source.frames["digest"][pair.ours], prior.repeated)
         if prior.repeats and off_ns > SLACK_NS:
             again[:] = True
+        elif source.is_beside_by_guess(target) and np.count_nonzero(~again) < FEW:
+            pass
         elif _is_told(pair, again, off_ns, prior) and not _is_by_chance(source, target, pair, result):
             again[:] = False
         doubtful[pair.ours] |= again

@@ -25,6 +25,19 @@ def most_once(possible: Sequence[Mapping[int, States]], again: Mapping[int, Mask
     return best if counts[best] >= counts[0] + FEW else 0
 
 
+def is_refuted(
+    other: Mapping[int, States], believed: Mapping[int, States], again: Mapping[int, Mask]
+) -> bool:
+    """Whether what comes but once speaks against another thing than what is believed. States, again: as of
+    certain.
+    """
+    held = [
+        np.isin(mine, _HELD) & ~np.isin(other[place], _HELD) & ~again[place]
+        for place, mine in believed.items()
+    ]
+    return sum(int(np.count_nonzero(each)) for each in held) >= FEW
+
+
 def certain(
     believed: Mapping[int, States],
     others: Iterable[tuple[Mapping[int, States], bool]],
@@ -33,21 +46,14 @@ def certain(
     """States of the frames of each row, with those in doubt that the target holds as one thing is believed,
     and lacks if another is true.
 
-    others: states if that is, and whether it is as likely as what is believed; then also what the target
-    lacks by what is believed, and holds otherwise, is in doubt. again: which frames of each row are content
-    that comes again; what comes but once refutes the others.
+    others: that are not refuted: states if that is, and whether it is as likely as what is believed; then
+    also what the target lacks by what is believed, and holds otherwise, is in doubt. again: which frames of
+    each row are content that comes again.
     """
     result = dict(believed)
     for states, as_likely in others:
-        held = {
-            place: (np.isin(mine, _HELD), np.isin(states[place], _HELD)) for place, mine in believed.items()
-        }
-        refuted = sum(
-            np.count_nonzero(ours & ~theirs & ~again[place]) for place, (ours, theirs) in held.items()
-        )
-        if refuted >= FEW:
-            continue
-        for place, (ours, theirs) in held.items():
+        for place, first in believed.items():
+            ours, theirs = np.isin(first, _HELD), np.isin(states[place], _HELD)
             mine = result[place].copy()
             mine[ours & ~theirs & again[place]] = DOUBT
             if as_likely:

@@ -18,11 +18,11 @@ from fovideo.merge.manifest import SAME_CLOCK_NS, Manifest, Run
 from fovideo.merge.placing.align import align, overall_offset, pinned_offset
 from fovideo.merge.placing.anchors import Stretch, anchors_of
 from fovideo.merge.placing.apart import interleaved
-from fovideo.merge.placing.certain import certain, most_once
+from fovideo.merge.placing.certain import certain, is_refuted, most_once
 from fovideo.merge.placing.clock import Clock
 from fovideo.merge.placing.home import at_home
 from fovideo.merge.placing.laps import is_for_its_clock
-from fovideo.merge.placing.machines import Machines
+from fovideo.merge.placing.machines import SLACK_NS, Machines
 from fovideo.merge.placing.offset import NEAR_NS, Offset, Prior, lap_after_ns
 from fovideo.merge.placing.told import told_of_all_ns, told_of_nearest_ns
 from fovideo.merge.states import CLASH, DOUBT, KEPT, NEW, THERE, States
@@ -39,8 +39,8 @@ class Placed:
     the target can't hold any frame of the others. dts_ns: of the same rows, effective decode times of the
     target's identical frames where the state is THERE. matched: frames that gave the clock. kin: frames
     of the same encoder that the target has and the run has not; beside: those of sessions that share frames
-    with it. ahead_ns: by how much the clock of the
-    target's machine is ahead, where that is known. late_ns: of the same rows, as of Footage.
+    with it. ahead_ns: by how much the clock of the target's machine is ahead, where that is known.
+    guessed: that may be otherwise. late_ns: of the same rows, as of Footage.
     """
 
     run: Run
@@ -51,6 +51,7 @@ class Placed:
     kin: list[Footage] = field(default_factory=list)
     beside: list[Footage] = field(default_factory=list)
     ahead_ns: int | None = None
+    guessed: bool = False
     late_ns: dict[int, Times] = field(default_factory=dict)
 
 
@@ -116,10 +117,17 @@ def place_runs(source: Manifest, target: Manifest, window_ns: int, expected_ns: 
     again = {place: np.isin(source.stored(place)["digest"], repeated) for place in placements[0].states()}
     best = most_once([each.states() for each in placements], again)
     placement = placements[best]
-    others = [(each.states(), other.likely) for each, other in zip(placements, possible, strict=True)]
-    states = certain(placement.states(), [*others[:best], *others[best + 1 :]], again)
-    for placed in placement.runs:
+    believed = placement.states()
+    others = [
+        (each, machines.likely)
+        for each, machines in zip(placements, possible, strict=True)
+        if each is not placement and not is_refuted(each.states(), believed, again)
+    ]
+    states = certain(believed, [(each.states(), likely) for each, likely in others], again)
+    for number, placed in enumerate(placement.runs):
         placed.states = {place: states[place] for place in placed.states}
+        dates = [each.runs[number].ahead_ns or 0 for each, _ in others]
+        placed.guessed = any(abs(each - (placed.ahead_ns or 0)) > SLACK_NS for each in dates)
     return placement
 
 

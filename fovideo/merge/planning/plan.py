@@ -96,7 +96,7 @@ def plan(
     name_seams(splicer)
     moved = moved_frames(source, placement, states, order.pattern)
     arrived = {
-        place: (placed.ahead_ns, placed.late_ns.get(place))
+        place: (placed.ahead_ns, placed.guessed, placed.late_ns.get(place))
         for placed in runs
         if placed.ahead_ns is not None
         for place in placed.run.places

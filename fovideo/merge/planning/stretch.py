@@ -26,9 +26,9 @@ from fovideo.timeline.links import packed, unpacked
 from fovideo.timeline.values import Correction, Gop, Provenance, Splice
 from fovideo.times import NS_PER_MS, NS_PER_S
 
-Arrived: TypeAlias = tuple[int, Times | None]
-"""By how much the clock of the target's machine is ahead; and for each frame of a row how much later than it
-arrived it was received, where that was looked at.
+Arrived: TypeAlias = tuple[int, bool, Times | None]
+"""By how much the clock of the target's machine is ahead, and whether that is a guess; and for each frame
+of a row how much later than it arrived it was received, where that was looked at.
 """
 
 _NOBODY: Mapping[int, Arrived] = {}
@@ -67,10 +67,13 @@ class _Open:
     names: set[int] = field(default_factory=set)
     apart_ns: int | None = None
     late_ns: int = UNKNOWN_NS
+    guessed: bool = False
 
-    def arrives(self, apart_ns: int, late_ns: Times | None = None, rows: Index | None = None) -> None:
+    def arrives(
+        self, apart_ns: int, guessed: bool, late_ns: Times | None = None, rows: Index | None = None
+    ) -> None:
         """Take what is known of the frames of a row. rows: only of these."""
-        self.apart_ns = apart_ns
+        self.apart_ns, self.guessed = apart_ns, guessed
         if late_ns is not None and not self._is_told():
             self.late_ns = min(self.late_ns, int((late_ns if rows is None else late_ns[rows]).min()))
 
@@ -144,7 +147,7 @@ class _Builder:
             made.spans += [_span_of(each, made.shift_ns, made.correction) for each in (first, last)]
             made.end_ns = last.end_ns
             if place in self.arrived:
-                made.arrives(self.arrived[place][0])
+                made.arrives(*self.arrived[place][:2])
 
     def all(self) -> list[_Open]:
         return [*self._done, *self._going.values()]
@@ -177,7 +180,8 @@ def _closed(source: Manifest, made: _Open, now_ns: int, lease: int) -> PlannedSt
         | (Splice.LEADS if made.kind.is_shown and made.leads else 0)
         | (0 if made.kind.is_shown else Splice.CONFLICT)
         | (Splice.DOUBTFUL if made.kind is Kind.DOUBTFUL else 0)
-        | (made.provenance.splice & (Splice.CONFLICT | Splice.DOUBTFUL))
+        | (Splice.GUESSED if made.guessed else 0)
+        | (made.provenance.splice & (Splice.CONFLICT | Splice.DOUBTFUL | Splice.GUESSED))
     )
     provenance = msgspec.structs.replace(
         made.provenance,
